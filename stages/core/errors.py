@@ -1,0 +1,30 @@
+"""Errors that are meant for the user, and how a command ends with one."""
+
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+
+class StudyError(Exception):
+    """What was wrong, where, and what would be right; one line per problem."""
+
+
+def did_you_mean(given: object, allowed: Iterable[str]) -> str:
+    """Return ' (did you mean X?)' for the allowed name nearest to `given`, or ''."""
+    matches = get_close_matches(str(given), list(allowed), n=1)
+    return f" (did you mean {matches[0]}?)" if matches else ""
+
+
+def run_command(main: Callable[[list[str]], None]) -> int:
+    """Call `main` with the command line's arguments; a StudyError becomes lines on stderr.
+
+    Returns:
+        The exit status: 0, or 1 after a StudyError.
+    """
+    try:
+        main(sys.argv[1:])
+    except StudyError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,105 @@
+"""What each figure shows, as a frame: computed here, so that drawing computes nothing."""
+
+import numpy as np
+import pandas as pd
+
+from stages.core.results import select
+
+SMALLEST_SHARE = 1e-3  # of a layer's weight gradients, for a bin to be drawn
+
+
+def gradient_histogram(histograms: pd.DataFrame) -> pd.DataFrame:
+    """Count dL/dW of all layers in the linear bins: the article's histogram, per snapshot.
+
+    Returns:
+        Columns epoch, bin_left, bin_right, count; only bins within (-1, 1).
+    """
+    rows = histograms[
+        (histograms["tensor"] == "weight_gradient")
+        & (histograms["scale"] == "linear")
+        & np.isfinite(histograms["bin_left"])
+        & np.isfinite(histograms["bin_right"])
+    ]
+    counts = rows.groupby(["epoch", "bin_left", "bin_right"])["count"].sum()
+    return pd.DataFrame(counts.reset_index())
+
+
+def gradient_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
+    """Give the share of |dL/dW| per power of two, per variant and layer, at initialisation.
+
+    Zeros, infinities and NaN have no place on a logarithmic axis: they count in the total, so
+    that the shares shown fall short of 1 by theirs. So do bins that hold less than a thousandth
+    of a layer: thin tails reach down to 1e-40 and would leave no room for the rest.
+
+    Returns:
+        Columns variant, layer_index, share, log10_left, log10_right.
+    """
+    rows = histograms[
+        (histograms["tensor"] == "weight_gradient")
+        & (histograms["scale"] == "log2")
+        & (histograms["epoch"] == histograms["epoch"].min())
+    ]
+    total = rows.groupby(["variant", "layer_index"])["count"].transform("sum")
+    shown = (rows["bin_left"] > 0) & np.isfinite(rows["bin_right"])
+    bins = rows.assign(share=rows["count"] / total)[shown]
+    keys = ["variant", "layer_index", "bin_left", "bin_right"]
+    shares = bins.groupby(keys, sort=False)["share"].sum().reset_index()
+    shares = shares[shares["share"] >= SMALLEST_SHARE]
+    return pd.DataFrame(
+        {
+            **shares[["variant", "layer_index", "share"]],
+            "log10_left": np.log10(shares["bin_left"]),
+            "log10_right": np.log10(shares["bin_right"]),
+        }
+    )
+
+
+def activation_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
+    """Give the quantiles of φ(z) per variant and layer at initialisation, mean over the seeds.
+
+    Returns:
+        Columns variant, layer_index, q01 … q99.
+    """
+    rows = layers[
+        (layers["tensor"] == "activation")
+        & (layers["epoch"] == layers["epoch"].min())
+        & layers["statistic"].str.fullmatch(r"q\d\d")
+    ]
+    mean = rows.groupby(["variant", "layer_index", "statistic"])["value"].mean()
+    wide = mean.unstack("statistic")
+    return pd.DataFrame(wide.reset_index())
+
+
+def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
+    """Give rms(dL/dz) per variant, layer and snapshot (first and last), mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, layer_index, rms.
+    """
+    rms = select(layers, "backpropagated_gradient", "rms")
+    ends = rms[rms["epoch"].isin([rms["epoch"].min(), rms["epoch"].max()])]
+    mean = ends.groupby(["variant", "epoch", "layer_index"], sort=False)["value"].mean()
+    return mean.rename("rms").reset_index()
+
+
+def learning_curves(history: pd.DataFrame) -> pd.DataFrame:
+    """Give training loss and test accuracy per variant and epoch, mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, train_loss, test_accuracy.
+    """
+    by_epoch = history.groupby(["variant", "epoch"], sort=False)
+    return by_epoch[["train_loss", "test_accuracy"]].mean().reset_index()
+
+
+def gradient_trace(trace: pd.DataFrame) -> pd.DataFrame:
+    """Give log10 ‖dL/dW‖ per variant, step and layer, of the mean over the seeds.
+
+    Returns:
+        Columns variant, step, layer_index, log10_norm; -inf where the norm is 0.
+    """
+    rows = select(trace, "weight_gradient", "l2_norm")
+    mean = rows.groupby(["variant", "step", "layer_index"], sort=False)["value"].mean()
+    with np.errstate(divide="ignore"):
+        log10 = pd.Series(np.log10(mean.to_numpy()), index=mean.index, name="log10_norm")
+    return log10.reset_index()

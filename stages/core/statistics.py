@@ -1,0 +1,148 @@
+"""What is said of a tensor: a summary in a few numbers, and two histograms.
+
+Everything is computed in float64 from the values as they are. A float32 tensor loses nothing on
+the way, denormals included: squares of values as small as 1e-45 do not underflow. (Were torch
+told to flush denormals, by `torch.set_flush_denormal`, they would count as zeros; no stage does.)
+NaN and infinity follow IEEE 754: they make a mean, norm or quantile NaN or infinite and are
+counted in `fraction_nonfinite` and in their own bins.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+QUANTILES = {
+    "q01": 0.01,
+    "q05": 0.05,
+    "q25": 0.25,
+    "q50": 0.50,
+    "q75": 0.75,
+    "q95": 0.95,
+    "q99": 0.99,
+}
+LINEAR_BINS = 100  # over (-1, 1)
+
+_MANTISSA_BITS = 23  # of float32
+_EXPONENT_BIAS = 127
+_NONFINITE_EXPONENT = 255
+
+
+@dataclass(frozen=True)
+class Bin:
+    """`count` values lie in [left, right)."""
+
+    left: float
+    right: float
+    count: int
+
+
+def summarize(values: Tensor, tiny: float) -> dict[str, float]:
+    """Describe the n elements x of a tensor, of any shape, all axes together.
+
+    - `mean`: Σx / n
+    - `std`: √(Σ(x - mean)² / n), the population's: biased, and 0 for one sample
+    - `rms`: √(Σx² / n)
+    - `mean_abs`: Σ|x| / n
+    - `max_abs`: max |x|
+    - `l2_norm`: √(Σx²)
+    - `q01` … `q99`: quantiles of x, linear between order statistics (Hyndman & Fan's type 7,
+      NumPy's default)
+    - `fraction_zero`: share of x = 0
+    - `fraction_tiny`: share of |x| < `tiny`, zeros among them
+    - `fraction_nonfinite`: share of NaN, +inf and -inf
+
+    Args:
+        values: At least one element, float32 or narrower.
+        tiny: Threshold of `fraction_tiny`, in the unit of `values`.
+
+    Returns:
+        {statistic: value}.
+    """
+    x = values.detach().flatten().double()
+    magnitude = x.abs()
+    summary = {
+        "mean": x.mean(),
+        "std": x.std(correction=0),
+        "rms": x.square().mean().sqrt(),
+        "mean_abs": magnitude.mean(),
+        "max_abs": magnitude.max(),
+        "l2_norm": x.square().sum().sqrt(),
+        "fraction_zero": (x == 0).double().mean(),
+        "fraction_tiny": (magnitude < tiny).double().mean(),
+        "fraction_nonfinite": (~x.isfinite()).double().mean(),
+    }
+    numbers = torch.stack(list(summary.values())).tolist()
+    return dict(zip(summary, numbers, strict=True)) | _quantiles(values)
+
+
+def _quantiles(values: Tensor) -> dict[str, float]:
+    flat = values.detach().flatten().float().cpu().numpy()
+    with np.errstate(invalid="ignore"):  # interpolation between infinities is NaN, as documented
+        found = np.quantile(flat, list(QUANTILES.values()))
+    return dict(zip(QUANTILES, found.astype(float).tolist(), strict=True))
+
+
+def histogram_log2(values: Tensor) -> list[Bin]:
+    """Count |x| in exact powers of two: one bin [2^k, 2^(k+1)) per float32 exponent.
+
+    Zeros are counted in Bin(0, 0), denormals together in Bin(2^-149, 2^-126), infinities in
+    Bin(inf, inf) and NaN in Bin(nan, nan). The exponent is read from the bits, so no value is
+    ever rounded into a neighbouring bin. Empty bins are left out; the counts add up to n.
+
+    Returns:
+        The bins from left to right, NaN last.
+    """
+    bits = values.detach().flatten().float().contiguous().view(torch.int32) & 0x7FFFFFFF
+    exponents = bits >> _MANTISSA_BITS
+    counts = torch.bincount(exponents, minlength=_NONFINITE_EXPONENT + 1).tolist()
+    zeros = int((bits == 0).sum())
+    infinite = int((bits == _NONFINITE_EXPONENT << _MANTISSA_BITS).sum())
+    denormal_edge = 1 - _EXPONENT_BIAS
+    bins = [
+        Bin(0.0, 0.0, zeros),
+        Bin(2.0 ** (denormal_edge - _MANTISSA_BITS), 2.0**denormal_edge, counts[0] - zeros),
+        *(
+            Bin(2.0 ** (e - _EXPONENT_BIAS), 2.0 ** (e - _EXPONENT_BIAS + 1), counts[e])
+            for e in range(1, _NONFINITE_EXPONENT)
+        ),
+        Bin(float("inf"), float("inf"), infinite),
+        Bin(float("nan"), float("nan"), counts[_NONFINITE_EXPONENT] - infinite),
+    ]
+    return [each for each in bins if each.count]
+
+
+def histogram_linear(values: Tensor) -> list[Bin]:
+    """Count x in 100 equal bins over (-1, 1), both ends included, as `numpy.histogram` does.
+
+    What lies outside is counted in Bin(-inf, -1) and Bin(1, inf), NaN in Bin(nan, nan); these
+    three are left out where they are empty, the hundred never. The counts add up to n.
+
+    Returns:
+        The bins from left to right, NaN last.
+    """
+    x = values.detach().flatten().double()
+    nans = int(x.isnan().sum())
+    below, above = int((x < -1).sum()), int((x > 1).sum())
+    inside = x[(x >= -1) & (x <= 1)]
+    half = LINEAR_BINS // 2
+    # Scaled before it is shifted: x + 1 would round a small negative x into the bin above zero.
+    index = ((inside * half).floor().long() + half).clamp(max=LINEAR_BINS - 1)
+    counts = torch.bincount(index, minlength=LINEAR_BINS).tolist()
+    edges = [(i - half) / half for i in range(LINEAR_BINS + 1)]
+    middle = [Bin(*each) for each in zip(edges[:-1], edges[1:], counts, strict=True)]
+    outside = [
+        Bin(float("-inf"), -1.0, below),
+        Bin(1.0, float("inf"), above),
+        Bin(float("nan"), float("nan"), nans),
+    ]
+    low, *high = [each if each.count else None for each in outside]
+    return [each for each in (low, *middle, *high) if each is not None]
+
+
+HISTOGRAMS: dict[str, Callable[[Tensor], list[Bin]]] = {
+    "log2": histogram_log2,
+    "linear": histogram_linear,
+}

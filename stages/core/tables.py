@@ -1,0 +1,89 @@
+"""The Parquet files: their schemas, which are a public contract, and how they are written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.errors import StudyError
+from stages.core.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RUN = [("variant", pa.string()), ("seed", pa.int64())]
+_WHERE = [("layer_index", pa.int64()), ("layer", pa.string()), ("tensor", pa.string())]
+_WHEN = [("epoch", pa.int64()), ("step", pa.int64())]
+
+HISTORY = pa.schema(
+    [
+        *_RUN,
+        *_WHEN,
+        ("train_loss", pa.float64()),
+        ("train_accuracy", pa.float64()),
+        ("test_loss", pa.float64()),
+        ("test_accuracy", pa.float64()),
+    ]
+)
+TRACE = pa.schema(
+    [*_RUN, ("step", pa.int64()), *_WHERE, ("statistic", pa.string()), ("value", pa.float64())]
+)
+LAYERS = pa.schema([*_RUN, *_WHEN, *_WHERE, ("statistic", pa.string()), ("value", pa.float64())])
+HISTOGRAMS = pa.schema(
+    [
+        *_RUN,
+        *_WHEN,
+        *_WHERE,
+        ("scale", pa.string()),
+        ("bin_left", pa.float64()),
+        ("bin_right", pa.float64()),
+        ("count", pa.int64()),
+    ]
+)
+
+Row = Mapping[str, Any]
+
+
+def write(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
+    """Write rows as Parquet, whole or not at all; a key that the schema lacks is an error.
+
+    Raises:
+        ValueError: If a row's keys are not exactly the schema's columns.
+    """
+    names = schema.names
+    for row in rows:
+        if set(row) != set(names):
+            raise ValueError(f"{path}: a row has the keys {sorted(row)}, not {sorted(names)}")
+    columns = [pa.array([row[name] for row in rows], schema.field(name).type) for name in names]
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd")
+
+
+def read(paths: Sequence[Path], schema: pa.Schema) -> "pd.DataFrame":
+    """Read Parquet files of one schema into one frame, in the order given.
+
+    Returns:
+        A frame with the schema's columns.
+
+    Raises:
+        StudyError: If a file is missing, is not Parquet, or has other columns.
+    """
+    tables = []
+    for path in paths:
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise StudyError(
+                f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
+            ) from None
+        if not table.schema.equals(schema):
+            raise StudyError(
+                f"{path}: has the columns {table.schema.names}, not {schema.names};"
+                " reproduce it: dvc repro"
+            )
+        tables.append(table)
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame

@@ -1,0 +1,203 @@
+"""The training loop: one network, one seed; losses by epoch, a trace of norms, snapshots."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from stages.core.idx import Examples
+from stages.core.network import weight_layers
+from stages.core.params import Train
+
+_EVALUATION_BATCH = 1000  # bounds memory; the result does not depend on it but for rounding
+
+
+class Progress(Protocol):
+    """What the loop tells while it runs; tqdm's bar is one."""
+
+    def update(self, n: int) -> object:
+        """`n` more steps are done."""
+
+    def set_postfix_str(self, s: str) -> object:
+        """Show `s` beside the bar."""
+
+
+class Outcome(NamedTuple):
+    """Rows for history.parquet and trace.parquet, without `variant` and `seed`."""
+
+    history: list[dict[str, Any]]
+    trace: list[dict[str, Any]]
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """Make a generator on the CPU whose stream depends on the seed and on what it is for.
+
+    Separate streams keep the order of the examples the same for every variant, however many
+    numbers its initialisation draws.
+
+    Returns:
+        The generator.
+    """
+    entropy = [seed, *purpose.encode()]
+    state = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(state >> 1)  # manual_seed takes 63 bits
+
+
+def train(
+    network: nn.Module,
+    settings: Train,
+    examples: dict[str, Examples],
+    order: torch.Generator,
+    save: Callable[[int], None],
+    progress: Progress,
+) -> Outcome:
+    """Train `network` in place by stochastic gradient descent on the mean cross-entropy.
+
+    A loss that is NaN or infinite is recorded as it is and training goes on: divergence is a
+    result. Nothing is read back from the device but once per traced step and once per epoch.
+
+    Args:
+        network: On the device that the examples are on.
+        settings: How to train.
+        examples: `train` and `test`.
+        order: Draws one permutation of the examples per epoch.
+        save: Called with the epoch's number for each entry of `settings.snapshots`.
+        progress: Told of every traced step.
+
+    Returns:
+        One history row per epoch, 0 included, and the traced norms.
+    """
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=settings.learning_rate, momentum=settings.momentum
+    )
+    recorder = Trace(network)
+    history: list[dict[str, Any]] = []
+    step = 0
+
+    def close_epoch(epoch: int, train_loss: float, train_accuracy: float) -> None:
+        test_loss, test_accuracy = evaluate(network, examples["test"])
+        history.append(
+            {
+                "epoch": epoch,
+                "step": step,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "test_loss": test_loss,
+                "test_accuracy": test_accuracy,
+            }
+        )
+        if epoch in settings.snapshots:
+            save(epoch)
+
+    close_epoch(0, *evaluate(network, examples["train"]))
+    for epoch in range(1, settings.epochs + 1):
+        network.train()
+        losses, correct, seen = [], [], 0
+        for images, labels in batches(examples["train"], settings.batch_size, order):
+            step += 1
+            traced = step == 1 or step % settings.trace_every == 0
+            optimizer.zero_grad()
+            logits = network(images)
+            loss = cross_entropy(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if traced:
+                recorder.before_step()
+            optimizer.step()
+            losses.append(loss.detach() * len(labels))
+            correct.append((logits.detach().argmax(1) == labels).sum())
+            seen += len(labels)
+            if traced:
+                recorder.after_step(step)
+                progress.set_postfix_str(f"loss {loss.item():.4f}")
+            progress.update(1)
+        close_epoch(epoch, _sum(losses) / seen, _sum(correct) / seen)
+    return Outcome(history, recorder.rows())
+
+
+def batches(
+    examples: Examples, size: int, order: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the examples once, shuffled, in batches of `size`; the last may be smaller.
+
+    A last batch of a single example is left out: batch normalization has no variance there.
+
+    Yields:
+        Images (batch, pixels) and labels (batch,).
+    """
+    count = len(examples.labels)
+    permutation = torch.randperm(count, generator=order).to(examples.labels.device)
+    for start in range(0, count, size):
+        chosen = permutation[start : start + size]
+        if len(chosen) > 1 or size == 1:
+            yield examples.images[chosen], examples.labels[chosen]
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, examples: Examples) -> tuple[float, float]:
+    """Evaluate in evaluation mode (batch normalization with its running statistics).
+
+    Returns:
+        The mean cross-entropy in nats, and the share of correct predictions.
+    """
+    network.eval()
+    losses, correct = [], []
+    for start in range(0, len(examples.labels), _EVALUATION_BATCH):
+        chunk = slice(start, start + _EVALUATION_BATCH)
+        logits, labels = network(examples.images[chunk]), examples.labels[chunk]
+        losses.append(cross_entropy(logits, labels, reduction="sum"))
+        correct.append((logits.argmax(1) == labels).sum())
+    count = len(examples.labels)
+    return _sum(losses) / count, _sum(correct) / count
+
+
+def _sum(values: list[Tensor]) -> float:
+    """Add up scalars in float64, read from the device at once."""
+    return float(torch.stack(values).double().sum())
+
+
+class Trace:
+    """L2 norms per weight layer at the steps where it is called.
+
+    Recorded are ‖W‖ before the step, ‖dL/dW‖ and ‖dL/db‖ as the optimizer sees them, and the
+    step taken, ‖W_after - W_before‖. Each is a sum over all elements, accumulated in the tensor's
+    own precision, and stays on the device until `rows`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._layers = weight_layers(network)
+        self._steps: list[int] = []
+        self._norms: list[Tensor] = []  # each (layers * tensors,)
+        self._before: list[Tensor] = []
+
+    _TENSORS = ("weight", "weight_gradient", "bias_gradient", "update")
+
+    def before_step(self) -> None:
+        """Keep the weights that the optimizer is about to change."""
+        self._before = [layer.weight.detach().clone() for layer in self._layers.values()]
+
+    def after_step(self, step: int) -> None:
+        """Record the norms of step number `step` (1 is the first)."""
+        norms = []
+        for layer, before in zip(self._layers.values(), self._before, strict=True):
+            update = layer.weight.detach() - before
+            for tensor in (before, layer.weight.grad, layer.bias.grad, update):
+                assert tensor is not None  # noqa: S101 - after backward
+                norms.append(torch.linalg.vector_norm(tensor))
+        self._steps.append(step)
+        self._norms.append(torch.stack(norms))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per step, layer and tensor."""
+        keys = [
+            {"layer_index": index, "layer": name, "tensor": tensor, "statistic": "l2_norm"}
+            for index, name in enumerate(self._layers)
+            for tensor in self._TENSORS
+        ]
+        return [
+            {"step": step, **key, "value": value}
+            for step, norms in zip(self._steps, self._norms, strict=True)
+            for key, value in zip(keys, norms.tolist(), strict=True)
+        ]

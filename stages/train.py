@@ -1,0 +1,84 @@
+"""Train one variant: `python -m stages.train V`.
+
+In: params.yaml (`train`, `data`, `variants.V`) and data/raw. Out: models/V with run.json,
+history.parquet, trace.parquet and the weights at each snapshot.
+"""
+
+import argparse
+import math
+import sys
+from typing import Any
+
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from stages.core import device, idx, params, run, tables, training
+from stages.core.errors import run_command
+from stages.core.files import RAW, replacing
+from stages.core.idx import Examples
+from stages.core.network import build
+from stages.core.run import Run
+from stages.core.training import Outcome
+
+
+def main(argv: list[str]) -> None:
+    """Train the variant that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
+    parser.add_argument("variant", help="a key of `variants` in params.yaml")
+    name = parser.parse_args(argv).variant
+    settings = params.load()
+    variant = settings.variant(name)
+    target = device.resolve(settings.train.device)
+    examples = {split: idx.load(RAW, split, settings.data).to(target) for split in idx.FILES}
+    description = Run(
+        variant=name,
+        network=variant,
+        inputs=examples["train"].images.shape[1],
+        classes=idx.CLASSES,
+        train=settings.train,
+        data=settings.data,
+    )
+    description.save()
+    history: list[dict[str, Any]] = []
+    trace: list[dict[str, Any]] = []
+    for seed in settings.train.seeds:
+        outcome = train_seed(description, seed, examples)
+        history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
+        trace += [{"variant": name, "seed": seed, **row} for row in outcome.trace]
+    tables.write(run.history_path(name), history, tables.HISTORY)
+    tables.write(run.trace_path(name), trace, tables.TRACE)
+
+
+def train_seed(description: Run, seed: int, examples: dict[str, Examples]) -> Outcome:
+    """Train one seed's network, save its snapshots and say how it ended.
+
+    Returns:
+        What the training loop recorded.
+    """
+    settings = description.train
+    network = build(
+        description.network,
+        description.inputs,
+        description.classes,
+        training.generator(seed, "initialisation"),
+    ).to(examples["train"].images.device)
+
+    def save(epoch: int) -> None:
+        with replacing(run.snapshot_path(description.variant, seed, epoch)) as path:
+            save_file(network.state_dict(), path)
+
+    label = f"{description.variant} seed {seed}"
+    steps = math.ceil(len(examples["train"].labels) / settings.batch_size) * settings.epochs
+    order = training.generator(seed, "order")
+    with tqdm(total=steps, desc=label, unit="step", disable=None, mininterval=0.5) as bar:
+        outcome = training.train(network, settings, examples, order, save, bar)
+    last = outcome.history[-1]
+    print(
+        f"{label}: {last['epoch']} epochs, train loss {last['train_loss']:.4f},"
+        f" test accuracy {last['test_accuracy']:.4f}"
+    )
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

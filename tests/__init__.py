@@ -1,0 +1,1 @@
+"""The tests; they mirror stages/ and tools/ path for path."""

@@ -1,0 +1,87 @@
+"""Slow, obvious twins in float64 of what `stages` computes fast."""
+
+import math
+from collections import Counter
+
+import numpy as np
+
+
+def summary(values: list[float], tiny: float) -> dict[str, float]:
+    """Twin of `statistics.summarize`, for finite values, in exact sums."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    return {
+        "mean": mean,
+        "std": math.sqrt(math.fsum((x - mean) ** 2 for x in values) / n),
+        "rms": math.sqrt(math.fsum(x * x for x in values) / n),
+        "mean_abs": math.fsum(abs(x) for x in values) / n,
+        "max_abs": max(abs(x) for x in values),
+        "l2_norm": math.sqrt(math.fsum(x * x for x in values)),
+        "q01": quantile(values, 0.01),
+        "q05": quantile(values, 0.05),
+        "q25": quantile(values, 0.25),
+        "q50": quantile(values, 0.5),
+        "q75": quantile(values, 0.75),
+        "q95": quantile(values, 0.95),
+        "q99": quantile(values, 0.99),
+        "fraction_zero": sum(x == 0 for x in values) / n,
+        "fraction_tiny": sum(abs(x) < tiny for x in values) / n,
+        "fraction_nonfinite": 0.0,
+    }
+
+
+def quantile(values: list[float], p: float) -> float:
+    """Interpolate between the two order statistics around (n - 1) p."""
+    ordered = sorted(values)
+    position = (len(ordered) - 1) * p
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def log2_counts(values: list[float]) -> Counter[tuple[float, float]]:
+    """Twin of `statistics.histogram_log2`: {(left, right): count}, NaN under ('nan', 'nan')."""
+    counts: Counter[tuple[float, float]] = Counter()
+    for x in values:
+        if math.isnan(x):
+            continue
+        if x == 0 or math.isinf(x):
+            counts[abs(x), abs(x)] += 1
+        elif abs(x) < 2.0**-126:
+            counts[2.0**-149, 2.0**-126] += 1
+        else:
+            exponent = math.frexp(abs(x))[1] - 1
+            counts[2.0**exponent, 2.0 ** (exponent + 1)] += 1
+    return counts
+
+
+def backpropagation(
+    weights: list[np.ndarray], biases: list[np.ndarray], x: np.ndarray, labels: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+    """Write out forward and backward pass of a sigmoid network with softmax cross-entropy.
+
+    Returns:
+        Per layer the tensors of `recording.record`, in float64.
+    """
+    layers: list[dict[str, np.ndarray]] = []
+    h = x  # (N, fan_in)
+    for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        z = h @ w.T + b  # (N, fan_out)
+        layers.append({"input": h, "weight": w, "preactivation": z})
+        if i < len(weights) - 1:
+            h = 1 / (1 + np.exp(-z))
+            layers[-1]["activation"] = h
+    shifted = np.exp(z - z.max(axis=1, keepdims=True))
+    delta = shifted / shifted.sum(axis=1, keepdims=True)  # softmax
+    delta[np.arange(len(labels)), labels] -= 1  # dl_i/dz_i of the output layer
+    for i in reversed(range(len(layers))):
+        layer = layers[i]
+        layer["backpropagated_gradient"] = delta
+        layer["weight_gradient"] = delta.T @ layer["input"] / len(x)
+        layer["bias_gradient"] = delta.sum(axis=0) / len(x)
+        if i:
+            a = layers[i - 1]["activation"]
+            delta = (delta @ weights[i]) * a * (1 - a)
+    for layer in layers:
+        del layer["input"]
+    return layers

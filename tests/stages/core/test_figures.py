@@ -1,0 +1,69 @@
+"""Figures: what is drawn, on the artists, not on pixels."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stages.core import figures
+
+
+@pytest.fixture
+def axes() -> Axes:
+    """Give empty Axes."""
+    return Figure().subplots()
+
+
+def test_thirty_variants_look_different_from_each_other() -> None:
+    looks = figures.looks([f"v{i}" for i in range(28)])
+    assert len(looks) == 28
+    assert len(set(looks.values())) == 28
+
+
+def test_lines_draw_each_variant_under_its_name_with_its_values(axes: Axes) -> None:
+    frame = pd.DataFrame({"variant": ["a", "a", "b"], "x": [1, 0, 0], "y": [5.0, 4.0, math.nan]})
+    drawn = figures.draw_lines(frame, axes, "x", "y", figures.looks(["a", "b"]))
+    assert drawn is axes
+    first, second = axes.get_lines()
+    assert [first.get_label(), second.get_label()] == ["a", "b"]
+    assert np.asarray(first.get_ydata()).tolist() == [4.0, 5.0]  # ordered by x
+
+
+def test_histogram_bars_span_their_bins_on_a_logarithmic_axis(axes: Axes) -> None:
+    frame = pd.DataFrame({"bin_left": [-0.02, 0.0], "bin_right": [0.0, 0.02], "count": [3, 1000]})
+    figures.draw_gradient_histogram(frame, axes)
+    assert axes.get_yscale() == "log"
+    bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in bars] == [
+        (-0.02, 0.02, 3),
+        (0.0, 0.02, 1000),
+    ]
+
+
+def test_trace_puts_layers_on_rows_from_the_bottom_and_masks_what_is_not_finite() -> None:
+    rows = list(itertools.product([10, 20], [0, 1]))
+    frame = pd.DataFrame(rows, columns=["step", "layer_index"])
+    frame["log10_norm"] = [-4.0, -1.0, -math.inf, -2.0]
+    image = figures.trace_image(frame)
+    assert image.shape == (2, 2)
+    assert image[:, 0].tolist() == [-4.0, -1.0]
+    assert np.ma.is_masked(image[0, 1])
+
+
+def test_trace_is_drawn_from_the_bottom_up(axes: Axes) -> None:
+    frame = pd.DataFrame({"step": [10, 10], "layer_index": [0, 1], "log10_norm": [-4.0, -1.0]})
+    figures.draw_gradient_trace(frame, axes, Normalize(-5, 0))
+    assert axes.get_ylim() == (-0.5, 1.5)
+
+
+def test_drawing_leaves_the_frame_alone(axes: Axes) -> None:
+    frame = pd.DataFrame({"variant": ["a"], "x": [1], "y": [5.0]})
+    before = frame.copy()
+    figures.draw_lines(frame, axes, "x", "y", figures.looks(["a"]))
+    pd.testing.assert_frame_equal(frame, before)

@@ -1,0 +1,137 @@
+"""The training loop on real digits: what it records, and that it is reproducible."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from stages.core import idx, params, training
+from stages.core.idx import Examples
+from stages.core.network import Network, build, weight_layers
+from stages.core.params import Params, Train
+from stages.core.training import Outcome, batches, evaluate, generator, train
+
+
+class Silent:
+    """A progress bar that shows nothing."""
+
+    def update(self, n: int) -> None:
+        """Show nothing."""
+
+    def set_postfix_str(self, s: str) -> None:
+        """Show nothing."""
+
+
+@pytest.fixture(scope="module")
+def examples(study_folder: Path) -> dict[str, Examples]:
+    """Give the fixture's digits."""
+    data = params.load(study_folder / "params.yaml").data
+    return {split: idx.load(study_folder / "data/raw", split, data) for split in idx.FILES}
+
+
+def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tuple[Network, Outcome]:
+    """Train the tiny relu network."""
+    options = Train(**settings.train.model_dump() | changes)
+    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    order = generator(0, "order")
+    return network, train(network, options, examples, order, lambda _: None, Silent())
+
+
+def test_history_has_a_row_per_epoch_and_the_loss_falls(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    _, outcome = run(settings, examples, learning_rate=0.1)
+    assert [(row["epoch"], row["step"]) for row in outcome.history] == [(0, 0), (1, 20), (2, 40)]
+    losses = [row["train_loss"] for row in outcome.history]
+    assert losses[0] == pytest.approx(math.log(10), abs=0.1)
+    assert losses[2] < losses[1] < losses[0]
+    assert outcome.history[2]["test_accuracy"] > 0.3
+
+
+def test_first_steps_are_those_of_momentum_written_out(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    few = {split: Examples(*(t[:200] for t in part)) for split, part in examples.items()}
+    found, _ = run(settings, few)
+    twin = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    velocity = [torch.zeros_like(p) for p in twin.parameters()]
+    order = generator(0, "order")
+    for _ in range(2):
+        permutation = torch.randperm(200, generator=order)
+        for chosen in (permutation[:100], permutation[100:]):
+            twin.zero_grad()
+            loss = cross_entropy(twin(few["train"].images[chosen]), few["train"].labels[chosen])
+            loss.backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                for p, v in zip(twin.parameters(), velocity, strict=True):
+                    assert p.grad is not None
+                    v.mul_(0.9).add_(p.grad)
+                    p.sub_(v, alpha=0.01)
+    for p, q in zip(found.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_snapshots_are_saved_when_they_are_due(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    saved: list[int] = []
+    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    options = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
+    train(network, options, examples, generator(0, "order"), saved.append, Silent())
+    assert saved == [0, 2]
+
+
+def test_trace_holds_norms_at_its_cadence(settings: Params, examples: dict[str, Examples]) -> None:
+    network, outcome = run(settings, examples)
+    assert sorted({row["step"] for row in outcome.trace}) == [1, 10, 20, 30, 40]
+    first = {(r["layer"], r["tensor"]): r["value"] for r in outcome.trace if r["step"] == 1}
+    assert {layer for layer, _ in first} == set(weight_layers(network))
+    for layer in weight_layers(network):  # at the first step momentum has no past
+        expected = settings.train.learning_rate * first[layer, "weight_gradient"]
+        assert first[layer, "update"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples]) -> None:
+    _, outcome = run(settings, examples, learning_rate=1e30)
+    assert not math.isfinite(outcome.history[-1]["train_loss"])
+    assert len(outcome.history) == 3
+
+
+def test_evaluation_is_the_mean_over_all_examples(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    network = build(settings.variants["sigmoid-batchnorm"], 784, 10, generator(0, "x"))
+    test = examples["train"]  # 2,000 images: more than one pass
+    loss, accuracy = evaluate(network, test)
+    network.eval()
+    logits = network(test.images)
+    assert loss == pytest.approx(cross_entropy(logits, test.labels).item(), rel=1e-5)
+    assert accuracy == (logits.argmax(1) == test.labels).double().mean().item()
+
+
+def test_batches_hold_each_example_once() -> None:
+    examples = Examples(torch.arange(23.0).reshape(23, 1), torch.arange(23))
+    taken = list(batches(examples, 5, generator(0, "order")))
+    assert [len(labels) for _, labels in taken] == [5, 5, 5, 5, 3]
+    labels = torch.cat([labels for _, labels in taken])
+    assert sorted(labels.tolist()) == list(range(23))
+    assert labels.tolist() != list(range(23))
+    assert all(torch.equal(images[:, 0].long(), labels) for images, labels in taken)
+
+
+def test_a_last_batch_of_one_is_left_out() -> None:
+    examples = Examples(torch.zeros(11, 1), torch.arange(11))
+    assert [len(y) for _, y in batches(examples, 5, generator(0, "order"))] == [5, 5]
+
+
+def test_streams_differ_by_seed_and_by_purpose() -> None:
+    drawn = {
+        torch.rand(1, generator=generator(seed, purpose)).item()
+        for seed in (0, 1)
+        for purpose in ("initialisation", "order")
+    }
+    assert len(drawn) == 4
+    assert training.generator(5, "order").initial_seed() == generator(5, "order").initial_seed()

@@ -1,0 +1,100 @@
+"""The extract stage: the documented rows, the same bytes, and damaged snapshots."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from stages import extract
+from stages.core import run
+from stages.core.errors import StudyError
+from tests.tiny import tiny_params, write_params
+
+EVERY_LAYER = {
+    "weight",
+    "weight_gradient",
+    "bias_gradient",
+    "preactivation",
+    "backpropagated_gradient",
+}
+
+
+def test_every_layer_snapshot_and_tensor_has_every_statistic(study: Path) -> None:
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    assert sorted(layers["epoch"].unique()) == [0, 1, 2]
+    assert layers.groupby("epoch")["step"].first().to_dict() == {0: 0, 1: 20, 2: 40}
+    statistics = set(layers["statistic"])
+    assert {"mean", "std", "rms", "mean_abs", "max_abs", "l2_norm", "q01", "q99"} < statistics
+    for (_, layer), rows in layers.groupby(["epoch", "layer"]):
+        tensors = EVERY_LAYER | ({"activation"} if layer != "output" else set())
+        assert set(rows["tensor"]) == tensors
+        assert len(rows) == len(tensors) * len(statistics)
+
+
+def test_histograms_count_every_value_in_both_scales(study: Path) -> None:
+    histograms = pd.read_parquet(study / "data/statistics/relu/histograms.parquet")
+    total = histograms.groupby(["epoch", "layer", "tensor", "scale"])["count"].sum()
+    assert set(total.loc[:, "hidden.1.linear", "weight"]) == {16 * 16}
+    assert set(total.loc[:, "hidden.1.linear", "backpropagated_gradient"]) == {200 * 16}
+
+
+def test_statistics_of_weights_are_those_of_the_snapshot(study: Path) -> None:
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    network = extract.load_network(run.load("relu"), seed=0, epoch=2)
+    rows = layers[(layers["epoch"] == 2) & (layers["layer"] == "output")]
+    rms = rows[(rows["tensor"] == "weight") & (rows["statistic"] == "rms")]["value"].item()
+    assert rms == pytest.approx(network.output.weight.double().square().mean().sqrt().item())
+
+
+def test_same_snapshots_same_bytes(study_folder: Path, workspace: Path) -> None:
+    for folder in ("models", "data/raw"):
+        shutil.copytree(study_folder / folder, workspace / folder)
+    extract.main(["relu"])
+    for name in ("layers.parquet", "histograms.parquet"):
+        relative = Path("data/statistics/relu") / name
+        assert (workspace / relative).read_bytes() == (study_folder / relative).read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a snapshot at all", None])
+def test_a_damaged_snapshot_is_named_with_its_remedy(
+    study_folder: Path, workspace: Path, content: bytes | None
+) -> None:
+    for folder in ("models", "data/raw"):
+        shutil.copytree(study_folder / folder, workspace / folder)
+    path = run.snapshot_path("relu", 0, 1)
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(StudyError, match=f"{path}: cannot be read .*dvc repro"):
+        extract.main(["relu"])
+    assert not (workspace / "data/statistics").exists()
+
+
+def test_a_snapshot_of_another_network_is_named(study_folder: Path, workspace: Path) -> None:
+    for folder in ("models", "data/raw"):
+        shutil.copytree(study_folder / folder, workspace / folder)
+    path = run.snapshot_path("relu", 0, 1)
+    shutil.copy(run.snapshot_path("sigmoid-batchnorm", 0, 1), path)
+    with pytest.raises(StudyError, match=f"{path}: cannot be read"):
+        extract.main(["relu"])
+
+
+def test_weights_of_other_parameters_are_refused(study_folder: Path, workspace: Path) -> None:
+    for folder in ("models", "data/raw"):
+        shutil.copytree(study_folder / folder, workspace / folder)
+    content = tiny_params()
+    content["variants"]["relu"]["width"] = 12
+    write_params(workspace, content)
+    with pytest.raises(StudyError, match=r"other parameters .* dvc repro train@relu"):
+        extract.main(["relu"])
+
+
+def test_a_variant_that_does_not_exist_is_refused(workspace: Path) -> None:
+    with pytest.raises(StudyError, match="no variant 'rleu'"):
+        extract.main(["rleu"])
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
+
+
+def test_nothing_of_the_study_flushes_denormals() -> None:
+    smallest = torch.tensor([2.0**-149])
+    assert (smallest * 1).item() == 2.0**-149

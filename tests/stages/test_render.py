@@ -1,0 +1,49 @@
+"""The render stage: every figure, legible, the same bytes each time."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from stages import render
+from tests.tiny import tiny_params
+
+FIGURES = {
+    "activation-distributions.png",
+    "gradient-decay.png",
+    "gradient-distributions.png",
+    "gradient-histogram.png",
+    "gradient-trace.png",
+    "learning-curves.png",
+}
+
+
+def test_every_figure_is_there_and_twice_as_wide_as_a_page(study: Path) -> None:
+    found = {path.name: imread(path) for path in (study / "reports/figures").iterdir()}
+    assert set(found) == FIGURES
+    for name, image in found.items():
+        assert image.shape[1] == 1660, name
+        assert image.std() > 0.01, f"{name} is blank"
+
+
+def test_same_tables_same_bytes(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "FOLDER", tmp_path)
+    render.main([])
+    for name in FIGURES:
+        assert (tmp_path / name).read_bytes() == (study / "reports/figures" / name).read_bytes()
+
+
+def test_every_variant_has_its_panel_and_every_axis_its_label(study: Path) -> None:
+    names = list(tiny_params()["variants"])
+    layers = pd.concat(
+        pd.read_parquet(study / f"data/statistics/{name}/layers.parquet") for name in names
+    )
+    figure = render.activation_distributions(layers, names)
+    assert [axes.get_title() for axes in figure.axes] == names
+    decay = render.gradient_decay(layers, names)
+    assert [axes.get_title() for axes in decay.axes] == ["at initialisation", "after 2 epochs"]
+    assert all(axes.get_xlabel() for axes in decay.axes)
+    assert [text.get_text() for text in decay.legends[0].get_texts()] == names

@@ -1,0 +1,158 @@
+"""dvc.yaml against the code: each stage's `deps` and `params` are what its module needs."""
+
+import ast
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages import diagnose, download, extract, render, report, track, train
+from stages.core import params
+from stages.core.params import Params, Section, Variant
+from stages.core.tracking import Mirror
+from tests.tiny import ROOT
+
+PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+MAINS: dict[str, Callable[[], None]] = {
+    "download": lambda: download.main([]),
+    "train": lambda: train.main(["relu"]),
+    "extract": lambda: extract.main(["relu"]),
+    "diagnose": lambda: diagnose.main([]),
+    "render": lambda: render.main([]),
+    "report": lambda: report.main([]),
+    "track": lambda: track.main([]),
+}
+
+
+def definition(stage: str) -> dict[str, Any]:
+    """Return a stage's definition, whether or not it is a `foreach`."""
+    found: dict[str, Any] = PIPELINE[stage].get("do", PIPELINE[stage])
+    return found
+
+
+def imported(module: Path) -> set[Path]:
+    """Return the project's modules that a module imports, and templates that it names."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Constant) and str(node.value).endswith(".j2"):
+            found.add(ROOT / "stages/core" / str(node.value))
+        found |= {ROOT / f"{name.replace('.', '/')}.py" for name in names}
+    return {path for path in found if path.is_file() and ROOT / "stages" in path.parents}
+
+
+def closure(module: Path) -> set[Path]:
+    """Return `module` and all that it imports, directly or not."""
+    reached: set[Path] = set()
+    waiting = {module}
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        if path.suffix == ".py":
+            waiting |= imported(path) - reached
+    return reached
+
+
+def test_each_stage_is_a_module_and_each_module_a_stage() -> None:
+    modules = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert set(PIPELINE) == modules == set(MAINS)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_command_names_the_stages_module(stage: str) -> None:
+    argument = " ${key}" if "foreach" in PIPELINE[stage] else ""
+    assert definition(stage)["cmd"] == f"python -m stages.{stage}{argument}"
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_deps_are_all_modules_that_the_stage_imports(stage: str) -> None:
+    listed = {ROOT / dep for dep in definition(stage)["deps"] if dep.startswith("stages/")}
+    assert listed == closure(ROOT / "stages" / f"{stage}.py")
+
+
+def test_packages_hold_nothing_that_a_stage_could_depend_on() -> None:
+    for path in (ROOT / "stages").rglob("__init__.py"):
+        assert len(ast.parse(path.read_text()).body) == 1, f"{path}: only a docstring belongs here"
+
+
+class Reads:
+    """Which leaves of params.yaml are read, by watching the validated objects."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.leaves: set[str] = set()
+        self._prefixes: dict[int, str] = {}
+        self._settings: Params | None = None
+        load = params.load
+        read, dump, equal = Section.__getattribute__, Section.model_dump, Section.__eq__
+
+        def watched_load(path: Path = params.PATH) -> Params:
+            self._settings = load(path)
+            self._place(self._settings, "")
+            return self._settings
+
+        def watched_read(section: Section, name: str) -> Any:
+            if name in type(section).model_fields and id(section) in self._prefixes:
+                self._note(section, name, read(section, name))
+            return read(section, name)
+
+        def watched_dump(section: Section, **options: Any) -> dict[str, Any]:
+            self._note_all(section)
+            return dump(section, **options)
+
+        def watched_equal(section: Section, other: object) -> bool:
+            for each in (section, other):
+                if isinstance(each, Section):
+                    self._note_all(each)
+            return equal(section, other)
+
+        monkeypatch.setattr(params, "load", watched_load)
+        monkeypatch.setattr(Section, "__eq__", watched_equal)
+        monkeypatch.setattr(Section, "__getattribute__", watched_read)
+        monkeypatch.setattr(Section, "model_dump", watched_dump)
+
+    def _place(self, section: Section, prefix: str) -> None:
+        for name, value in vars(section).items():
+            if isinstance(value, Section):
+                self._place(value, f"{prefix}{name}.")
+        if isinstance(section, Params):
+            for variant in vars(section)["variants"].values():
+                self._prefixes[id(variant)] = "variants.${key}."
+        self._prefixes[id(section)] = prefix
+
+    def _note(self, section: Section, name: str, value: Any) -> None:
+        if isinstance(section, Variant):
+            self.leaves.add("variants.${key}")
+        elif not isinstance(value, Section):
+            self.leaves.add(self._prefixes[id(section)] + name)
+
+    def _note_all(self, section: Section) -> None:
+        for name, value in vars(section).items():
+            if isinstance(value, Section):
+                self._note_all(value)
+            elif id(section) in self._prefixes:
+                self._note(section, name, value)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_params_are_the_leaves_that_the_stage_reads(
+    stage: str, study_folder: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("models", "data", "reports"):
+        shutil.copytree(study_folder / folder, workspace / folder)
+    monkeypatch.setattr(Mirror, "__init__", lambda *_: None)  # which params it reads is all
+    monkeypatch.setattr(Mirror, "has", lambda *_: True)  # that is wanted of track here
+    reads = Reads(monkeypatch)
+    MAINS[stage]()
+    leaves = {"data.checksums" if x.startswith("data.checksums.") else x for x in reads.leaves}
+    if "foreach" in PIPELINE[stage]:
+        leaves -= {"variants"}  # read to look the variant up, no more
+    else:
+        leaves = {"variants" if x == "variants.${key}" else x for x in leaves}
+    assert sorted(leaves) == sorted(definition(stage)["params"])

@@ -1,0 +1,205 @@
+"""Real `dvc repro` in temporary Git repositories: which stages run after which edit."""
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.core.sources import sha256
+from tests.tiny import BASELINE, DIGITS, ROOT, tiny_params, write_params
+
+COPIED = [".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"]
+COPIED += ["stages"]
+EVERY = ["train@sigmoid", "extract@sigmoid", "train@relu", "extract@relu"]
+CLOSING = ["diagnose", "render", "report", "track"]
+AUTHOR = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t"}
+AUTHOR |= {"GIT_COMMITTER_EMAIL": "t@t", "GIT_CONFIG_GLOBAL": os.devnull}
+
+
+def call(folder: Path, *command: str, status: int = 0) -> str:
+    """Run a command in `folder` and return what it printed; it must end as expected."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | AUTHOR | {"PATH": path, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def repro(folder: Path, *options: str) -> list[str]:
+    """Reproduce and return the stages that ran (those restored from the cache did not)."""
+    printed = call(folder, sys.executable, "-m", "dvc", "repro", *options)
+    return re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a repository in which the whole pipeline has run and its results are committed."""
+    folder = tmp_path_factory.mktemp("finished") / "study"
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    write_params(folder, two_variants())
+    call(folder, "git", "init", "-q")
+    assert sorted(repro(folder)) == sorted(["download", *EVERY, *CLOSING])
+    call(folder, "git", "add", ".")
+    call(folder, "git", "commit", "-qm", "results")
+    return folder
+
+
+@pytest.fixture
+def repository(finished: Path, tmp_path: Path) -> Path:
+    """Give a copy of the finished repository to edit."""
+    return shutil.copytree(finished, tmp_path / "study", symlinks=True)
+
+
+def two_variants() -> dict[str, Any]:
+    """Return the tiny parameters with the variants sigmoid and relu."""
+    content = tiny_params()
+    del content["variants"]["sigmoid-batchnorm"]
+    return content
+
+
+def with_change(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Return the two variants' parameters, changed."""
+    content = two_variants()
+    change(content)
+    return content
+
+
+def test_results_are_small_and_data_stay_out_of_git(finished: Path) -> None:
+    tracked = call(finished, "git", "ls-files").split()
+    assert {"dvc.lock", "reports/README.md", "reports/metrics.json"} < set(tracked)
+    assert not [name for name in tracked if name.startswith(("data/", "models/"))]
+    assert call(finished, "git", "status", "--porcelain") == ""
+
+
+def test_nothing_runs_where_nothing_changed(finished: Path) -> None:
+    printed = call(finished, sys.executable, "-m", "dvc", "repro")
+    assert "Running stage" not in printed
+    assert "up to date" in printed
+    assert call(finished, "git", "status", "--porcelain") == ""
+
+
+def test_a_changed_variant_reruns_itself_and_what_follows(repository: Path) -> None:
+    write_params(repository, with_change(lambda c: c["variants"]["relu"].update(width=12)))
+    assert repro(repository) == ["train@relu", "extract@relu", *CLOSING]
+    write_params(repository, two_variants())
+    # What DVC caches is restored; reports/README.md is in Git alone, and track has no outputs.
+    assert repro(repository) == ["report", "track"]
+
+
+def test_a_new_variant_is_all_that_is_trained(repository: Path) -> None:
+    extra = BASELINE | {"activation": "tanh", "compare_to": "sigmoid"}
+    write_params(repository, with_change(lambda c: c["variants"].update(tanh=extra)))
+    assert repro(repository) == ["train@tanh", "extract@tanh", *CLOSING]
+    assert "| tanh " in (repository / "reports/README.md").read_text()
+
+
+def test_a_removed_variant_leaves_nothing_behind(repository: Path) -> None:
+    write_params(repository, with_change(lambda c: c["variants"].pop("relu")))
+    assert repro(repository) == CLOSING
+    assert not (repository / "models/relu").exists()
+    assert not (repository / "data/statistics/relu").exists()
+    assert "relu" not in (repository / "reports/README.md").read_text()
+    assert repro(repository) == []
+
+
+def test_a_changed_figure_redraws_and_rewrites_but_measures_nothing(repository: Path) -> None:
+    path = repository / "stages/core/figures.py"
+    path.write_text(path.read_text().replace("#E69F00", "#F0E442"))
+    assert repro(repository) == ["render", "report", "track"]
+
+
+def test_a_changed_threshold_judges_again_but_measures_nothing(repository: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["diagnose"]["vanishing_below"] = 0.5
+
+    write_params(repository, with_change(change))
+    assert repro(repository) == ["diagnose", "report", "track"]
+
+
+def test_a_changed_optimizer_trains_all_variants_again(repository: Path) -> None:
+    write_params(repository, with_change(lambda c: c["train"].update(momentum=0.5)))
+    assert sorted(repro(repository)) == sorted([*EVERY, *CLOSING])
+
+
+def test_changed_raw_data_go_through_every_stage(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = shutil.copytree(DIGITS, tmp_path / "source")
+    name = "t10k-images-idx3-ubyte"
+    content = bytearray(gzip.decompress((source / f"{name}.gz").read_bytes()))
+    content[-1] ^= 0xFF
+    (source / f"{name}.gz").unlink()
+    (source / name).write_bytes(content)
+    checksum = sha256(source / name)
+    write_params(repository, with_change(lambda c: c["data"]["checksums"].update({name: checksum})))
+    monkeypatch.setenv("MNIST_SOURCE", str(source))
+    assert sorted(repro(repository)) == sorted(["download", *EVERY, *CLOSING])
+
+
+def test_damaged_raw_data_are_restored_from_the_cache(repository: Path) -> None:
+    path = repository / "data/raw/MNIST/raw/t10k-images-idx3-ubyte"
+    before = path.read_bytes()
+    path.unlink()
+    path.write_bytes(b"damaged")
+    assert repro(repository) == []
+    assert path.read_bytes() == before
+
+
+def test_a_clone_without_data_is_up_to_date(finished: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", str(finished), str(clone))
+    assert repro(clone, "--dry", "--allow-missing") == []
+
+
+def test_a_dry_run_names_what_an_edit_makes_stale_and_runs_nothing(repository: Path) -> None:
+    write_params(repository, with_change(lambda c: c["variants"]["relu"].update(width=12)))
+    before = (repository / "dvc.lock").read_bytes()
+    stale = repro(repository, "--dry", "--allow-missing")
+    assert stale == ["train@relu", "extract@relu", *CLOSING]
+    assert (repository / "dvc.lock").read_bytes() == before
+
+
+def test_a_misspelt_key_stops_the_pipeline_before_any_work(repository: Path) -> None:
+    write_params(repository, with_change(lambda c: c["train"].update(epoch=3)))
+    shutil.rmtree(repository / "models/relu")
+    printed = call(repository, sys.executable, "-m", "stages.train", "relu", status=1)
+    assert printed.splitlines() == [
+        "error: params.yaml: train.epoch: unknown key (did you mean epochs?); allowed: epochs,"
+        " batch_size, optimizer, learning_rate, momentum, seeds, snapshots, trace_every, device"
+    ]
+    assert not (repository / "models/relu").exists()
+
+
+def test_dvc_draws_the_curves_of_every_variant(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plots"
+    call(finished, sys.executable, "-m", "dvc", "plots", "show", "--out", str(folder))
+    html = (folder / "index.html").read_text()
+    for title in ("training loss", "test accuracy", "gradient decay"):
+        assert title in html
+    assert '"field": "variant"' in html
+    assert '"variant": "relu"' in html
+
+
+def test_dvc_shows_the_metrics_by_variant(finished: Path) -> None:
+    table = call(finished, sys.executable, "-m", "dvc", "metrics", "show", "--md")
+    assert "relu.test_accuracy" in table

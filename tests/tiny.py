@@ -1,0 +1,61 @@
+"""A tiny study: real digits, few of them, and parameters that take seconds."""
+
+import gzip
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages import diagnose, download, extract, render, report, train
+from stages.core.idx import FILES
+
+ROOT = Path(__file__).parent.parent
+DIGITS = ROOT / "tests" / "digits"
+
+BASELINE: dict[str, Any] = {
+    "activation": "sigmoid",
+    "depth": 3,
+    "width": 16,
+    "init": "default",
+    "normalization": "none",
+    "skip": False,
+}
+
+
+def digit_checksums() -> dict[str, str]:
+    """Return {file name: SHA-256} of the fixture's files, unpacked."""
+    names = [name for pair in FILES.values() for name in pair]
+    return {
+        n: hashlib.sha256(gzip.decompress((DIGITS / f"{n}.gz").read_bytes())).hexdigest()
+        for n in names
+    }
+
+
+def tiny_params() -> dict[str, Any]:
+    """Return params.yaml's content, cut down to seconds: two epochs, three variants."""
+    content: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+    content["data"]["checksums"] = digit_checksums()
+    content["train"] |= {"epochs": 2, "snapshots": [0, 1, 2], "trace_every": 10, "device": "cpu"}
+    content["extract"] |= {"probe_size": 200}
+    content["variants"] = {
+        "sigmoid": dict(BASELINE),
+        "relu": BASELINE | {"activation": "relu", "compare_to": "sigmoid"},
+        "sigmoid-batchnorm": BASELINE | {"normalization": "batch", "compare_to": "sigmoid"},
+    }
+    return content
+
+
+def write_params(folder: Path, content: dict[str, Any]) -> None:
+    """Write params.yaml into `folder`."""
+    YAML().dump(content, folder / "params.yaml")  # which keeps the order of keys
+
+
+def run_stages(variants: list[str]) -> None:
+    """Call every stage but `track` in the working directory."""
+    download.main([])
+    for name in variants:
+        train.main([name])
+        extract.main([name])
+    for stage in (diagnose, render, report):
+        stage.main([])

@@ -1,0 +1,42 @@
+"""The scratch copy: what it takes along, and what it shortens."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stages.core import params
+from tests.tiny import ROOT
+from tools import quick
+
+
+def test_the_copy_holds_edits_and_new_files_but_nothing_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    for name, content in {".gitignore": "out\n", "a": "old", "b/c d": "kept", "gone": ""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    subprocess.run(["git", "add", "."], check=True)
+    (tmp_path / "a").write_text("edited")
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "out").write_text("ignored")
+    (tmp_path / "gone").unlink()
+    quick.copy_working_tree(tmp_path / "out.copy")
+    copied = {
+        path.relative_to(tmp_path / "out.copy").as_posix(): path.read_text()
+        for path in (tmp_path / "out.copy").rglob("*")
+        if path.is_file()
+    }
+    assert copied == {".gitignore": "out\n", "a": "edited", "b/c d": "kept", "new": "new"}
+
+
+def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    quick.shorten(path)
+    whole, short = params.load(ROOT / "params.yaml"), params.load(path)
+    assert short.train.epochs == 1
+    assert short.train.snapshots == (0, 1)
+    assert short.variants == whole.variants
