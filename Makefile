@@ -16,6 +16,7 @@ setup:
 	@tools/setup.sh
 
 repro: setup ## run the study: whatever is not up to date, then a summary
+	@python -m tools.validate
 	@python -m dvc repro
 	@python -m tools.summary
 

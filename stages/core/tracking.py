@@ -15,6 +15,8 @@ from mlflow.entities import Metric, Param
 STORE = "sqlite:///mlflow.db"
 IDENTITY = "study.identity"
 
+# Opens the experiment where MLflow shows metrics, rather than traces of language models.
+_TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 _METRICS_PER_CALL = 1000  # MLflow's limits
 _PARAMS_PER_CALL = 100
 
@@ -54,7 +56,9 @@ class Mirror:
         self._client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", STORE))
         known = self._client.get_experiment_by_name(experiment)
         self._experiment = (
-            known.experiment_id if known else self._client.create_experiment(experiment)
+            known.experiment_id
+            if known
+            else self._client.create_experiment(experiment, tags=_TRAINING_VIEW)
         )
 
     def has(self, name: str, identity: str) -> bool:
