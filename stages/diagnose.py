@@ -9,6 +9,7 @@ import math
 import sys
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stages.core import params, results, run, verdicts
@@ -28,10 +29,12 @@ def main(argv: list[str]) -> None:
     results.remove_leftovers(names)
     history, layers = results.history(names), results.layers(names)
     histograms, trace = results.histograms(names), results.trace(names)
+    theory = results.theory(names)
     metrics: dict[str, dict[str, Any]] = {}
     for name in names:
         own = (frame[frame["variant"] == name] for frame in (history, layers, histograms, trace))
-        measured = measure(*own)
+        depth = settings.variants[name].depth
+        measured = measure(*own) | compare(theory[theory["variant"] == name], depth)
         losses = history.loc[history["variant"] == name, "train_loss"].tolist()
         metrics[name] = rounded(measured) | {
             "verdict": judge(measured, losses, run.load(name).classes, settings.diagnose)
@@ -88,6 +91,39 @@ def measure(
         "gradient_norm_first_start": float(by_step.iloc[0]),
         "gradient_norm_first_end": float(by_step.iloc[-1]),
     }
+
+
+def compare(theory: pd.DataFrame, depth: int) -> dict[str, float]:
+    """Reduce one variant's theory.parquet to a few numbers, at its own depth.
+
+    - `attenuation_theory`: as mean-field theory predicts it
+    - `attenuation_fresh`, `_low`, `_high`: measured over fresh initialisations, with its interval
+    - `hop_theory`, `hop_fresh`: geometric means over the hops
+    - `hop_deviation`: the largest |measured / predicted - 1| of a hop
+
+    Returns:
+        {metric: value}; NaN where there is no theory, or no hop.
+    """
+    own = theory[theory["depth"] == depth]
+    whole = own[own["quantity"] == "attenuation"].iloc[0]
+    hops = own[own["quantity"] == "hop"]
+    deviation = (hops["measured"] / hops["predicted"] - 1).abs().max()
+    return {
+        "attenuation_theory": float(whole["predicted"]),
+        "attenuation_fresh": float(whole["measured"]),
+        "attenuation_fresh_low": float(whole["low"]),
+        "attenuation_fresh_high": float(whole["high"]),
+        "hop_theory": _geometric_mean(hops["predicted"]),
+        "hop_fresh": _geometric_mean(hops["measured"]),
+        "hop_deviation": float(deviation),
+    }
+
+
+def _geometric_mean(values: pd.Series) -> float:
+    if values.empty:
+        return math.nan
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.log(values.to_numpy(dtype=float)).mean()))
 
 
 def median_magnitude(histograms: pd.DataFrame) -> float:

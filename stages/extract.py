@@ -1,28 +1,29 @@
 """Take statistics of one variant's snapshots: `python -m stages.extract V`.
 
 In: params.yaml (`extract`), models/V and the test images in data/raw. Out: data/statistics/V with
-layers.parquet and histograms.parquet, one group of rows per seed, snapshot, weight layer and
-tensor.
+layers.parquet and histograms.parquet (a group of rows per seed, snapshot, weight layer and
+tensor), initialisation.parquet and depths.parquet (fresh initialisations at the variant's own
+depth and at others), and theory.parquet (what mean-field theory says of these).
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 from tqdm import tqdm
 
-from stages.core import device, idx, params, run, statistics, tables
+from stages.core import comparison, device, examples, params, results, run, statistics, tables
 from stages.core.errors import StudyError, run_command
+from stages.core.examples import Examples
 from stages.core.files import RAW, STATISTICS
-from stages.core.idx import Examples
+from stages.core.initialisation import measure
 from stages.core.network import Network
-from stages.core.params import Extract
-from stages.core.recording import Recording, record
+from stages.core.params import Extract, Variant
+from stages.core.recording import Recorded, record
 from stages.core.run import Run
 
 Rows = list[dict[str, Any]]
@@ -46,46 +47,106 @@ def main(argv: list[str]) -> None:
             f" params.yaml has now; train them anew: dvc repro train@{name}"
         )
     target = device.resolve(description.train.device)
-    test = idx.load(RAW, "test", description.data).to(target)
-    probe = Examples(*(tensor[: settings.extract.probe_size] for tensor in test))
-    layers, histograms = extract(description, probe, settings.extract)
-    folder = STATISTICS / name
-    tables.write(folder / "layers.parquet", layers, tables.LAYERS)
-    tables.write(folder / "histograms.parquet", histograms, tables.HISTOGRAMS)
+    test = examples.load(RAW, "test", description.data).to(target)
+    layers, histograms = extract(description, test, settings.extract)
+    initialisations, depths = initialise(variant, test, settings.extract)
+    measured = pd.DataFrame(initialisations + [r for r in depths if r["depth"] != variant.depth])
+    theory = comparison.compare(variant, description.inputs, measured)
+    for file, rows, schema in (
+        (results.LAYERS, layers, tables.LAYERS),
+        (results.HISTOGRAMS, histograms, tables.HISTOGRAMS),
+        (results.INITIALISATION, initialisations, tables.INITIALISATIONS),
+        (results.DEPTHS, depths, tables.INITIALISATIONS),
+        (results.THEORY, theory, tables.THEORY),
+    ):
+        tables.write(STATISTICS / name / file, [{"variant": name, **row} for row in rows], schema)
 
 
-def extract(description: Run, probe: Examples, settings: Extract) -> tuple[Rows, Rows]:
+def extract(description: Run, test: Examples, settings: Extract) -> tuple[Rows, Rows]:
     """Probe every snapshot of a run.
 
     Returns:
-        The rows of layers.parquet and of histograms.parquet.
+        The rows of layers.parquet and of histograms.parquet, without `variant`.
     """
     layers: Rows = []
     histograms: Rows = []
-    history = tables.read([run.history_path(description.variant)], tables.HISTORY)
+    name = description.variant
+    history = tables.read([run.history_path(name)], tables.HISTORY)
+    trace = tables.read([run.trace_path(name)], tables.TRACE)
     steps = history.set_index(["seed", "epoch"])["step"]
     snapshots = [(s, e) for s in description.train.seeds for e in description.train.snapshots]
-    for seed, epoch in tqdm(snapshots, desc=description.variant, unit="snapshot", disable=None):
-        network = load_network(description, seed, epoch).to(probe.images.device)
-        where = {
-            "variant": description.variant,
-            "seed": seed,
-            "epoch": epoch,
-            "step": int(steps.loc[seed, epoch]),
-        }
-        recording = record(network, probe, settings.batch_size)
-        for key, values in named_tensors(recording):
-            layers += [
-                {**where, **key, "statistic": statistic, "value": value}
-                for statistic, value in statistics.summarize(values, settings.tiny).items()
-            ]
-            for scale, histogram in statistics.HISTOGRAMS.items():
-                histograms += [
-                    {**where, **key, "scale": scale}
-                    | {"bin_left": b.left, "bin_right": b.right, "count": b.count}
-                    for b in histogram(values)
+    for seed, epoch in tqdm(snapshots, desc=name, unit="snapshot", disable=None):
+        network = load_network(description, seed, epoch).to(test.images.device)
+        where = {"seed": seed, "epoch": epoch, "step": int(steps.loc[seed, epoch])}
+        recorded = record(network, test.first(settings.probe_size), settings.batch_size)
+        updates = update_ratios(trace[trace["seed"] == seed], where["step"])
+        rms = {}
+        for index, (layer, seen) in enumerate(recorded.items()):
+            here = {**where, "layer_index": index, "layer": layer}
+            for tensor, found in summaries(seen, updates.get(layer, {}), settings.tiny).items():
+                if tensor == "backpropagated_gradient":
+                    rms[layer] = found["rms"]
+                layers += [
+                    {**here, "tensor": tensor, "statistic": statistic, "value": value}
+                    for statistic, value in found.items()
                 ]
+            histograms += [
+                {**here, "tensor": tensor, "scale": scale}
+                | {"bin_left": b.left, "bin_right": b.right, "count": b.count}
+                for tensor, values in seen.tensors.items()
+                for scale, histogram in statistics.HISTOGRAMS.items()
+                for b in histogram(values)
+            ]
+        layers += [{**where, **row} for row in statistics.passage(rms)]
     return layers, histograms
+
+
+def summaries(seen: Recorded, update: dict[str, float], tiny: float) -> dict[str, dict[str, float]]:
+    """Describe all that one layer saw.
+
+    Returns:
+        {tensor: {statistic: value}}.
+    """
+    found = {name: statistics.summarize(values, tiny) for name, values in seen.tensors.items()}
+    found["weight_gradient"]["signal_to_noise"] = seen.signal_to_noise
+    if seen.activation is not None:
+        z, phi = seen.tensors["preactivation"], seen.tensors["activation"]
+        found["preactivation"]["saturation"] = statistics.saturation(z, seen.activation)
+        found["activation"]["fraction_dead"] = statistics.fraction_dead(phi)
+        found["activation"]["fraction_constant"] = statistics.fraction_constant(phi)
+    return found | ({"update": update} if update else {})
+
+
+def update_ratios(trace: pd.DataFrame, step: int) -> dict[str, dict[str, float]]:
+    """Look up the step taken at the last traced step up to `step`, or else at the first one.
+
+    Returns:
+        {layer: {`l2_norm` of the update, `ratio`: that over the l2 norm of the weights}}.
+    """
+    before = trace.loc[trace["step"] <= step, "step"]
+    chosen = trace[trace["step"] == (before.max() if len(before) else trace["step"].min())]
+    norms = {(row.layer, row.tensor): float(row.value) for row in chosen.itertuples()}
+    return {
+        layer: {"l2_norm": norm, "ratio": norm / norms[layer, "weight"]}
+        for (layer, tensor), norm in norms.items()
+        if tensor == "update"
+    }
+
+
+def initialise(variant: Variant, test: Examples, settings: Extract) -> tuple[Rows, Rows]:
+    """Measure fresh initialisations at the variant's own depth, and fewer at other depths.
+
+    Returns:
+        The rows of initialisation.parquet and of depths.parquet, without `variant`.
+    """
+    probe, batch = test.first(settings.init_probe_size), settings.batch_size
+    own = measure(variant, probe, batch, variant.depth, range(settings.init_seeds))
+    depths = [
+        row
+        for depth in tqdm(settings.sweep_depths, desc="depths", unit="depth", disable=None)
+        for row in measure(variant, probe, batch, depth, range(settings.sweep_seeds))
+    ]
+    return own, depths
 
 
 def load_network(description: Run, seed: int, epoch: int) -> Network:
@@ -108,17 +169,6 @@ def load_network(description: Run, seed: int, epoch: int) -> Network:
             f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
         ) from None
     return network
-
-
-def named_tensors(recording: Recording) -> Iterator[tuple[dict[str, Any], Tensor]]:
-    """Yield what is recorded with its columns `layer_index`, `layer` and `tensor`.
-
-    Yields:
-        The columns and the values.
-    """
-    for index, (layer, tensors) in enumerate(recording.items()):
-        for tensor, values in tensors.items():
-            yield {"layer_index": index, "layer": layer, "tensor": tensor}, values
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def main(argv: list[str]) -> None:
             "gradient-distributions": gradient_distributions(histograms, names),
             "activation-distributions": activation_distributions(layers, names),
             "gradient-decay": gradient_decay(layers, names),
+            "attenuation-by-depth": attenuation_by_depth(results.theory(names), names),
             "learning-curves": learning_curves(results.history(names), names),
             "gradient-trace": gradient_trace(results.trace(names), names),
         }
@@ -105,6 +106,19 @@ def gradient_decay(layers: pd.DataFrame, names: list[str]) -> Figure:
         axes.set(title=moment(epoch), yscale="log", xlabel="weight layer, from the input")
     row[0].set_ylabel("rms of dL/dz per example")
     _legend_below(figure, row[0])
+    return figure
+
+
+def attenuation_by_depth(theory: pd.DataFrame, names: list[str]) -> Figure:
+    """Draw theory and measurement of the attenuation against the depth, a panel per variant."""
+    figure = _grid(
+        frames.attenuation_by_depth(theory),
+        names,
+        figures.draw_attenuation,
+        ("hidden layers", "attenuation at initialisation"),
+    )
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 

@@ -19,6 +19,8 @@ from stages.core.params import Params, Variant
 
 TEMPLATE = Path(__file__).parent / "core" / "report.md.j2"
 
+AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is said to hold
+
 Metrics = dict[str, dict[str, Any]]
 
 
@@ -38,6 +40,11 @@ def report(settings: Params, metrics: Metrics) -> str:
         loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"number": number, "percent": percent}
+    deviations = {
+        name: values["hop_deviation"]
+        for name, values in metrics.items()
+        if values["hop_deviation"] is not None
+    }
     verdicts = {name: values["verdict"].split(", ") for name, values in metrics.items()}
     return environment.get_template(TEMPLATE.name).render(
         data=settings.data,
@@ -47,6 +54,10 @@ def report(settings: Params, metrics: Metrics) -> str:
         baseline=settings.baseline,
         metrics=metrics,
         table=table(settings.variants, metrics),
+        theory=theory_table(metrics),
+        within=[name for name, deviation in deviations.items() if deviation <= AGREEMENT],
+        beyond=[name for name, deviation in deviations.items() if deviation > AGREEMENT],
+        agreement=AGREEMENT,
         low={key: extreme(metrics, key, min) for key in numeric_keys(metrics)},
         high={key: extreme(metrics, key, max) for key in numeric_keys(metrics)},
         vanishing=[name for name, (gradient, _) in verdicts.items() if gradient == "vanishing"],
@@ -82,6 +93,39 @@ def table(variants: dict[str, Variant], metrics: Metrics) -> str:
     ]
     aligned = ("left", "left", "right", "right", "right", "right", "right", "left")
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=aligned)
+
+
+def theory_table(metrics: Metrics) -> str:
+    """Lay theory and measurement at initialisation out as a Markdown table, a row per variant."""
+    rows = [
+        [
+            name,
+            available(values["hop_theory"]),
+            available(values["hop_fresh"]),
+            available(values["hop_deviation"]),
+            available(values["attenuation_theory"]),
+            number(values["attenuation_fresh"]),
+            f"{number(values['attenuation_fresh_low'])} to"
+            f" {number(values['attenuation_fresh_high'])}",
+        ]
+        for name, values in metrics.items()
+    ]
+    headers = [
+        "variant",
+        "factor per hop, theory",
+        "measured",
+        "largest deviation of a hop",
+        "attenuation, theory",
+        "measured",
+        "95 % interval",
+    ]
+    aligned = ("left", *["right"] * 6)
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=aligned)
+
+
+def available(value: float | None) -> str:
+    """Write a number that theory has a part in, to three significant digits."""
+    return "not available" if value is None else f"{value:.3g}"
 
 
 def difference(variants: dict[str, Variant], name: str) -> str:

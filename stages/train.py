@@ -12,10 +12,10 @@ from typing import Any
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from stages.core import device, idx, params, run, tables, training
+from stages.core import device, examples, idx, params, run, tables, training
 from stages.core.errors import run_command
+from stages.core.examples import Examples
 from stages.core.files import RAW, replacing
-from stages.core.idx import Examples
 from stages.core.network import build
 from stages.core.run import Run
 from stages.core.training import Outcome
@@ -29,11 +29,11 @@ def main(argv: list[str]) -> None:
     settings = params.load()
     variant = settings.variant(name)
     target = device.resolve(settings.train.device)
-    examples = {split: idx.load(RAW, split, settings.data).to(target) for split in idx.FILES}
+    data = {split: examples.load(RAW, split, settings.data).to(target) for split in idx.FILES}
     description = Run(
         variant=name,
         network=variant,
-        inputs=examples["train"].images.shape[1],
+        inputs=data["train"].images.shape[1],
         classes=idx.CLASSES,
         train=settings.train,
         data=settings.data,
@@ -42,14 +42,14 @@ def main(argv: list[str]) -> None:
     history: list[dict[str, Any]] = []
     trace: list[dict[str, Any]] = []
     for seed in settings.train.seeds:
-        outcome = train_seed(description, seed, examples)
+        outcome = train_seed(description, seed, data)
         history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
         trace += [{"variant": name, "seed": seed, **row} for row in outcome.trace]
     tables.write(run.history_path(name), history, tables.HISTORY)
     tables.write(run.trace_path(name), trace, tables.TRACE)
 
 
-def train_seed(description: Run, seed: int, examples: dict[str, Examples]) -> Outcome:
+def train_seed(description: Run, seed: int, data: dict[str, Examples]) -> Outcome:
     """Train one seed's network, save its snapshots and say how it ended.
 
     Returns:
@@ -61,17 +61,17 @@ def train_seed(description: Run, seed: int, examples: dict[str, Examples]) -> Ou
         description.inputs,
         description.classes,
         training.generator(seed, "initialisation"),
-    ).to(examples["train"].images.device)
+    ).to(data["train"].images.device)
 
     def save(epoch: int) -> None:
         with replacing(run.snapshot_path(description.variant, seed, epoch)) as path:
             save_file(network.state_dict(), path)
 
     label = f"{description.variant} seed {seed}"
-    steps = math.ceil(len(examples["train"].labels) / settings.batch_size) * settings.epochs
+    steps = math.ceil(len(data["train"].labels) / settings.batch_size) * settings.epochs
     order = training.generator(seed, "order")
     with tqdm(total=steps, desc=label, unit="step", disable=None, mininterval=0.5) as bar:
-        outcome = training.train(network, settings, examples, order, save, bar)
+        outcome = training.train(network, settings, data, order, save, bar)
     last = outcome.history[-1]
     print(
         f"{label}: {last['epoch']} epochs, train loss {last['train_loss']:.4f},"

@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 
+from stages.core.activations import Activation
+
 
 def summary(values: list[float], tiny: float) -> dict[str, float]:
     """Twin of `statistics.summarize`, for finite values, in exact sums."""
@@ -53,6 +55,24 @@ def log2_counts(values: list[float]) -> Counter[tuple[float, float]]:
             exponent = math.frexp(abs(x))[1] - 1
             counts[2.0**exponent, 2.0 ** (exponent + 1)] += 1
     return counts
+
+
+def saturation(values: list[float], activation: Activation) -> float:
+    """Count, one by one, where the slope is below a hundredth of the steepest."""
+    low, high = activation.derivative_bounds
+    limit = max(abs(low), abs(high)) / 100
+    slopes = [float(activation.derivative(np.array([z]))[0]) for z in values]
+    return sum(abs(slope) < limit for slope in slopes) / len(slopes)
+
+
+def signal_to_noise(batches: list[np.ndarray]) -> float:
+    """Take mean and standard deviation of each parameter over the batches, then the rms."""
+    ratios = []
+    for values in np.stack(batches).reshape(len(batches), -1).T:
+        deviation = float(np.std(values))
+        if deviation > 0:
+            ratios.append(float(np.mean(values)) / deviation)
+    return math.sqrt(math.fsum(r * r for r in ratios) / len(ratios))
 
 
 def backpropagation(

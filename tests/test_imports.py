@@ -9,9 +9,9 @@ from tests.tiny import ROOT
 
 HEAVY = {"torch", "torchvision", "pandas", "matplotlib", "mlflow", "dvc"}
 NEEDED = {
-    "stages.download": {"torch"},  # for the layout of the data; torchvision only if it is asked
+    "stages.download": set(),  # torchvision only if it is asked
     "stages.train": {"torch"},
-    "stages.extract": {"torch"},
+    "stages.extract": {"torch", "pandas"},
     "stages.diagnose": {"pandas"},
     "stages.render": {"pandas", "matplotlib"},
     "stages.report": {"pandas"},

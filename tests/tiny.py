@@ -37,7 +37,13 @@ def tiny_params() -> dict[str, Any]:
     content: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
     content["data"]["checksums"] = digit_checksums()
     content["train"] |= {"epochs": 2, "snapshots": [0, 1, 2], "trace_every": 10, "device": "cpu"}
-    content["extract"] |= {"probe_size": 200}
+    content["extract"] |= {
+        "probe_size": 200,
+        "init_probe_size": 100,
+        "init_seeds": 3,
+        "sweep_depths": [1, 2, 4],
+    }
+    content["extract"] |= {"sweep_seeds": 2}
     content["variants"] = {
         "sigmoid": dict(BASELINE),
         "relu": BASELINE | {"activation": "relu", "compare_to": "sigmoid"},

@@ -59,10 +59,11 @@ def copy_working_tree(destination: Path) -> None:
 
 
 def shorten(params: Path) -> None:
-    """Set one epoch, with snapshots before and after it."""
+    """Set one epoch, with snapshots before and after it, and few fresh initialisations."""
     yaml = YAML()
     content = yaml.load(params)
     content["train"] |= {"epochs": 1, "snapshots": [0, 1]}
+    content["extract"] |= {"init_seeds": 2, "sweep_depths": [1, 3, 8], "sweep_seeds": 1}
     yaml.dump(content, params)
 
 

@@ -103,6 +103,25 @@ def draw_lines(frame: pd.DataFrame, axes: Axes, x: str, y: str, variants: dict[s
     return axes
 
 
+def draw_attenuation(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the attenuation against the depth: theory a line, measurements points with intervals."""
+    axes.axhline(1, color="#999999", linewidth=0.8)
+    axes.plot(frame["depth"], frame["predicted"], color=PALETTE[5], label="theory")
+    below, above = frame["measured"] - frame["low"], frame["high"] - frame["measured"]
+    axes.errorbar(
+        frame["depth"],
+        frame["measured"],
+        yerr=(below.fillna(0), above.fillna(0)),
+        fmt="o",
+        color=PALETTE[4],
+        capsize=2.5,
+        label="measured",
+    )
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
+
+
 def draw_gradient_trace(frame: pd.DataFrame, axes: Axes, norm: Normalize) -> Axes:
     """Draw log10 ‖dL/dW‖ as a heat map, steps to the right, layers upwards from the input."""
     image = trace_image(frame)

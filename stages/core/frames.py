@@ -82,6 +82,17 @@ def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
     return mean.rename("rms").reset_index()
 
 
+def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:
+    """Give the attenuation at initialisation per variant and depth, predicted and measured.
+
+    Returns:
+        Columns variant, depth, predicted, measured, low, high, n; NaN where there is no theory.
+    """
+    rows = theory[theory["quantity"] == "attenuation"]
+    columns = ["variant", "depth", "predicted", "measured", "low", "high", "n"]
+    return rows[columns].sort_values("depth", kind="stable")
+
+
 def learning_curves(history: pd.DataFrame) -> pd.DataFrame:
     """Give training loss and test accuracy per variant and epoch, mean over the seeds.
 

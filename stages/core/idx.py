@@ -1,32 +1,21 @@
-"""Images and labels from IDX files, without torchvision: one read, one tensor."""
+"""Images and labels from IDX files, as bytes: neither torch nor torchvision is needed."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from stages.core.errors import StudyError
-from stages.core.params import Data
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 CLASSES = 10
+
+Bytes = NDArray[np.uint8]
+
 _UNSIGNED_BYTE = 0x08  # the third byte of an IDX file: the element's type
-
-
-class Examples(NamedTuple):
-    """Images and their labels."""
-
-    images: Tensor  # (examples, pixels), float32, normalised
-    labels: Tensor  # (examples,), int64
-
-    def to(self, device: torch.device) -> "Examples":
-        """Move both tensors to `device`."""
-        return Examples(self.images.to(device), self.labels.to(device))
 
 
 def raw_folder(root: Path, dataset: str) -> Path:
@@ -34,39 +23,37 @@ def raw_folder(root: Path, dataset: str) -> Path:
     return root / dataset / "raw"
 
 
-def load(root: Path, split: str, data: Data) -> Examples:
-    """Read one split and normalise it: (pixel / 255 - mean) / std.
+def read_split(root: Path, dataset: str, split: str) -> tuple[Bytes, Bytes]:
+    """Read the images and labels of one split and check that they fit.
 
     Args:
         root: The torchvision dataset root.
+        dataset: Its name in torchvision.
         split: `train` or `test`.
-        data: Which dataset, and its mean and std.
 
     Returns:
-        All examples of the split, on the CPU.
+        Images (examples, rows, columns) and labels (examples,), uint8.
 
     Raises:
         StudyError: If a file is missing or is not what it should be.
     """
     images_name, labels_name = FILES[split]
-    folder = raw_folder(root, data.dataset)
-    pixels = read(folder / images_name, dimensions=3)
+    folder = raw_folder(root, dataset)
+    images = read(folder / images_name, dimensions=3)
     labels = read(folder / labels_name, dimensions=1)
-    if len(pixels) != len(labels):
+    if len(images) != len(labels):
         raise StudyError(
-            f"{folder}: {len(pixels)} images in {images_name} but {len(labels)} labels in"
+            f"{folder}: {len(images)} images in {images_name} but {len(labels)} labels in"
             f" {labels_name}; they should be as many: run dvc repro download"
         )
     if len(labels) and labels.max() >= CLASSES:
         raise StudyError(
             f"{folder / labels_name}: label {labels.max()} found; labels should be below {CLASSES}"
         )
-    images = torch.from_numpy(pixels.reshape(len(pixels), -1)).to(torch.float32)
-    images.div_(255).sub_(data.mean).div_(data.std)
-    return Examples(images, torch.from_numpy(labels).to(torch.int64))
+    return images, labels
 
 
-def read(path: Path, dimensions: int) -> np.ndarray:
+def read(path: Path, dimensions: int) -> Bytes:
     """Read an IDX file of unsigned bytes (format: http://yann.lecun.com/exdb/mnist/).
 
     Args:

@@ -1,12 +1,12 @@
 """The networks of the study: a multilayer perceptron built from a variant's record."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from stages.core.activations import ACTIVATIONS
+from stages.core.initialisers import INITIALISERS, bias_variance, weight_variance
 from stages.core.params import Variant
 
 
@@ -52,12 +52,7 @@ class Network(nn.Module):
 def build(variant: Variant, inputs: int, classes: int, generator: torch.Generator) -> Network:
     """Build a variant's network on the CPU, every parameter drawn from `generator`.
 
-    Weights follow `variant.init`, with n the fan-in and m the fan-out:
-
-    - `default`: U(-1/√n, 1/√n), variance 1/(3n): what `nn.Linear` does by itself;
-    - `xavier_uniform`: variance 2/(n + m) (Glorot & Bengio 2010, eq. 16);
-    - `he_uniform`: variance 2/n (He et al. 2015, eq. 10);
-    - `normal`: N(0, `std`²).
+    Weights follow `variant.init`, as `initialisers.INITIALISERS` has it.
 
     Biases are U(-1/√n, 1/√n) whatever the weights are, so that two variants that differ in
     `init` differ in the weights alone. Batch normalization begins with γ = 1 and β = 0.
@@ -76,42 +71,30 @@ def build(variant: Variant, inputs: int, classes: int, generator: torch.Generato
     network.to_empty(device="cpu")
     for module in network.modules():
         if isinstance(module, nn.Linear):
-            _WEIGHT_INITIALISERS[variant.init](module.weight, variant, generator)
-            bound = 1 / math.sqrt(module.in_features)
-            nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+            _initialise(module, variant, generator)
         elif isinstance(module, nn.BatchNorm1d):
             module.reset_parameters()
     return network
 
 
-def _default(weight: Tensor, _: Variant, generator: torch.Generator) -> None:
-    bound = 1 / math.sqrt(weight.shape[1])  # weight: (fan_out, fan_in)
-    nn.init.uniform_(weight, -bound, bound, generator=generator)
+def _initialise(layer: nn.Linear, variant: Variant, generator: torch.Generator) -> None:
+    fans = layer.in_features, layer.out_features
+    std = math.sqrt(weight_variance(variant.init, variant.std, *fans))
+    if INITIALISERS[variant.init].distribution == "normal":
+        nn.init.normal_(layer.weight, std=std, generator=generator)
+    else:
+        _uniform(layer.weight, std, generator)
+    _uniform(layer.bias, math.sqrt(bias_variance(layer.in_features)), generator)
 
 
-def _xavier_uniform(weight: Tensor, _: Variant, generator: torch.Generator) -> None:
-    nn.init.xavier_uniform_(weight, generator=generator)
+def _uniform(tensor: Tensor, std: float, generator: torch.Generator) -> None:
+    bound = math.sqrt(3) * std  # of a uniform distribution around zero
+    nn.init.uniform_(tensor, -bound, bound, generator=generator)
 
 
-def _he_uniform(weight: Tensor, _: Variant, generator: torch.Generator) -> None:
-    nn.init.kaiming_uniform_(weight, nonlinearity="relu", generator=generator)
+WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
-def _normal(weight: Tensor, variant: Variant, generator: torch.Generator) -> None:
-    assert variant.std is not None  # noqa: S101 - params.py sees to it
-    nn.init.normal_(weight, std=variant.std, generator=generator)
-
-
-_WEIGHT_INITIALISERS: dict[str, Callable[[Tensor, Variant, torch.Generator], None]] = {
-    "default": _default,
-    "xavier_uniform": _xavier_uniform,
-    "he_uniform": _he_uniform,
-    "normal": _normal,
-}
-
-
-def weight_layers(network: nn.Module) -> dict[str, nn.Linear]:
-    """Return {module name: layer} for every weight layer, from the input to the output layer."""
-    return {
-        name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)
-    }
+def weight_layers(network: nn.Module) -> dict[str, WeightLayer]:
+    """Return {module name: layer} for every weight layer, in the order of definition."""
+    return {name: each for name, each in network.named_modules() if isinstance(each, WeightLayer)}

@@ -3,6 +3,7 @@
 In: params.yaml. Out: a `Params`, or a StudyError with one line per wrong key.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ from ruamel.yaml.error import YAMLError
 
 from stages.core.activations import ACTIVATIONS
 from stages.core.errors import StudyError, did_you_mean
+from stages.core.initialisers import INITIALISERS
 
 PATH = Path("params.yaml")
 
@@ -35,10 +37,13 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-def _known_activation(name: str) -> str:
-    if name not in ACTIVATIONS:
-        raise ValueError(f"Input should be one of {', '.join(ACTIVATIONS)}")
-    return name
+def _one_of(registry: Collection[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in registry:
+            raise ValueError(f"Input should be one of {', '.join(registry)}")
+        return name
+
+    return AfterValidator(check)
 
 
 def _strictly_increasing(values: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,6 +117,10 @@ class Extract(Section):
     probe_size: PositiveInt
     batch_size: PositiveInt
     tiny: PositiveFloat
+    init_probe_size: PositiveInt
+    init_seeds: PositiveInt
+    sweep_depths: Increasing
+    sweep_seeds: PositiveInt
 
 
 class Diagnose(Section):
@@ -125,10 +134,10 @@ class Diagnose(Section):
 class Variant(Section):
     """A network, and the variant that it is compared to."""
 
-    activation: Annotated[str, AfterValidator(_known_activation)]
+    activation: Annotated[str, _one_of(ACTIVATIONS)]
     depth: PositiveInt
     width: PositiveInt
-    init: Literal["default", "xavier_uniform", "he_uniform", "normal"]
+    init: Annotated[str, _one_of(INITIALISERS)]
     std: PositiveFloat | None = None
     normalization: Literal["none", "batch"]
     skip: bool

@@ -1,88 +1,192 @@
 """What flows through a network on a fixed probe: values forward, gradients backward."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from stages.core.activations import ACTIVATIONS
-from stages.core.idx import Examples
-from stages.core.network import weight_layers
+from stages.core.activations import ACTIVATIONS, Activation
+from stages.core.errors import StudyError
+from stages.core.examples import Examples
+from stages.core.network import WeightLayer, weight_layers
 
-Recording = dict[str, dict[str, Tensor]]  # {layer: {tensor: values}}
+_ROUNDING = 1e-12
+REGISTERED: dict[type, Activation] = {getattr(nn, a.module): a for a in ACTIVATIONS.values()}
 
-_ACTIVATION_MODULES = tuple(getattr(nn, a.module) for a in ACTIVATIONS.values())
+
+class Recorded(NamedTuple):
+    """What one weight layer saw of the probe.
+
+    Attributes:
+        tensors: {name: values}, as listed at `record`.
+        signal_to_noise: Of dL/dW over the probe's batches, as at `_Gradients`.
+        activation: The registry's entry of the activation that follows, if one does.
+    """
+
+    tensors: dict[str, Tensor]
+    signal_to_noise: float
+    activation: Activation | None
 
 
-def record(network: nn.Module, probe: Examples, batch_size: int) -> Recording:
+class _Seen(NamedTuple):
+    z: Tensor
+    phi: Tensor | None
+    activation: Activation | None
+
+
+def record(network: nn.Module, probe: Examples, batch_size: int) -> dict[str, Recorded]:
     """Run the probe forward and backward once and keep what each weight layer saw.
 
     With N examples in the probe, ℓ_i the cross-entropy of example i and L = Σℓ_i / N:
 
-    - `weight`: W, (fan_out, fan_in)
-    - `weight_gradient`: dL/dW, (fan_out, fan_in)
-    - `bias_gradient`: dL/db, (fan_out,)
-    - `preactivation`: z, the argument of the activation, (N, units); where batch normalization
+    - `weight`: W, (fan_out, fan_in, …)
+    - `weight_gradient`: dL/dW, as `weight`
+    - `bias_gradient`: dL/db, (fan_out,); none where the layer has no bias
+    - `preactivation`: z, the argument of the activation, (N, units, …); where batch normalization
       stands before the activation, z is its output; in the output layer, the logits
-    - `activation`: φ(z), (N, units); before a skip connection is added; none in the output layer
-    - `backpropagated_gradient`: N·dL/dz, (N, units), which is dℓ_i/dz_i, one row per example, so
-      that its scale does not depend on the size of the probe
+    - `activation`: φ(z), (N, units, …); before a skip connection is added; none where no
+      activation of the registry follows before the next weight layer
+    - `backpropagated_gradient`: N·dL/dz, (N, units, …), which is dℓ_i/dz_i, one row per example,
+      so that its scale does not depend on the size of the probe
 
-    The network is in training mode: batch normalization uses the batch's own statistics, as it
-    does while the gradients flow in training. Its running statistics change; give a copy where
+    Layers come in the order in which the forward pass calls them; one that it never calls is left
+    out. The network is in training mode: batch normalization uses the batch's own statistics, as
+    it does while the gradients flow in training. Its running statistics change; give a copy where
     that matters.
 
     Args:
-        network: On the device of the probe.
+        network: On the device of the probe; any module that maps images to logits.
         probe: At least one example; two per batch where the network normalises batches.
         batch_size: Examples per pass; the last batch may be smaller.
 
     Returns:
-        {layer: {tensor: values}}, layers from the input on.
+        {layer: what it saw}.
     """
     network.train()
-    network.zero_grad()
-    passes: list[dict[str, dict[str, Tensor]]] = []
-    count = len(probe.labels)
-    for start in range(0, count, batch_size):
+    layers = weight_layers(network)
+    gradients = {name: _Gradients(layer) for name, layer in layers.items()}
+    passes: list[dict[str, _Seen]] = []
+    for start in range(0, len(probe.labels), batch_size):
         chunk = slice(start, start + batch_size)
+        labels = probe.labels[chunk]
+        network.zero_grad()
         with _watching(network) as seen:
-            loss = cross_entropy(network(probe.images[chunk]), probe.labels[chunk], reduction="sum")
+            loss = cross_entropy(network(probe.images[chunk]), labels, reduction="sum")
             loss.backward()  # type: ignore[no-untyped-call]
-        passes.append({name: _detached(tensors) for name, tensors in seen.items()})
-    recording: Recording = {}
-    for name, layer in weight_layers(network).items():
+        passes.append(seen)
+        for name in seen:
+            gradients[name].add(len(labels))
+    return {
+        name: Recorded(
+            gradients[name].tensors() | _joined([each[name] for each in passes]),
+            gradients[name].signal_to_noise(),
+            first.activation,
+        )
+        for name, first in passes[0].items()
+    }
+
+
+class _Gradients:
+    """Sums of one layer's gradients over the batches of a probe, in float64."""
+
+    def __init__(self, layer: WeightLayer) -> None:
+        self._layer = layer
+        self._examples = self._batches = 0
+        self._total = torch.zeros_like(layer.weight, dtype=torch.float64)
+        self._means = torch.zeros_like(self._total)
+        self._squares = torch.zeros_like(self._total)
+        self._bias_total: Tensor | None = None
+
+    def add(self, examples: int) -> None:
+        """Add the gradients of a batch's summed loss, which the layer's parameters hold."""
+        layer = self._layer
         assert layer.weight.grad is not None  # noqa: S101 - after backward
-        assert layer.bias.grad is not None  # noqa: S101
-        recording[name] = {
-            "weight": layer.weight.detach(),
-            "weight_gradient": layer.weight.grad / count,
-            "bias_gradient": layer.bias.grad / count,
-        } | {tensor: torch.cat([p[name][tensor] for p in passes]) for tensor in passes[0][name]}
-    return recording
+        gradient = layer.weight.grad.double()
+        mean = gradient / examples
+        self._examples += examples
+        self._batches += 1
+        self._total += gradient
+        self._means += mean
+        self._squares += mean.square_()
+        if layer.bias is not None and layer.bias.grad is not None:
+            bias = layer.bias.grad.double()
+            self._bias_total = bias if self._bias_total is None else self._bias_total + bias
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights and the gradients of the mean loss, float32."""
+        found = {
+            "weight": self._layer.weight.detach(),
+            "weight_gradient": (self._total / self._examples).float(),
+        }
+        if self._bias_total is not None:
+            found["bias_gradient"] = (self._bias_total / self._examples).float()
+        return found
+
+    def signal_to_noise(self) -> float:
+        """Compute rms over parameters of |mean| / standard deviation of dL/dW over the batches.
+
+        Per parameter, with g_b the gradient of the mean loss of batch b: mean_b(g_b) and
+        √(mean_b(g_b²) - mean_b(g_b)²), the population's, float64. Parameters whose gradient does
+        not vary over the batches, as behind a pixel that is always black, have no noise to
+        compare to and are left out.
+
+        Returns:
+            The ratio; NaN where no parameter's gradient varies, as with a single batch.
+        """
+        mean = self._means / self._batches
+        variance = self._squares / self._batches - mean.square()
+        # Where all g_b are equal, rounding leaves a variance of some 1e-16 of the square.
+        varies = ~(variance <= _ROUNDING * mean.square())
+        if not varies.any():
+            return math.nan
+        return float((mean[varies].square() / variance[varies]).mean().sqrt())
+
+
+def _joined(seen: list[_Seen]) -> dict[str, Tensor]:
+    """Put the batches of one layer together."""
+    gradients = [each.z.grad for each in seen if each.z.grad is not None]
+    tensors = {
+        "preactivation": torch.cat([each.z.detach() for each in seen]),
+        "backpropagated_gradient": torch.cat(gradients),
+    }
+    if seen[0].phi is not None:
+        tensors["activation"] = torch.cat([s.phi.detach() for s in seen if s.phi is not None])
+    return tensors
 
 
 @contextmanager
-def _watching(network: nn.Module) -> Iterator[dict[str, dict[str, Tensor]]]:
+def _watching(network: nn.Module) -> Iterator[dict[str, _Seen]]:
     """Keep z and φ(z) of each weight layer of one forward pass, with z's gradient to come."""
-    seen: dict[str, dict[str, Tensor]] = {}
+    seen: dict[str, _Seen] = {}
     waiting: list[str] = []  # the weight layer whose activation has not been called yet
 
     def after_weight_layer(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            output.retain_grad()
-            seen[name] = {"preactivation": output}
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if name in seen:
+                raise StudyError(
+                    f"{name}: called more than once in a forward pass, so that it has more than one"
+                    " z; give each call a module of its own"
+                )
+            _keep_gradient(name, output)
+            seen[name] = _Seen(output, None, None)
             waiting[:] = [name]
 
         return hook
 
-    def after_activation(_module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def after_activation(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if waiting:
-            inputs[0].retain_grad()
-            seen[waiting.pop()] = {"preactivation": inputs[0], "activation": output}
+            name = waiting.pop()
+            if output is inputs[0]:
+                raise StudyError(
+                    f"{name}: the activation after it works in place and overwrites z; build it"
+                    " without inplace=True"
+                )
+            _keep_gradient(name, inputs[0])
+            seen[name] = _Seen(inputs[0], output, REGISTERED[type(module)])
 
     handles = [
         layer.register_forward_hook(after_weight_layer(name))
@@ -91,7 +195,7 @@ def _watching(network: nn.Module) -> Iterator[dict[str, dict[str, Tensor]]]:
     handles += [
         module.register_forward_hook(after_activation)
         for module in network.modules()
-        if isinstance(module, _ACTIVATION_MODULES)
+        if type(module) in REGISTERED
     ]
     try:
         yield seen
@@ -100,8 +204,7 @@ def _watching(network: nn.Module) -> Iterator[dict[str, dict[str, Tensor]]]:
             handle.remove()
 
 
-def _detached(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    gradient = tensors["preactivation"].grad
-    assert gradient is not None  # noqa: S101 - retained
-    kept = {name: tensor.detach() for name, tensor in tensors.items()}
-    return kept | {"backpropagated_gradient": gradient}
+def _keep_gradient(name: str, tensor: Any) -> None:
+    if not isinstance(tensor, Tensor):
+        raise StudyError(f"{name}: gives a {type(tensor).__name__}, not a tensor; replace it")
+    tensor.retain_grad()

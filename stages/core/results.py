@@ -13,6 +13,9 @@ from stages.core.files import MODELS, REPORTS, STATISTICS
 METRICS = REPORTS / "metrics.json"
 LAYERS = "layers.parquet"
 HISTOGRAMS = "histograms.parquet"
+INITIALISATION = "initialisation.parquet"
+DEPTHS = "depths.parquet"
+THEORY = "theory.parquet"
 
 
 def history(variants: Iterable[str]) -> pd.DataFrame:
@@ -33,6 +36,11 @@ def layers(variants: Iterable[str]) -> pd.DataFrame:
 def histograms(variants: Iterable[str]) -> pd.DataFrame:
     """Read every variant's histograms.parquet."""
     return tables.read([STATISTICS / name / HISTOGRAMS for name in variants], tables.HISTOGRAMS)
+
+
+def theory(variants: Iterable[str]) -> pd.DataFrame:
+    """Read every variant's theory.parquet."""
+    return tables.read([STATISTICS / name / THEORY for name in variants], tables.THEORY)
 
 
 def select(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.DataFrame:
@@ -85,7 +93,8 @@ def remove_leftovers(variants: Iterable[str]) -> None:
 
 def _remove(folder: Path) -> None:
     written = {run.description_path(""), run.history_path(""), run.trace_path("")}
-    names = {path.name for path in written} | {LAYERS, HISTOGRAMS}
+    names = {path.name for path in written}
+    names |= {LAYERS, HISTOGRAMS, INITIALISATION, DEPTHS, THEORY}
     files = [path for path in folder.rglob("*") if path.is_file()]
     for path in files:
         if path.name not in names and path.suffix != ".safetensors":

@@ -9,10 +9,13 @@ counted in `fraction_nonfinite` and in their own bins.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from stages.core.activations import Activation
 
 QUANTILES = {
     "q01": 0.01,
@@ -24,6 +27,7 @@ QUANTILES = {
     "q99": 0.99,
 }
 LINEAR_BINS = 100  # over (-1, 1)
+SATURATED_BELOW = 0.01  # of the supremum of |φ'|
 
 _MANTISSA_BITS = 23  # of float32
 _EXPONENT_BIAS = 127
@@ -140,6 +144,62 @@ def histogram_linear(values: Tensor) -> list[Bin]:
     ]
     low, *high = [each if each.count else None for each in outside]
     return [each for each in (low, *middle, *high) if each is not None]
+
+
+def saturation(z: Tensor, activation: Activation) -> float:
+    """Return the share of elements z with |φ'(z)| below 1 % of the supremum of |φ'|.
+
+    Computed in float64 from the registry's φ'. NaN counts as not saturated, infinity by φ'(±∞).
+    """
+    limit = SATURATED_BELOW * max(map(abs, activation.derivative_bounds))
+    slope = activation.derivative(z.detach().flatten().double().cpu().numpy())
+    return float((np.abs(slope) < limit).mean())
+
+
+def fraction_dead(phi: Tensor) -> float:
+    """Return the share of units (axis 1) whose φ(z) is 0 for every example and position."""
+    by_unit = phi.detach().transpose(0, 1).flatten(1)  # (units, examples * positions)
+    return float((by_unit == 0).all(1).double().mean())
+
+
+def fraction_constant(phi: Tensor) -> float:
+    """Return the share of units (axis 1) whose φ(z) is the same for every example and position.
+
+    Dead units are among them; a NaN anywhere makes a unit not constant.
+    """
+    by_unit = phi.detach().transpose(0, 1).flatten(1)  # (units, examples * positions)
+    return float((by_unit == by_unit[:, :1]).all(1).double().mean())
+
+
+def passage(rms: dict[str, float]) -> list[dict[str, Any]]:
+    """Follow the gradient from the last hidden layer down to the first.
+
+    - `hop`: rms(dL/dz_l) / rms(dL/dz_(l+1)), by hidden layer but the last
+    - `attenuation`, at the first layer: rms(dL/dz) of the first hidden layer over that of the
+      last, the product of the hops; 1 where there is one hidden layer
+
+    Args:
+        rms: {layer: rms(dL/dz)} from the input on, the output layer last.
+
+    Returns:
+        Rows with layer_index, layer, tensor, statistic and value; NaN for 0 / 0, infinity where
+        only the divisor is 0.
+    """
+    names = list(rms)
+    hidden = np.array([rms[name] for name in names[:-1]], dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = [("hop", index, hop) for index, hop in enumerate(hidden[:-1] / hidden[1:])]
+        ratios += [("attenuation", 0, ratio) for ratio in hidden[:1] / hidden[-1:]]
+    return [
+        {
+            "layer_index": index,
+            "layer": names[index],
+            "tensor": "backpropagated_gradient",
+            "statistic": statistic,
+            "value": float(value),
+        }
+        for statistic, index, value in ratios
+    ]
 
 
 HISTOGRAMS: dict[str, Callable[[Tensor], list[Bin]]] = {

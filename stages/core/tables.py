@@ -31,6 +31,29 @@ TRACE = pa.schema(
     [*_RUN, ("step", pa.int64()), *_WHERE, ("statistic", pa.string()), ("value", pa.float64())]
 )
 LAYERS = pa.schema([*_RUN, *_WHEN, *_WHERE, ("statistic", pa.string()), ("value", pa.float64())])
+INITIALISATIONS = pa.schema(
+    [
+        ("variant", pa.string()),
+        ("depth", pa.int64()),
+        ("seed", pa.int64()),
+        *_WHERE,
+        ("statistic", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
+THEORY = pa.schema(
+    [
+        ("variant", pa.string()),
+        ("depth", pa.int64()),
+        ("layer_index", pa.int64()),
+        ("quantity", pa.string()),
+        ("predicted", pa.float64()),  # null where there is no theory
+        ("measured", pa.float64()),
+        ("low", pa.float64()),  # null where n is 1
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+    ]
+)
 HISTOGRAMS = pa.schema(
     [
         *_RUN,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from stages.core.idx import Examples
+from stages.core.examples import Examples
 from stages.core.network import weight_layers
 from stages.core.params import Train
 
@@ -161,9 +161,9 @@ def _sum(values: list[Tensor]) -> float:
 class Trace:
     """L2 norms per weight layer at the steps where it is called.
 
-    Recorded are ‖W‖ before the step, ‖dL/dW‖ and ‖dL/db‖ as the optimizer sees them, and the
-    step taken, ‖W_after - W_before‖. Each is a sum over all elements, accumulated in the tensor's
-    own precision, and stays on the device until `rows`.
+    Recorded are ‖W‖ before the step, ‖dL/dW‖ and ‖dL/db‖ (0 where a layer has no bias) as the
+    optimizer sees them, and the step taken, ‖W_after - W_before‖. Each is a sum over all elements,
+    accumulated in the tensor's own precision, and stays on the device until `rows`.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -183,9 +183,10 @@ class Trace:
         norms = []
         for layer, before in zip(self._layers.values(), self._before, strict=True):
             update = layer.weight.detach() - before
-            for tensor in (before, layer.weight.grad, layer.bias.grad, update):
-                assert tensor is not None  # noqa: S101 - after backward
-                norms.append(torch.linalg.vector_norm(tensor))
+            bias_gradient = None if layer.bias is None else layer.bias.grad
+            for tensor in (before, layer.weight.grad, bias_gradient, update):
+                absent = before.new_zeros(())
+                norms.append(torch.linalg.vector_norm(absent if tensor is None else tensor))
         self._steps.append(step)
         self._norms.append(torch.stack(norms))
 

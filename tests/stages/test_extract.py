@@ -19,18 +19,45 @@ EVERY_LAYER = {
     "preactivation",
     "backpropagated_gradient",
 }
+SUMMARY = {"mean", "std", "rms", "mean_abs", "max_abs", "l2_norm", "fraction_zero"}
+SUMMARY |= {"q01", "q05", "q25", "q50", "q75", "q95", "q99", "fraction_tiny", "fraction_nonfinite"}
+
+
+def test_statistics_of_one_tensor_alone_are_where_they_belong(study: Path) -> None:
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    special = layers[(layers["epoch"] == 1) & ~layers["statistic"].isin(SUMMARY)]
+    found = special.groupby(["tensor", "statistic"])["layer_index"].apply(list).to_dict()
+    assert found == {
+        ("activation", "fraction_constant"): [0, 1, 2],
+        ("activation", "fraction_dead"): [0, 1, 2],
+        ("backpropagated_gradient", "attenuation"): [0],
+        ("backpropagated_gradient", "hop"): [0, 1],
+        ("preactivation", "saturation"): [0, 1, 2],
+        ("update", "ratio"): [0, 1, 2, 3],
+        ("weight_gradient", "signal_to_noise"): [0, 1, 2, 3],
+    }
+
+
+def test_update_ratio_is_that_of_the_last_traced_step(study: Path) -> None:
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    trace = pd.read_parquet(study / "models/relu/trace.parquet")
+    ratios = layers[(layers["tensor"] == "update") & (layers["statistic"] == "ratio")]
+    for epoch, step in ((0, 1), (1, 20), (2, 40)):
+        taken = trace[(trace["step"] == step) & (trace["layer"] == "output")]
+        norms = taken.set_index("tensor")["value"]
+        found = ratios[(ratios["epoch"] == epoch) & (ratios["layer"] == "output")]["value"].item()
+        assert found == pytest.approx(norms["update"] / norms["weight"])
 
 
 def test_every_layer_snapshot_and_tensor_has_every_statistic(study: Path) -> None:
     layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
     assert sorted(layers["epoch"].unique()) == [0, 1, 2]
     assert layers.groupby("epoch")["step"].first().to_dict() == {0: 0, 1: 20, 2: 40}
-    statistics = set(layers["statistic"])
-    assert {"mean", "std", "rms", "mean_abs", "max_abs", "l2_norm", "q01", "q99"} < statistics
     for (_, layer), rows in layers.groupby(["epoch", "layer"]):
         tensors = EVERY_LAYER | ({"activation"} if layer != "output" else set())
-        assert set(rows["tensor"]) == tensors
-        assert len(rows) == len(tensors) * len(statistics)
+        assert set(rows["tensor"]) == tensors | {"update"}
+        for tensor in tensors:
+            assert set(rows.loc[rows["tensor"] == tensor, "statistic"]) >= SUMMARY, tensor
 
 
 def test_histograms_count_every_value_in_both_scales(study: Path) -> None:

@@ -11,6 +11,7 @@ from tests.tiny import tiny_params
 
 FIGURES = {
     "activation-distributions.png",
+    "attenuation-by-depth.png",
     "gradient-decay.png",
     "gradient-distributions.png",
     "gradient-histogram.png",

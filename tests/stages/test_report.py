@@ -55,3 +55,25 @@ def test_a_difference_names_the_reference_and_the_change() -> None:
     variants = params.load().variants
     assert report.difference(variants, "relu") == "sigmoid: activation relu"
     assert report.difference(variants, "sigmoid") == "(reference)"
+
+
+@pytest.mark.usefixtures("study")
+def test_theory_stands_beside_measurement_and_says_where_there_is_none() -> None:
+    text = report.report(params.load(), read_json(METRICS))
+    rows = {
+        line.split("|")[1].strip(): line
+        for line in text.split("## Theory")[1].splitlines()
+        if "|" in line
+    }
+    assert "not available" in rows["sigmoid-batchnorm"]
+    assert "not available" not in rows["sigmoid"]
+    assert f"{read_json(METRICS)['sigmoid']['hop_theory']:.3g}" in rows["sigmoid"]
+
+
+@pytest.mark.usefixtures("study")
+def test_disagreement_with_theory_is_said() -> None:
+    settings, metrics = params.load(), read_json(METRICS)
+    metrics["sigmoid"]["hop_deviation"] = 0.01
+    metrics["relu"]["hop_deviation"] = 0.2
+    text = " ".join(report.report(settings, metrics).split())
+    assert "agree within 3.0% in sigmoid; they do not in relu." in text

@@ -40,3 +40,4 @@ def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:
     assert short.train.epochs == 1
     assert short.train.snapshots == (0, 1)
     assert short.variants == whole.variants
+    assert short.extract.init_seeds < whole.extract.init_seeds

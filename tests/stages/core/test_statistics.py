@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.core.statistics import Bin, histogram_linear, histogram_log2, summarize
+from stages.core.activations import ACTIVATIONS
+from stages.core.statistics import (
+    Bin,
+    fraction_constant,
+    fraction_dead,
+    histogram_linear,
+    histogram_log2,
+    passage,
+    saturation,
+    summarize,
+)
 from tests import reference
 
 TINY = 1e-8
@@ -95,3 +105,38 @@ def test_linear_histogram_counts_what_lies_outside() -> None:
 def test_histogram_loses_no_value(histogram: object, values: Tensor) -> None:
     assert callable(histogram)
     assert sum(b.count for b in histogram(values)) == values.numel()
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+def test_saturation_agrees_with_its_twin(values: Tensor, name: str) -> None:
+    expected = reference.saturation((values * 5).flatten().tolist(), ACTIVATIONS[name])
+    assert saturation(values * 5, ACTIVATIONS[name]) == expected
+
+
+def test_saturation_of_infinity_and_nan() -> None:
+    z = torch.tensor([math.inf, -math.inf, math.nan, 0.0])
+    assert saturation(z, ACTIVATIONS["sigmoid"]) == 0.5
+    assert saturation(z, ACTIVATIONS["relu"]) == 0.75  # 0 and below, and NaN, which is not above
+
+
+def test_dead_and_constant_units_are_counted_over_all_examples() -> None:
+    phi = torch.tensor([[0.0, 0.0, 2.0, math.nan], [0.0, 1.0, 2.0, math.nan]])
+    assert fraction_dead(phi) == 0.25
+    assert fraction_constant(phi) == 0.5  # the dead one is constant too; NaN is not
+    assert fraction_dead(phi[:1]) == 0.5
+
+
+def test_units_of_a_convolution_are_its_channels() -> None:
+    phi = torch.zeros(2, 3, 4, 4)
+    phi[1, 0, 2, 2] = 1.0
+    phi[:, 1] = 5.0
+    assert fraction_dead(phi) == pytest.approx(1 / 3)
+    assert fraction_constant(phi) == pytest.approx(2 / 3)
+
+
+def test_passage_of_a_dead_gradient_is_zero_or_nan_not_an_error() -> None:
+    rows = passage({"a": 0.0, "b": 0.0, "c": 1.0, "output": 1.0})
+    first, second, whole = (row["value"] for row in rows)
+    assert math.isnan(first)
+    assert (second, whole) == (0.0, 0.0)

@@ -29,6 +29,18 @@ def test_columns_are_the_documented_ones() -> None:
     assert tables.HISTORY.names == [*when, *losses]
     assert tables.TRACE.names == ["variant", "seed", "step", *where, "statistic", "value"]
     assert tables.LAYERS.names == [*when, *where, "statistic", "value"]
+    assert tables.INITIALISATIONS.names == [
+        "variant",
+        "depth",
+        "seed",
+        *where,
+        "statistic",
+        "value",
+    ]
+    assert tables.THEORY.names == [
+        *("variant", "depth", "layer_index", "quantity"),
+        *("predicted", "measured", "low", "high", "n"),
+    ]
     assert tables.HISTOGRAMS.names == [*when, *where, "scale", "bin_left", "bin_right", "count"]
 
 

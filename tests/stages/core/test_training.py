@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from stages.core import examples as reading
 from stages.core import idx, params, training
-from stages.core.idx import Examples
+from stages.core.examples import Examples
 from stages.core.network import Network, build, weight_layers
 from stages.core.params import Params, Train
 from stages.core.training import Outcome, batches, evaluate, generator, train
@@ -29,7 +30,7 @@ class Silent:
 def examples(study_folder: Path) -> dict[str, Examples]:
     """Give the fixture's digits."""
     data = params.load(study_folder / "params.yaml").data
-    return {split: idx.load(study_folder / "data/raw", split, data) for split in idx.FILES}
+    return {split: reading.load(study_folder / "data/raw", split, data) for split in idx.FILES}
 
 
 def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tuple[Network, Outcome]:

@@ -1,0 +1,60 @@
+"""Fresh initialisations of a variant, at its own depth and at others: no training needed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from stages.core import statistics, training
+from stages.core.examples import Examples
+from stages.core.idx import CLASSES
+from stages.core.network import build
+from stages.core.params import Variant
+from stages.core.recording import record
+
+Rows = list[dict[str, Any]]
+
+
+def measure(
+    variant: Variant, probe: Examples, batch_size: int, depth: int, seeds: Iterable[int]
+) -> Rows:
+    """Record a variant at another depth, freshly initialised with each seed.
+
+    - `rms` of every tensor of `recording.record`
+    - `saturation` of the preactivation, as `statistics.saturation`
+    - `hop` and `attenuation` of the backpropagated gradient, as `statistics.passage`
+
+    Args:
+        variant: The network; its depth is replaced.
+        probe: On the device to compute on.
+        batch_size: Examples per pass.
+        depth: Hidden layers.
+        seeds: Each seeds one initialisation; seed S is the one that training with seed S starts
+            from, where the depth is the variant's own.
+
+    Returns:
+        Rows of initialisation.parquet, without `variant`.
+    """
+    rows: Rows = []
+    for seed in seeds:
+        network = build(
+            variant.model_copy(update={"depth": depth}),
+            probe.images.shape[1],
+            CLASSES,
+            training.generator(seed, "initialisation"),
+        ).to(probe.images.device)
+        recorded = record(network, probe, batch_size)
+        rms = {}
+        run = {"depth": depth, "seed": seed}
+        for index, (layer, seen) in enumerate(recorded.items()):
+            where = {**run, "layer_index": index, "layer": layer}
+            for tensor, values in seen.tensors.items():
+                value = float(values.double().square().mean().sqrt())
+                rows.append({**where, "tensor": tensor, "statistic": "rms", "value": value})
+                if tensor == "backpropagated_gradient":
+                    rms[layer] = value
+            if seen.activation is not None:
+                value = statistics.saturation(seen.tensors["preactivation"], seen.activation)
+                rows.append(
+                    {**where, "tensor": "preactivation", "statistic": "saturation", "value": value}
+                )
+        rows += [{**run, **row} for row in statistics.passage(rms)]
+    return rows
