@@ -1,7 +1,7 @@
 # Every command runs in .venv, which tools/setup.sh makes from the locks when it has to.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help repro stale predict test quick ui track lint format lock clean setup
+.PHONY: help repro stale check predict test quick ui track lint format lock clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
@@ -22,6 +22,9 @@ repro: setup ## run the study: whatever is not up to date, then a summary
 
 stale: setup ## name the stages that dvc.lock is behind on, data or no data; fail if there are any
 	@! python -m dvc repro --dry --allow-missing 2>&1 | grep -E "^Running stage|^ERROR"
+
+check: setup ## fail if a health verdict is not what params.yaml expects
+	@python -m tools.check
 
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
 	@python -m tools.predict $(V) $(if $(THRESHOLD),--threshold $(THRESHOLD))

@@ -11,17 +11,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stages.core import params, sources
+from stages.core import sources
 from stages.core.errors import StudyError, run_command
 from stages.core.files import RAW, replacing
 from stages.core.idx import raw_folder
+from stages.core.params import section
+from stages.core.params.study import Study
 from stages.core.sources import Fetch
 
 
 def main(argv: list[str]) -> None:
     """Download what params.yaml names."""
     argparse.ArgumentParser(prog="python -m stages.download", description=__doc__).parse_args(argv)
-    data = params.load().data
+    data = section.load(Study).data
     available = sources.available(data.dataset, os.environ.get("MNIST_SOURCE"))
     download(raw_folder(RAW, data.dataset), data.checksums.by_file(), available)
 

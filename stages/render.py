@@ -1,13 +1,14 @@
 """Draw the figures: `python -m stages.render`.
 
-In: params.yaml (`variants`), every variant's history, trace and statistics. Out:
-reports/figures/*.png, the same bytes for the same numbers.
+In: params.yaml (`variants`), every variant's tables, reports/metrics.json and reports/health.json.
+Out: reports/figures/*.png, the same bytes for the same numbers.
 """
 
 import argparse
 import math
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,9 +19,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stages.core import figures, frames, params, results
+from stages.core import figures, frames, results
 from stages.core.errors import run_command
-from stages.core.files import REPORTS, replacing
+from stages.core.files import REPORTS, read_json, replacing
+from stages.core.params import section
+from stages.core.params.study import Study, Variant
 
 FOLDER = REPORTS / "figures"
 WIDTH = 8.3  # inches: at 200 dots per inch twice the width of a pull request page
@@ -30,9 +33,11 @@ COLUMNS = 3
 def main(argv: list[str]) -> None:
     """Draw every figure."""
     argparse.ArgumentParser(prog="python -m stages.render", description=__doc__).parse_args(argv)
-    settings = params.load()
+    settings = section.load(Study)
     names = list(settings.variants)
-    histograms, layers = results.histograms(names), results.layers(names)
+    tables = {table: results.read(table, names) for table in results.TABLES}
+    histograms, layers = tables["histograms"], tables["layers"]
+    pairs = xavier_pairs(settings.variants)
     with mpl.rc_context(figures.STYLE):
         baseline = histograms[histograms["variant"] == settings.baseline]
         drawn = {
@@ -40,10 +45,16 @@ def main(argv: list[str]) -> None:
             "gradient-distributions": gradient_distributions(histograms, names),
             "activation-distributions": activation_distributions(layers, names),
             "gradient-decay": gradient_decay(layers, names),
-            "attenuation-by-depth": attenuation_by_depth(results.theory(names), names),
-            "learning-curves": learning_curves(results.history(names), names),
-            "gradient-trace": gradient_trace(results.trace(names), names),
+            "attenuation-by-depth": attenuation_by_depth(tables["theory"], names),
+            "learning-curves": learning_curves(tables["history"], names),
+            "gradient-trace": gradient_trace(tables["trace"], names),
+            "attenuation-by-variant": attenuation_by_variant(read_json(results.METRICS)),
+            "saturation": saturation(layers, names),
+            "generalization-gap": generalization_gap(tables["history"], names),
+            "health": health_matrix(read_json(results.HEALTH)),
         }
+        if pairs:
+            drawn["standard-and-xavier"] = standard_and_xavier(histograms, pairs)
         for name, figure in drawn.items():
             with replacing(FOLDER / f"{name}.png") as path:
                 figure.savefig(path, format="png", metadata={"Software": None})
@@ -64,7 +75,7 @@ def gradient_histogram(histograms: pd.DataFrame) -> Figure:
 
 def gradient_distributions(histograms: pd.DataFrame, names: list[str]) -> Figure:
     """Draw the distribution of |dL/dW| per layer at initialisation, a panel per variant."""
-    frame = frames.gradient_distributions(histograms)
+    frame = frames.gradient_distributions(histograms, "weight_gradient")
     colors = figures.layer_colors(frame["layer_index"].max() + 1)
     figure = _grid(
         frame,
@@ -155,6 +166,92 @@ def gradient_trace(trace: pd.DataFrame, names: list[str]) -> Figure:
         aspect=40,
         pad=0.02,
     )
+    return figure
+
+
+def attenuation_by_variant(metrics: dict[str, Any]) -> Figure:
+    """Draw the attenuation of every variant at initialisation, with its interval and theory."""
+    frame = frames.attenuation_by_variant(metrics)
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.24 * len(frame)), layout="constrained")
+    axes = figures.draw_attenuation_by_variant(frame, figure.subplots())
+    axes.set_xlabel("attenuation at initialisation: rms(dL/dz), first over last hidden layer")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def saturation(layers: pd.DataFrame, names: list[str]) -> Figure:
+    """Draw the share of saturated preactivations by layer over training, a panel per variant."""
+    frame = frames.saturation(layers)
+    colors = figures.layer_colors(frame["layer_index"].max() + 1)
+    figure = _grid(
+        frame,
+        names,
+        lambda rows, axes: figures.draw_saturation(rows, axes, colors),
+        ("epoch", "share of z where |φ'(z)| is below 1 % of its maximum"),
+    )
+    lines = [
+        Line2D([], [], color=color, marker="o", label=str(i)) for i, color in enumerate(colors)
+    ]
+    figure.legend(
+        handles=lines, title="hidden layer, from the input", loc="outside upper center", ncols=12
+    )
+    return figure
+
+
+def generalization_gap(history: pd.DataFrame, names: list[str]) -> Figure:
+    """Draw test loss minus training loss of the same weights against the epoch."""
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    axes = figure.subplots()
+    frame = frames.generalization_gap(history)
+    figures.draw_lines(frame, axes, "epoch", "gap", figures.looks(names))
+    axes.axhline(0, color="#999999", linewidth=0.8)
+    axes.set(xlabel="epoch", ylabel="test loss - training loss (nats)")
+    _legend_below(figure, axes)
+    return figure
+
+
+def standard_and_xavier(histograms: pd.DataFrame, pairs: list[tuple[str, str]]) -> Figure:
+    """Draw activations and gradients at initialisation, standard beside Xavier, rows by variant."""
+    activations = frames.activation_distributions(histograms)
+    hidden = activations[["variant", "layer_index"]].drop_duplicates()
+    gradients = frames.gradient_distributions(histograms, "backpropagated_gradient").merge(hidden)
+    colors = figures.layer_colors(activations["layer_index"].max() + 1)
+    figure = Figure(figsize=(WIDTH, 0.5 + 3.2 * len(pairs)), layout="constrained")
+    grid = figure.subplots(2 * len(pairs), 2, sharex="row", sharey="row", squeeze=False)
+    for index, pair in enumerate(pairs):
+        for name, upper, lower in zip(pair, grid[2 * index], grid[2 * index + 1], strict=True):
+            own = activations[activations["variant"] == name]
+            figures.draw_activation_distributions(own, upper, colors)
+            own = gradients[gradients["variant"] == name]
+            figures.draw_gradient_distributions(own, lower, colors)
+            upper.set(title=name, xlabel="activation φ(z)")
+            lower.set(xlabel="log10 |dL/dz| per example")
+        grid[2 * index, 0].set_ylabel("share per 0.02")
+        grid[2 * index + 1, 0].set_ylabel("share per factor of 2")
+    lines = [Line2D([], [], color=color, label=str(i)) for i, color in enumerate(colors)]
+    figure.legend(
+        handles=lines, title="hidden layer, from the input", loc="outside upper center", ncols=12
+    )
+    return figure
+
+
+def xavier_pairs(variants: dict[str, Variant]) -> list[tuple[str, str]]:
+    """Find the variants that differ from their reference in having Xavier weights, no more."""
+    return [
+        (variant.compare_to, name)
+        for name, variant in variants.items()
+        if variant.compare_to is not None
+        and variant.differences(variants[variant.compare_to])
+        == {"init": ("default", "xavier_uniform")}
+    ]
+
+
+def health_matrix(checks: list[dict[str, Any]]) -> Figure:
+    """Draw what each health rule found in each variant."""
+    frame = frames.health_matrix(checks)
+    rows = frame["variant"].nunique()
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.24 * rows), layout="constrained")
+    figures.draw_health_matrix(frame, figure.subplots())
     return figure
 
 

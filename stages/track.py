@@ -15,9 +15,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.core import params, results, run
+from stages.core import results, run
 from stages.core.errors import run_command
 from stages.core.files import MODELS, REPORTS, STATISTICS, read_json
+from stages.core.params import section
+from stages.core.params.study import Study
 from stages.core.results import select
 from stages.core.tracking import Content, Mirror, Point
 
@@ -30,7 +32,7 @@ _NOT_SETTINGS: Any = {"variant": True, "data": {"checksums"}}
 def main(argv: list[str]) -> None:
     """Mirror every variant and the report."""
     argparse.ArgumentParser(prog="python -m stages.track", description=__doc__).parse_args(argv)
-    names = list(params.load().variants)
+    names = list(section.load(Study).variants)
     metrics = read_json(results.METRICS)
     mirror = Mirror(EXPERIMENT)
     written = 0
@@ -72,13 +74,13 @@ def points(name: str, metrics: dict[str, float | str | None]) -> list[Point]:
     Returns:
         One point per metric and epoch or step.
     """
-    by_epoch = results.history([name]).groupby("epoch").mean(numeric_only=True)
+    by_epoch = results.read("history", [name]).groupby("epoch").mean(numeric_only=True)
     found = [
         Point(key, value, int(str(epoch)))
         for key in by_epoch.columns.drop(["seed", "step"])
         for epoch, value in by_epoch[key].items()
     ]
-    norms = select(results.trace([name]), "weight_gradient", "l2_norm")
+    norms = select(results.read("trace", [name]), "weight_gradient", "l2_norm")
     by_step = norms.groupby(["layer_index", "layer", "step"])["value"].mean().reset_index()
     keys = by_step["layer_index"].map("gradient/{:02d}-".format) + by_step["layer"]
     found += map(Point, keys, by_step["value"], by_step["step"])

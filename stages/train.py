@@ -1,7 +1,7 @@
 """Train one variant: `python -m stages.train V`.
 
 In: params.yaml (`train`, `data`, `variants.V`) and data/raw. Out: models/V with run.json,
-history.parquet, trace.parquet and the weights at each snapshot.
+history.parquet, losses.parquet, trace.parquet and the weights at each snapshot.
 """
 
 import argparse
@@ -12,11 +12,13 @@ from typing import Any
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from stages.core import device, examples, idx, params, run, tables, training
+from stages.core import device, examples, idx, run, tables, training
 from stages.core.errors import run_command
 from stages.core.examples import Examples
 from stages.core.files import RAW, replacing
 from stages.core.network import build
+from stages.core.params import section
+from stages.core.params.study import Study
 from stages.core.run import Run
 from stages.core.training import Outcome
 
@@ -26,7 +28,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
     parser.add_argument("variant", help="a key of `variants` in params.yaml")
     name = parser.parse_args(argv).variant
-    settings = params.load()
+    settings = section.load(Study)
     variant = settings.variant(name)
     target = device.resolve(settings.train.device)
     data = {split: examples.load(RAW, split, settings.data).to(target) for split in idx.FILES}
@@ -40,12 +42,15 @@ def main(argv: list[str]) -> None:
     )
     description.save()
     history: list[dict[str, Any]] = []
+    losses: list[dict[str, Any]] = []
     trace: list[dict[str, Any]] = []
     for seed in settings.train.seeds:
         outcome = train_seed(description, seed, data)
         history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
+        losses += [{"variant": name, "seed": seed, **row} for row in outcome.losses]
         trace += [{"variant": name, "seed": seed, **row} for row in outcome.trace]
     tables.write(run.history_path(name), history, tables.HISTORY)
+    tables.write(run.losses_path(name), losses, tables.LOSSES)
     tables.write(run.trace_path(name), trace, tables.TRACE)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.core import params
-from stages.core.params import Params
+from stages.core.params import section
+from stages.core.params.whole import Params
 from tests.tiny import DIGITS, run_stages, tiny_params, write_params
 
 
@@ -49,7 +49,7 @@ def study(study_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def settings(workspace: Path) -> Params:
     """Give the tiny parameters, validated."""
-    return params.load(workspace / "params.yaml")
+    return section.load(Params, workspace / "params.yaml")
 
 
 @pytest.fixture

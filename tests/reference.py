@@ -65,6 +65,25 @@ def saturation(values: list[float], activation: Activation) -> float:
     return sum(abs(slope) < limit for slope in slopes) / len(slopes)
 
 
+def fraction_flat(units: list[list[float]], activation: Activation) -> list[float]:
+    """Count per unit, one by one, where the slope is below 2^-23 of the steepest."""
+    low, high = activation.derivative_bounds
+    limit = max(abs(low), abs(high)) / 2**23
+    slopes = [[float(activation.derivative(np.array([z]))[0]) for z in zs] for zs in units]
+    return [sum(abs(slope) < limit for slope in each) / len(each) for each in slopes]
+
+
+def fraction_active(units: list[list[float]]) -> list[float]:
+    """Count per unit, one by one, what is not zero."""
+    return [sum(x != 0 for x in each) / len(each) for each in units]
+
+
+def displacement(weight: list[float], start: list[float]) -> float:
+    """Take the distance from the start, and divide by the start's norm, in exact sums."""
+    way = math.fsum((w - s) ** 2 for w, s in zip(weight, start, strict=True))
+    return math.sqrt(way) / math.sqrt(math.fsum(s * s for s in start))
+
+
 def signal_to_noise(batches: list[np.ndarray]) -> float:
     """Take mean and standard deviation of each parameter over the batches, then the rms."""
     ratios = []

@@ -102,8 +102,9 @@ def test_a_changed_variant_reruns_itself_and_what_follows(repository: Path) -> N
     write_params(repository, with_change(lambda c: c["variants"]["relu"].update(width=12)))
     assert repro(repository) == ["train@relu", "extract@relu", *CLOSING]
     write_params(repository, two_variants())
-    # What DVC caches is restored; reports/README.md is in Git alone, and track has no outputs.
-    assert repro(repository) == ["report", "track"]
+    # What DVC caches is restored; the JSON files and the report are in Git alone, and track has no
+    # outputs.
+    assert repro(repository) == ["diagnose", "report", "track"]
 
 
 def test_a_new_variant_is_all_that_is_trained(repository: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_removed_variant_leaves_nothing_behind(repository: Path) -> None:
     assert repro(repository) == CLOSING
     assert not (repository / "models/relu").exists()
     assert not (repository / "data/statistics/relu").exists()
-    assert "relu" not in (repository / "reports/README.md").read_text()
+    assert "| relu " not in (repository / "reports/README.md").read_text()
     assert repro(repository) == []
 
 
@@ -130,10 +131,17 @@ def test_a_changed_figure_redraws_and_rewrites_but_measures_nothing(repository: 
 
 def test_a_changed_threshold_judges_again_but_measures_nothing(repository: Path) -> None:
     def change(content: dict[str, Any]) -> None:
-        content["diagnose"]["vanishing_below"] = 0.5
+        content["diagnose"]["vanishing_attenuation"]["below"] = 0.5
 
     write_params(repository, with_change(change))
-    assert repro(repository) == ["diagnose", "report", "track"]
+    # The health figure is drawn again because health.json names the threshold.
+    assert repro(repository) == CLOSING
+
+
+def test_an_expectation_reruns_nothing(repository: Path) -> None:
+    expected = {"relu": {"exploding_tensor": False}}
+    write_params(repository, with_change(lambda c: c.update(expect=expected)))
+    assert repro(repository) == []
 
 
 def test_a_changed_optimizer_trains_all_variants_again(repository: Path) -> None:
@@ -185,7 +193,8 @@ def test_a_misspelt_key_stops_the_pipeline_before_any_work(repository: Path) -> 
     printed = call(repository, sys.executable, "-m", "stages.train", "relu", status=1)
     assert printed.splitlines() == [
         "error: params.yaml: train.epoch: unknown key (did you mean epochs?); allowed: epochs,"
-        " batch_size, optimizer, learning_rate, momentum, seeds, snapshots, trace_every, device"
+        " batch_size, optimizer, learning_rate, momentum, seeds, snapshots, evaluation_size,"
+        " trace_every, device"
     ]
     assert not (repository / "models/relu").exists()
 

@@ -44,6 +44,7 @@ def tiny_params() -> dict[str, Any]:
         "sweep_depths": [1, 2, 4],
     }
     content["extract"] |= {"sweep_seeds": 2}
+    content["expect"] = {}
     content["variants"] = {
         "sigmoid": dict(BASELINE),
         "relu": BASELINE | {"activation": "relu", "compare_to": "sigmoid"},

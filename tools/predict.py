@@ -12,11 +12,12 @@ import sys
 import numpy as np
 from tabulate import tabulate
 
-from stages.core import idx, meanfield, params
+from stages.core import idx, meanfield
 from stages.core.errors import StudyError, run_command
 from stages.core.files import RAW
 from stages.core.initialisers import bias_variance, weight_variance
-from stages.core.params import Data, Variant
+from stages.core.params import section
+from stages.core.params.study import Data, Study, Variant
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)  # 1.18e-38
 
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
         help="a gradient below this has vanished for you (default: 1e-7)",
     )
     given = parser.parse_args(argv)
-    settings = params.load()
+    settings = section.load(Study)
     print(describe(given.variant, settings.variant(given.variant), settings.data, given.threshold))
 
 
@@ -67,6 +68,12 @@ def describe(name: str, variant: Variant, data: Data, threshold: float) -> str:
         f"attenuation at {variant.depth} hidden layers: {meanfield.attenuation(layers):.3g}",
         f"rms of dL/dz in the first layer, per example: {first_gradient:.3g}",
     ]
+    if not variant.skip:  # with skip connections the gradient does not fall exponentially
+        scale = meanfield.depth_scale(layers[-1].chi)
+        lines.append(
+            f"depth scale -1 / ln(chi) of the last hidden layer: {scale:.3g} layers"
+            f" (squared gradients {'shrink' if scale > 0 else 'grow'} e-fold in so many)"
+        )
     for limit, meaning in (
         (threshold, "your threshold"),
         (SMALLEST_NORMAL, "float32's smallest normal number"),

@@ -13,7 +13,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from stages.core.errors import StudyError, run_command
-from stages.core.params import PATH, load
+from stages.core.params import section
+from stages.core.params.section import PATH
+from stages.core.params.whole import Params
 from tools.summary import summary
 
 SCRATCH = Path(".quick")
@@ -25,7 +27,7 @@ def main(_argv: list[str]) -> None:
     Raises:
         StudyError: If the pipeline fails in the copy.
     """
-    load()
+    section.load(Params)
     copy_working_tree(SCRATCH)
     shorten(SCRATCH / PATH)
     # The copy has no Git repository; the cache is the workspace's, so that nothing runs twice.

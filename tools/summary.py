@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from stages.core.errors import run_command
 from stages.core.files import REPORTS, read_json
-from stages.report import number, percent
+from stages.core.markdown import number, percent
 
 HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
 ALIGNED = ("left", "right", "right", "left")

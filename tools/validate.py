@@ -1,18 +1,19 @@
 """Check params.yaml before DVC touches anything: `python -m tools.validate`.
 
-Every stage checks it as well; but DVC removes a stage's outputs before it starts the stage, so an
-error found here costs nothing.
+Every stage checks the sections that it reads; but DVC removes a stage's outputs before it starts
+the stage, so an error found here costs nothing.
 """
 
 import sys
 
 from stages.core.errors import run_command
-from stages.core.params import load
+from stages.core.params import section
+from stages.core.params.whole import Params
 
 
 def main(_argv: list[str]) -> None:
     """Read params.yaml."""
-    load()
+    section.load(Params)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.core import intervals, meanfield
-from stages.core.params import Variant
+from stages.core import meanfield
+from stages.core.intervals import geometric_mean, interval
+from stages.core.params.study import Variant
 from stages.core.results import select
 
 Rows = list[dict[str, Any]]
@@ -41,7 +42,7 @@ def compare(variant: Variant, inputs: int, measured: pd.DataFrame) -> Rows:
             "attenuation": select(own, gradient, "attenuation"),
         }
         first = q.loc[q["layer_index"] == 0, "value"].to_numpy(dtype=np.float64)
-        predicted = _predict(network, inputs, intervals.geometric_mean(first)[0])
+        predicted = _predict(network, inputs, float(geometric_mean(first)))
         rows += [
             {
                 "depth": network.depth,
@@ -66,5 +67,6 @@ def _predict(network: Variant, inputs: int, first_q: float) -> dict[tuple[str, i
 
 
 def _measure(values: np.ndarray) -> dict[str, float | int | None]:
-    mean, low, high = intervals.geometric_mean(values)
+    low, high = interval(values, geometric_mean)
+    mean = float(geometric_mean(values))
     return {"measured": mean, "low": low, "high": high, "n": len(values)}

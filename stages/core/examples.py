@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stages.core import idx
-from stages.core.params import Data
+from stages.core.params.study import Data
 
 
 class Examples(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 # Okabe & Ito's palette, told apart with every common colour blindness (jfly.uni-koeln.de/color),
@@ -91,6 +92,82 @@ def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]
     axes.plot(frame["layer_index"], frame["q50"], "o", color="white", mec="black", ms=3.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlim=(-0.6, frame["layer_index"].max() + 0.6))
+    return axes
+
+
+def draw_activation_distributions(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
+    """Draw the share of φ(z) per bin, a line per layer, over the bins that hold anything."""
+    for index, rows in frame.groupby("layer_index"):
+        edges = [*rows["bin_left"], rows["bin_right"].iloc[-1]]
+        axes.stairs(rows["share"], edges, color=colors[int(str(index))], linewidth=1.1)
+    taken = frame[frame["share"] > 0]
+    axes.set_xlim(taken["bin_left"].min(), taken["bin_right"].max())
+    return axes
+
+
+def draw_attenuation_by_variant(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw a point with its interval per variant, and a mark for theory, from the top down."""
+    rows = np.arange(len(frame))[::-1]
+    axes.axvline(1, color="#999999", linewidth=0.8)
+    axes.scatter(
+        frame["predicted"], rows, marker="|", s=160, color=PALETTE[5], label="theory", zorder=3
+    )
+    below, above = frame["measured"] - frame["low"], frame["high"] - frame["measured"]
+    axes.errorbar(
+        frame["measured"],
+        rows,
+        xerr=(below.fillna(0), above.fillna(0)),
+        fmt="o",
+        color=PALETTE[4],
+        capsize=2.5,
+        label="measured, with 95 % interval",
+    )
+    axes.set(xscale="log", yticks=rows, yticklabels=frame["variant"])
+    return axes
+
+
+def draw_saturation(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
+    """Draw a share against the epoch, a line per layer."""
+    for index, rows in frame.groupby("layer_index"):
+        axes.plot(rows["epoch"], rows["share"], "o-", color=colors[int(str(index))])
+    axes.set(ylim=(-0.03, 1.03))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
+
+
+HEALTH_LOOKS = {  # verdict: colour, sign; the sign tells without the colour
+    "problem": ("#D55E00", "×"),
+    "fine": ("#DDEBF4", "·"),
+    "undefined": ("#BBBBBB", "?"),
+    "not applicable": ("#FFFFFF", "-"),
+}
+
+
+def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw a cell per variant and rule: its verdict as a colour and as a sign."""
+    variants, rules = list(frame["variant"].unique()), list(frame["rule"].unique())
+    for row in frame.itertuples():
+        x, y = rules.index(str(row.rule)), variants.index(str(row.variant))
+        color, sign = HEALTH_LOOKS[str(row.verdict)]
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white"))
+        axes.text(x, y, sign, ha="center", va="center", fontweight="bold")
+    axes.set(
+        xlim=(-0.5, len(rules) - 0.5),
+        ylim=(len(variants) - 0.5, -0.5),
+        yticks=range(len(variants)),
+        yticklabels=variants,
+        xticks=range(len(rules)),
+    )
+    labels = [rule.replace("_", " ") for rule in rules]
+    axes.set_xticklabels(labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    handles = [
+        Patch(facecolor=color, edgecolor="#999999", label=f"{sign}  {verdict}")
+        for verdict, (color, sign) in HEALTH_LOOKS.items()
+    ]
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     return axes
 
 

@@ -1,8 +1,11 @@
 """What each figure shows, as a frame: computed here, so that drawing computes nothing."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from stages.core import verdicts
 from stages.core.results import select
 
 SMALLEST_SHARE = 1e-3  # of a layer's weight gradients, for a bin to be drawn
@@ -24,8 +27,8 @@ def gradient_histogram(histograms: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counts.reset_index())
 
 
-def gradient_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
-    """Give the share of |dL/dW| per power of two, per variant and layer, at initialisation.
+def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFrame:
+    """Give the share of |x| per power of two, per variant and layer, at initialisation.
 
     Zeros, infinities and NaN have no place on a logarithmic axis: they count in the total, so
     that the shares shown fall short of 1 by theirs. So do bins that hold less than a thousandth
@@ -35,7 +38,7 @@ def gradient_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
         Columns variant, layer_index, share, log10_left, log10_right.
     """
     rows = histograms[
-        (histograms["tensor"] == "weight_gradient")
+        (histograms["tensor"] == tensor)
         & (histograms["scale"] == "log2")
         & (histograms["epoch"] == histograms["epoch"].min())
     ]
@@ -52,6 +55,24 @@ def gradient_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
             "log10_right": np.log10(shares["bin_right"]),
         }
     )
+
+
+def activation_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
+    """Give the share of φ(z) per linear bin, per variant and layer, at initialisation.
+
+    Returns:
+        Columns variant, layer_index, bin_left, bin_right, share; only bins within (-1, 1).
+    """
+    rows = histograms[
+        (histograms["tensor"] == "activation")
+        & (histograms["scale"] == "linear")
+        & (histograms["epoch"] == histograms["epoch"].min())
+    ]
+    total = rows.groupby(["variant", "layer_index"])["count"].transform("sum")
+    shown = np.isfinite(rows["bin_left"]) & np.isfinite(rows["bin_right"])
+    bins = rows.assign(share=rows["count"] / total)[shown]
+    keys = ["variant", "layer_index", "bin_left", "bin_right"]
+    return pd.DataFrame(bins.groupby(keys, sort=False)["share"].sum().reset_index())
 
 
 def activation_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +112,57 @@ def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:
     rows = theory[theory["quantity"] == "attenuation"]
     columns = ["variant", "depth", "predicted", "measured", "low", "high", "n"]
     return rows[columns].sort_values("depth", kind="stable")
+
+
+def attenuation_by_variant(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Give the attenuation at initialisation of every variant, over fresh initialisations.
+
+    Returns:
+        Columns variant, predicted, measured, low, high; NaN where there is no such number.
+    """
+    keys = {
+        "predicted": "attenuation_theory",
+        "measured": "attenuation_fresh",
+        "low": "attenuation_fresh_low",
+        "high": "attenuation_fresh_high",
+    }
+    found = {new: [own[old] for own in metrics.values()] for new, old in keys.items()}
+    return pd.DataFrame({"variant": list(metrics), **found}).astype(dict.fromkeys(keys, float))
+
+
+def saturation(layers: pd.DataFrame) -> pd.DataFrame:
+    """Give the share of saturated z per variant, hidden layer and snapshot, mean over the seeds.
+
+    Returns:
+        Columns variant, layer_index, epoch, share.
+    """
+    rows = select(layers, "preactivation", "saturation")
+    mean = rows.groupby(["variant", "layer_index", "epoch"], sort=False)["value"].mean()
+    return mean.rename("share").reset_index()
+
+
+def generalization_gap(history: pd.DataFrame) -> pd.DataFrame:
+    """Give test loss minus training loss per variant and epoch, mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, gap.
+    """
+    gap = history.assign(gap=history["test_loss"] - history["train_loss_end"])
+    return gap.groupby(["variant", "epoch"], sort=False)["gap"].mean().reset_index()
+
+
+def health_matrix(checks: list[dict[str, Any]]) -> pd.DataFrame:
+    """Sum up what each rule found in each variant.
+
+    Returns:
+        Columns variant, rule, verdict, in the order of `checks`.
+    """
+    keys = dict.fromkeys((row["variant"], row["rule"]) for row in checks)
+    rows = [
+        (name, rule, verdicts.verdict([row for row in checks if row["variant"] == name], rule))
+        for name, rule in keys
+    ]
+    return pd.DataFrame(rows, columns=["variant", "rule", "verdict"])
 
 
 def learning_curves(history: pd.DataFrame) -> pd.DataFrame:

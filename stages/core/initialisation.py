@@ -7,7 +7,7 @@ from stages.core import statistics, training
 from stages.core.examples import Examples
 from stages.core.idx import CLASSES
 from stages.core.network import build
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 from stages.core.recording import record
 
 Rows = list[dict[str, Any]]
@@ -42,19 +42,19 @@ def measure(
             training.generator(seed, "initialisation"),
         ).to(probe.images.device)
         recorded = record(network, probe, batch_size)
-        rms = {}
+        gradients = {}
         run = {"depth": depth, "seed": seed}
         for index, (layer, seen) in enumerate(recorded.items()):
             where = {**run, "layer_index": index, "layer": layer}
             for tensor, values in seen.tensors.items():
-                value = float(values.double().square().mean().sqrt())
+                value = float(statistics.rms(values))
                 rows.append({**where, "tensor": tensor, "statistic": "rms", "value": value})
                 if tensor == "backpropagated_gradient":
-                    rms[layer] = value
+                    gradients[layer] = value
             if seen.activation is not None:
                 value = statistics.saturation(seen.tensors["preactivation"], seen.activation)
                 rows.append(
                     {**where, "tensor": "preactivation", "statistic": "saturation", "value": value}
                 )
-        rows += [{**run, **row} for row in statistics.passage(rms)]
+        rows += [{**run, **row} for row in statistics.passage(gradients)]
     return rows

@@ -1,33 +1,51 @@
 """Means with intervals, over initialisations or seeds."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
 _RESAMPLES = 2000
 
+Values = NDArray[np.float64]
+Average = Callable[[Values], Values]  # over the last axis
 
-def geometric_mean(values: NDArray[np.float64]) -> tuple[float, float | None, float | None]:
-    """Average positive values and give a bootstrap interval of their geometric mean.
 
-    exp(mean(ln x)), with the percentile interval (Efron 1979) of 2,000 resamples at 95 %; the
-    resampling is seeded, so that the same values give the same interval. Ratios of gradients are
-    averaged so because theory predicts their logarithms, which add up over layers. A zero makes
-    the mean 0, NaN makes it NaN.
+def arithmetic_mean(values: Values) -> Values:
+    """Average over the last axis."""
+    return np.asarray(values.mean(axis=-1))
+
+
+def geometric_mean(values: Values) -> Values:
+    """Average the logarithms over the last axis: exp(mean(ln x)).
+
+    Ratios of gradients are averaged so because theory predicts their logarithms, which add up over
+    layers. A zero makes the mean 0; NaN, or a value below 0, makes it NaN.
+
+    Returns:
+        The means.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.exp(np.log(values).mean(axis=-1)))
+
+
+def interval(values: Values, average: Average) -> tuple[float | None, float | None]:
+    """Bound an average by the percentile bootstrap (Efron 1979), 2,000 resamples at 95 %.
+
+    The resampling is seeded, so that the same values give the same interval.
 
     Args:
         values: (n,), n of at least 1.
+        average: Which one.
 
     Returns:
-        The mean, and the ends of the interval; None for these where n is 1.
+        The ends of the interval; None for both where n is 1.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(values)
-        mean = float(np.exp(logs.mean()))
-        if len(values) == 1:
-            return mean, None, None
-        chosen = np.random.default_rng(0).integers(len(logs), size=(_RESAMPLES, len(logs)))
-        means = logs[chosen].mean(axis=1)
-        tail = (1 - LEVEL) / 2
-        low, high = np.exp(np.quantile(means, [tail, 1 - tail]))
-    return mean, float(low), float(high)
+    if len(values) == 1:
+        return None, None
+    chosen = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
+    tail = (1 - LEVEL) / 2
+    with np.errstate(invalid="ignore"):  # between infinities quantiles are NaN
+        low, high = np.quantile(average(values[chosen]), [tail, 1 - tail])
+    return float(low), float(high)

@@ -14,7 +14,7 @@ import numpy as np
 
 from stages.core.activations import ACTIVATIONS, Activation
 from stages.core.initialisers import bias_variance, weight_variance
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 
 _REACH = 12  # standard deviations; beyond them lie 4e-33 of a normal distribution
 _STEPS_PER_UNIT = 8  # leaves an error of e^-79 for tanh, whose poles are nearest, at ±iπ/2

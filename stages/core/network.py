@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from stages.core.activations import ACTIVATIONS
 from stages.core.initialisers import INITIALISERS, bias_variance, weight_variance
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 
 
 class Hidden(nn.Module):

@@ -11,36 +11,37 @@ from stages.core.errors import StudyError
 from stages.core.files import MODELS, REPORTS, STATISTICS
 
 METRICS = REPORTS / "metrics.json"
-LAYERS = "layers.parquet"
-HISTOGRAMS = "histograms.parquet"
-INITIALISATION = "initialisation.parquet"
-DEPTHS = "depths.parquet"
-THEORY = "theory.parquet"
+HEALTH = REPORTS / "health.json"
+CLAIMS = REPORTS / "claims.json"
+
+# {table: the folder that has one of it per variant, its schema}
+TABLES = {
+    "history": (MODELS, tables.HISTORY),
+    "losses": (MODELS, tables.LOSSES),
+    "trace": (MODELS, tables.TRACE),
+    "layers": (STATISTICS, tables.LAYERS),
+    "histograms": (STATISTICS, tables.HISTOGRAMS),
+    "units": (STATISTICS, tables.UNITS),
+    "initialisation": (STATISTICS, tables.INITIALISATIONS),
+    "depths": (STATISTICS, tables.INITIALISATIONS),
+    "theory": (STATISTICS, tables.THEORY),
+}
 
 
-def history(variants: Iterable[str]) -> pd.DataFrame:
-    """Read every variant's history.parquet."""
-    return tables.read([run.history_path(name) for name in variants], tables.HISTORY)
+def path(table: str, variant: str) -> Path:
+    """Return where a variant's table is."""
+    return TABLES[table][0] / variant / f"{table}.parquet"
 
 
-def trace(variants: Iterable[str]) -> pd.DataFrame:
-    """Read every variant's trace.parquet."""
-    return tables.read([run.trace_path(name) for name in variants], tables.TRACE)
+def read(table: str, variants: Iterable[str]) -> pd.DataFrame:
+    """Read a table of every variant into one frame, in the order given."""
+    return tables.read([path(table, name) for name in variants], TABLES[table][1])
 
 
-def layers(variants: Iterable[str]) -> pd.DataFrame:
-    """Read every variant's layers.parquet."""
-    return tables.read([STATISTICS / name / LAYERS for name in variants], tables.LAYERS)
-
-
-def histograms(variants: Iterable[str]) -> pd.DataFrame:
-    """Read every variant's histograms.parquet."""
-    return tables.read([STATISTICS / name / HISTOGRAMS for name in variants], tables.HISTOGRAMS)
-
-
-def theory(variants: Iterable[str]) -> pd.DataFrame:
-    """Read every variant's theory.parquet."""
-    return tables.read([STATISTICS / name / THEORY for name in variants], tables.THEORY)
+def write(table: str, variant: str, rows: Iterable[tables.Row]) -> None:
+    """Write a variant's table; the rows come without `variant`."""
+    named = [{"variant": variant, **row} for row in rows]
+    tables.write(path(table, variant), named, TABLES[table][1])
 
 
 def select(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.DataFrame:
@@ -51,8 +52,7 @@ def select(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.DataFrame:
 def first_over_last_hidden(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.Series:
     """Divide a statistic of the first weight layer by that of the last hidden one.
 
-    With `backpropagated_gradient` and `rms` this is the attenuation: below 1 the gradient shrinks
-    on its way down. It is 1 by definition where there is one hidden layer, NaN where it is 0 / 0.
+    It is 1 by definition where there is one hidden layer, NaN where it is 0 / 0.
 
     Args:
         layers: Rows as in layers.parquet.
@@ -72,11 +72,6 @@ def first_over_last_hidden(layers: pd.DataFrame, tensor: str, statistic: str) ->
         return pd.Series(wide[0].to_numpy() / last_hidden, index=wide.index)
 
 
-def attenuation(layers: pd.DataFrame) -> pd.Series:
-    """Rms(dL/dz of the first weight layer) / rms(dL/dz of the last hidden weight layer)."""
-    return first_over_last_hidden(layers, "backpropagated_gradient", "rms")
-
-
 def remove_leftovers(variants: Iterable[str]) -> None:
     """Remove what the pipeline wrote for variants that params.yaml no longer has.
 
@@ -92,9 +87,7 @@ def remove_leftovers(variants: Iterable[str]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    written = {run.description_path(""), run.history_path(""), run.trace_path("")}
-    names = {path.name for path in written}
-    names |= {LAYERS, HISTOGRAMS, INITIALISATION, DEPTHS, THEORY}
+    names = {run.description_path("").name, *(f"{table}.parquet" for table in TABLES)}
     files = [path for path in folder.rglob("*") if path.is_file()]
     for path in files:
         if path.name not in names and path.suffix != ".safetensors":

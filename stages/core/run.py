@@ -6,7 +6,8 @@ from pydantic import PositiveInt, ValidationError
 
 from stages.core.errors import StudyError
 from stages.core.files import MODELS, write_json
-from stages.core.params import Data, Section, Train, Variant, VariantName
+from stages.core.params.section import Section, VariantName
+from stages.core.params.study import Data, Train, Variant
 
 
 class Run(Section):
@@ -51,6 +52,11 @@ def description_path(variant: str) -> Path:
 def history_path(variant: str) -> Path:
     """Return the path of a run's losses and accuracies by epoch."""
     return MODELS / variant / "history.parquet"
+
+
+def losses_path(variant: str) -> Path:
+    """Return the path of a run's loss at every step."""
+    return MODELS / variant / "losses.parquet"
 
 
 def trace_path(variant: str) -> Path:

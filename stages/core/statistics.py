@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.core.activations import Activation
@@ -28,6 +29,7 @@ QUANTILES = {
 }
 LINEAR_BINS = 100  # over (-1, 1)
 SATURATED_BELOW = 0.01  # of the supremum of |φ'|
+FLAT_BELOW = float(np.finfo(np.float32).eps)  # 2^-23, of the same
 
 _MANTISSA_BITS = 23  # of float32
 _EXPONENT_BIAS = 127
@@ -41,6 +43,11 @@ class Bin:
     left: float
     right: float
     count: int
+
+
+def rms(values: Tensor) -> Tensor:
+    """Return √(Σx² / n) over all n elements, a scalar in float64."""
+    return values.detach().double().square().mean().sqrt()
 
 
 def summarize(values: Tensor, tiny: float) -> dict[str, float]:
@@ -70,7 +77,7 @@ def summarize(values: Tensor, tiny: float) -> dict[str, float]:
     summary = {
         "mean": x.mean(),
         "std": x.std(correction=0),
-        "rms": x.square().mean().sqrt(),
+        "rms": rms(x),
         "mean_abs": magnitude.mean(),
         "max_abs": magnitude.max(),
         "l2_norm": x.square().sum().sqrt(),
@@ -151,15 +158,41 @@ def saturation(z: Tensor, activation: Activation) -> float:
 
     Computed in float64 from the registry's φ'. NaN counts as not saturated, infinity by φ'(±∞).
     """
-    limit = SATURATED_BELOW * max(map(abs, activation.derivative_bounds))
-    slope = activation.derivative(z.detach().flatten().double().cpu().numpy())
-    return float((np.abs(slope) < limit).mean())
+    return float((_slope(z.flatten(), activation) < SATURATED_BELOW).mean())
+
+
+def fraction_flat(z: Tensor, activation: Activation) -> list[float]:
+    """Give, per unit (axis 1), the share of z with |φ'(z)| below 2^-23 of the supremum of |φ'|.
+
+    There φ is flat to the precision of float32: for sigmoid beyond ±17.3, for tanh beyond ±8.7.
+    Over examples and positions; NaN counts as not flat.
+
+    Returns:
+        A share per unit.
+    """
+    shares: list[float] = (_slope(_by_unit(z), activation) < FLAT_BELOW).mean(axis=1).tolist()
+    return shares
+
+
+def _slope(z: Tensor, activation: Activation) -> NDArray[np.float64]:
+    """Return |φ'(z)| over the supremum of |φ'|."""
+    slope = activation.derivative(z.detach().double().cpu().numpy())
+    return np.abs(slope) / max(map(abs, activation.derivative_bounds))
+
+
+def _by_unit(values: Tensor) -> Tensor:
+    return values.detach().transpose(0, 1).flatten(1)  # (units, examples * positions)
+
+
+def fraction_active(phi: Tensor) -> list[float]:
+    """Return, per unit (axis 1), the share of examples and positions where φ(z) is not 0."""
+    shares: list[float] = (_by_unit(phi) != 0).double().mean(1).tolist()
+    return shares
 
 
 def fraction_dead(phi: Tensor) -> float:
     """Return the share of units (axis 1) whose φ(z) is 0 for every example and position."""
-    by_unit = phi.detach().transpose(0, 1).flatten(1)  # (units, examples * positions)
-    return float((by_unit == 0).all(1).double().mean())
+    return float((_by_unit(phi) == 0).all(1).double().mean())
 
 
 def fraction_constant(phi: Tensor) -> float:
@@ -167,11 +200,21 @@ def fraction_constant(phi: Tensor) -> float:
 
     Dead units are among them; a NaN anywhere makes a unit not constant.
     """
-    by_unit = phi.detach().transpose(0, 1).flatten(1)  # (units, examples * positions)
+    by_unit = _by_unit(phi)
     return float((by_unit == by_unit[:, :1]).all(1).double().mean())
 
 
-def passage(rms: dict[str, float]) -> list[dict[str, Any]]:
+def displacement(weight: Tensor, start: Tensor) -> float:
+    """Return ‖W - W_0‖ / ‖W_0‖, how far the weights are from where they started, in float64.
+
+    NaN where both norms are 0, infinity where only the divisor is.
+    """
+    origin = start.detach().double()
+    way = weight.detach().double() - origin
+    return float(torch.linalg.vector_norm(way) / torch.linalg.vector_norm(origin))
+
+
+def passage(gradients: dict[str, float]) -> list[dict[str, Any]]:
     """Follow the gradient from the last hidden layer down to the first.
 
     - `hop`: rms(dL/dz_l) / rms(dL/dz_(l+1)), by hidden layer but the last
@@ -179,14 +222,14 @@ def passage(rms: dict[str, float]) -> list[dict[str, Any]]:
       last, the product of the hops; 1 where there is one hidden layer
 
     Args:
-        rms: {layer: rms(dL/dz)} from the input on, the output layer last.
+        gradients: {layer: rms(dL/dz)} from the input on, the output layer last.
 
     Returns:
         Rows with layer_index, layer, tensor, statistic and value; NaN for 0 / 0, infinity where
         only the divisor is 0.
     """
-    names = list(rms)
-    hidden = np.array([rms[name] for name in names[:-1]], dtype=np.float64)
+    names = list(gradients)
+    hidden = np.array([gradients[name] for name in names[:-1]], dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = [("hop", index, hop) for index, hop in enumerate(hidden[:-1] / hidden[1:])]
         ratios += [("attenuation", 0, ratio) for ratio in hidden[:1] / hidden[-1:]]

@@ -25,8 +25,11 @@ HISTORY = pa.schema(
         ("train_accuracy", pa.float64()),
         ("test_loss", pa.float64()),
         ("test_accuracy", pa.float64()),
+        ("train_loss_end", pa.float64()),
+        ("train_accuracy_end", pa.float64()),
     ]
 )
+LOSSES = pa.schema([*_RUN, *_WHEN, ("loss", pa.float64())])
 TRACE = pa.schema(
     [*_RUN, ("step", pa.int64()), *_WHERE, ("statistic", pa.string()), ("value", pa.float64())]
 )
@@ -52,6 +55,17 @@ THEORY = pa.schema(
         ("low", pa.float64()),  # null where n is 1
         ("high", pa.float64()),
         ("n", pa.int64()),
+    ]
+)
+UNITS = pa.schema(
+    [
+        *_RUN,
+        *_WHEN,
+        ("layer_index", pa.int64()),
+        ("layer", pa.string()),
+        ("unit", pa.int64()),
+        ("fraction_active", pa.float64()),
+        ("fraction_flat", pa.float64()),
     ]
 )
 HISTOGRAMS = pa.schema(

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.core.examples import Examples
 from stages.core.network import weight_layers
-from stages.core.params import Train
+from stages.core.params.study import Train
 
 _EVALUATION_BATCH = 1000  # bounds memory; the result does not depend on it but for rounding
 
@@ -26,9 +26,10 @@ class Progress(Protocol):
 
 
 class Outcome(NamedTuple):
-    """Rows for history.parquet and trace.parquet, without `variant` and `seed`."""
+    """Rows of history.parquet, losses.parquet and trace.parquet, without `variant` and `seed`."""
 
     history: list[dict[str, Any]]
+    losses: list[dict[str, Any]]
     trace: list[dict[str, Any]]
 
 
@@ -59,6 +60,12 @@ def train(
     A loss that is NaN or infinite is recorded as it is and training goes on: divergence is a
     result. Nothing is read back from the device but once per traced step and once per epoch.
 
+    A history row has `train_loss` and `train_accuracy`, the running means over the epoch while the
+    weights change, and, at its end and in evaluation mode, `test_loss` and `test_accuracy` on the
+    test examples and `train_loss_end` and `train_accuracy_end` on `settings.evaluation_size`
+    training examples, the same for every variant and seed. Only the latter two pairs are of the
+    same weights: their difference is the generalization gap.
+
     Args:
         network: On the device that the examples are on.
         settings: How to train.
@@ -68,17 +75,22 @@ def train(
         progress: Told of every traced step.
 
     Returns:
-        One history row per epoch, 0 included, and the traced norms.
+        One history row per epoch, 0 included (its running means are those of the evaluation), the
+        mean loss of every batch, and the traced norms.
     """
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.learning_rate, momentum=settings.momentum
     )
     recorder = Trace(network)
+    seen_again = sample(examples["train"], settings.evaluation_size)
     history: list[dict[str, Any]] = []
+    by_step: list[dict[str, Any]] = []
     step = 0
 
-    def close_epoch(epoch: int, train_loss: float, train_accuracy: float) -> None:
+    def close_epoch(epoch: int, running: tuple[float, float] | None) -> None:
         test_loss, test_accuracy = evaluate(network, examples["test"])
+        train_loss_end, train_accuracy_end = evaluate(network, seen_again)
+        train_loss, train_accuracy = running or (train_loss_end, train_accuracy_end)
         history.append(
             {
                 "epoch": epoch,
@@ -87,15 +99,17 @@ def train(
                 "train_accuracy": train_accuracy,
                 "test_loss": test_loss,
                 "test_accuracy": test_accuracy,
+                "train_loss_end": train_loss_end,
+                "train_accuracy_end": train_accuracy_end,
             }
         )
         if epoch in settings.snapshots:
             save(epoch)
 
-    close_epoch(0, *evaluate(network, examples["train"]))
+    close_epoch(0, None)
     for epoch in range(1, settings.epochs + 1):
         network.train()
-        losses, correct, seen = [], [], 0
+        losses, correct, sizes = [], [], []
         for images, labels in batches(examples["train"], settings.batch_size, order):
             step += 1
             traced = step == 1 or step % settings.trace_every == 0
@@ -106,15 +120,26 @@ def train(
             if traced:
                 recorder.before_step()
             optimizer.step()
-            losses.append(loss.detach() * len(labels))
+            losses.append(loss.detach())
             correct.append((logits.detach().argmax(1) == labels).sum())
-            seen += len(labels)
+            sizes.append(len(labels))
             if traced:
                 recorder.after_step(step)
                 progress.set_postfix_str(f"loss {loss.item():.4f}")
             progress.update(1)
-        close_epoch(epoch, _sum(losses) / seen, _sum(correct) / seen)
-    return Outcome(history, recorder.rows())
+        means = torch.stack(losses).double().tolist()
+        first = step - len(means) + 1
+        by_step += [{"epoch": epoch, "step": first + i, "loss": x} for i, x in enumerate(means)]
+        total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
+        close_epoch(epoch, (total / sum(sizes), _sum(correct) / sum(sizes)))
+    return Outcome(history, by_step, recorder.rows())
+
+
+def sample(examples: Examples, size: int) -> Examples:
+    """Draw `size` examples, all where there are fewer; the same ones every time."""
+    chosen = torch.randperm(len(examples.labels), generator=generator(0, "evaluation"))[:size]
+    chosen = chosen.to(examples.labels.device)
+    return Examples(examples.images[chosen], examples.labels[chosen])
 
 
 def batches(

@@ -1,45 +1,59 @@
-"""The verdict on a variant: what its gradient does at initialisation, what training made of it."""
+"""What the rows of reports/health.json amount to: verdicts by rule, in words, and as expected."""
 
-import math
+from typing import Any
 
-from stages.core.params import Diagnose
+PROBLEM, FINE, UNDEFINED, NOT_APPLICABLE = "problem", "fine", "undefined", "not applicable"
 
-
-def gradient_verdict(attenuation_init: float, thresholds: Diagnose) -> str:
-    """Name what the gradient does on its way from the last hidden layer to the first.
-
-    Args:
-        attenuation_init: The attenuation at initialisation, as in `results.attenuation`.
-        thresholds: Where a verdict turns.
-
-    Returns:
-        `vanishing`, `exploding`, `steady`, or `not finite` where the attenuation is no number.
-    """
-    if not math.isfinite(attenuation_init):
-        return "not finite"
-    if attenuation_init < thresholds.vanishing_below:
-        return "vanishing"
-    if attenuation_init > thresholds.exploding_above:
-        return "exploding"
-    return "steady"
+Row = dict[str, Any]
 
 
-def training_verdict(
-    losses: list[float], test_accuracy: float, classes: int, thresholds: Diagnose
-) -> str:
-    """Name what training made of the network.
+def verdict(rows: list[Row], rule: str) -> str:
+    """Sum up what the checks of one rule say of one variant: the gravest of their verdicts."""
+    found = {row["verdict"] for row in rows if row["rule"] == rule}
+    return next(each for each in (PROBLEM, UNDEFINED, FINE, NOT_APPLICABLE) if each in found)
 
-    Args:
-        losses: The training losses of all epochs.
-        test_accuracy: At the end.
-        classes: How many there are; guessing gets 1 / `classes` right.
-        thresholds: Where a verdict turns.
+
+def in_words(rows: list[Row]) -> str:
+    """Say of one variant what its gradient does at initialisation, and what training made of it."""
+    vanishing = verdict(rows, "vanishing_attenuation")
+    gradient = {
+        vanishing == PROBLEM: "vanishing",
+        verdict(rows, "exploding_attenuation") == PROBLEM: "exploding",
+        vanishing == UNDEFINED: "not finite",
+    }.get(True, "steady")
+    training = {
+        verdict(rows, "at_chance") == PROBLEM: "at chance",
+        verdict(rows, "nonfinite_loss") == PROBLEM: "diverged",
+    }.get(True, "learned")
+    return f"{gradient}, {training}"
+
+
+def unmet(rows: list[Row], expected: dict[str, dict[str, bool]]) -> list[str]:
+    """Compare the verdicts with what params.yaml expects.
 
     Returns:
-        `diverged` where a loss is NaN or infinite, else `at chance` or `learned`.
+        A line for each expectation that does not hold.
     """
-    if not all(math.isfinite(loss) for loss in losses):
-        return "diverged"
-    if test_accuracy < 1 / classes + thresholds.chance_margin:
-        return "at chance"
-    return "learned"
+    lines = []
+    for name, rules in expected.items():
+        own = [row for row in rows if row["variant"] == name]
+        for rule, wanted in rules.items():
+            found = verdict(own, rule)
+            if (found == PROBLEM) != wanted:
+                lines.append(
+                    f"{name}: {rule}: expected {'a problem' if wanted else 'none'}, found {found}"
+                    + "".join(f"; {describe(row)}" for row in own if row["rule"] == rule)
+                )
+    return lines
+
+
+def describe(row: Row) -> str:
+    """Say in words what a row measured, where, and against which threshold."""
+    if row["verdict"] == NOT_APPLICABLE:
+        return "the rule does not apply to this network"
+    measured = "NaN or infinite" if row["measured"] is None else f"{row['measured']:.3g}"
+    where = [f"{key} {row[key]}" for key in ("layer", "epoch", "step") if row[key] is not None]
+    place = f" ({', '.join(where)})" if where else ""
+    return (
+        f"{row['quantity']}: {measured}{place}, a problem {row['relation']} {row['threshold']:.3g}"
+    )

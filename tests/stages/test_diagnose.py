@@ -1,7 +1,6 @@
 """The diagnose stage: numbers recomputed from the tables, and valid JSON whatever happens."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 
 from stages import diagnose, extract, train
+from stages.core.article import CLAIMS
 from tests.tiny import tiny_params, write_params
 
 
@@ -18,7 +18,7 @@ def test_metrics_are_those_of_the_tables(study: Path) -> None:
     history = pd.read_parquet(study / "models/relu/history.parquet").to_dict("records")
     relu = metrics["relu"]
     assert relu["test_accuracy"] == pytest.approx(history[2]["test_accuracy"])
-    gap = history[2]["test_loss"] - history[2]["train_loss"]
+    gap = history[2]["test_loss"] - history[2]["train_loss_end"]
     assert relu["generalization_gap"] == pytest.approx(gap, rel=1e-4)
     layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
     rms = layers[
@@ -34,11 +34,40 @@ def test_verdicts_turn_at_the_thresholds_of_params(study_folder: Path, workspace
     for folder in ("models", "data"):
         shutil.copytree(study_folder / folder, workspace / folder)
     content = tiny_params()
-    content["diagnose"] |= {"vanishing_below": 50.0, "exploding_above": 100.0}
+    content["diagnose"]["vanishing_attenuation"]["below"] = 50.0
     write_params(workspace, content)
     diagnose.main([])
     metrics = json.loads((workspace / "reports/metrics.json").read_text())
     assert all(values["verdict"].startswith("vanishing, ") for values in metrics.values())
+    health = json.loads((workspace / "reports/health.json").read_text())
+    rows = [row for row in health if row["rule"] == "vanishing_attenuation"]
+    assert [row["verdict"] for row in rows] == ["problem"] * 3
+    assert [row["threshold"] for row in rows] == [50.0] * 3
+
+
+def test_health_has_a_row_per_variant_and_check_with_its_place(study: Path) -> None:
+    health = json.loads((study / "reports/health.json").read_text())
+    assert {row["variant"] for row in health} == {"sigmoid", "relu", "sigmoid-batchnorm"}
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    means = layers[(layers["tensor"] == "weight_gradient") & (layers["statistic"] == "mean_abs")]
+    smallest = means.sort_values("value").iloc[0]
+    (row,) = [r for r in health if (r["variant"], r["rule"]) == ("relu", "vanishing_gradient")]
+    assert row["measured"] == pytest.approx(smallest["value"], rel=1e-5)
+    assert (row["layer"], row["epoch"]) == (smallest["layer"], smallest["epoch"])
+    assert (row["relation"], row["threshold"], row["verdict"]) == ("below", 1e-7, "fine")
+    (dead,) = [r for r in health if (r["variant"], r["rule"]) == ("sigmoid", "dead_relu")]
+    assert dead["verdict"] == "not applicable"
+
+
+def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(study: Path) -> None:
+    claims = json.loads((study / "reports/claims.json").read_text())
+    assert [row["id"] for row in claims] == [claim.name for claim in CLAIMS]
+    by_id = {row["id"]: row for row in claims}
+    tanh = by_id["tanh-shrinks"]
+    assert (tanh["verdict"], tanh["effect"], tanh["n"]) == ("inconclusive", None, 0)
+    assert tanh["evidence"] == "params.yaml has no variant tanh"
+    assert by_id["sigmoid-shrinks"]["n"] == 3  # initialisations
+    assert by_id["most-gradients-small"]["interval"] is None  # one seed
 
 
 def test_plots_have_a_row_per_variant_and_epoch_or_layer(study: Path) -> None:
@@ -67,21 +96,3 @@ def test_a_diverged_variant_is_reported_as_such_in_valid_json(
     assert metrics["relu"]["train_loss"] is None
     assert metrics["relu"]["attenuation_init"] > 0  # before the first step all was well
     assert metrics["sigmoid"]["train_loss"] > 0
-
-
-def histogram(scale: str, *bins: tuple[float, float, int]) -> pd.DataFrame:
-    """Return rows of a histogram."""
-    frame = pd.DataFrame(bins, columns=["bin_left", "bin_right", "count"])
-    return frame.assign(scale=scale)
-
-
-def test_median_magnitude_is_the_middle_of_the_bin_that_holds_it() -> None:
-    bins = [(1.0, 2.0, 3), (0.0, 0.0, 1), (4.0, 8.0, 2), (math.nan, math.nan, 9)]
-    assert diagnose.median_magnitude(histogram("log2", *bins)) == pytest.approx(math.sqrt(2))
-    assert diagnose.median_magnitude(histogram("log2", (0.0, 0.0, 5))) == 0
-    assert math.isnan(diagnose.median_magnitude(histogram("log2", (math.nan, math.nan, 5))))
-
-
-def test_outside_share_leaves_out_the_two_bins_around_zero() -> None:
-    bins = [(-0.02, 0.0, 3), (0.0, 0.02, 4), (0.02, 0.04, 1), (1.0, math.inf, 2)]
-    assert diagnose.outside_share(histogram("linear", *bins)) == pytest.approx(0.3)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from stages import download
-from stages.core import params, sources
+from stages.core import sources
 from stages.core.errors import StudyError
+from stages.core.params import section
+from stages.core.params.whole import Params
 from tests.tiny import DIGITS, digit_checksums, tiny_params, write_params
 
 
@@ -63,4 +65,4 @@ def test_a_wrong_checksum_in_params_is_told_with_the_one_found(
     monkeypatch.setattr(sources, "available", lambda *_: only)
     with pytest.raises(StudyError, match="t10k-labels-idx1-ubyte has SHA-256 60e902e8"):
         download.main([])
-    assert params.load().data.dataset == "MNIST"
+    assert section.load(Params).data.dataset == "MNIST"

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from stages import extract
-from stages.core import run
+from stages.core import examples, run
 from stages.core.errors import StudyError
+from stages.core.files import RAW
+from stages.core.params import section
+from stages.core.params.probing import Probing
 from tests.tiny import tiny_params, write_params
 
 EVERY_LAYER = {
@@ -34,8 +37,51 @@ def test_statistics_of_one_tensor_alone_are_where_they_belong(study: Path) -> No
         ("backpropagated_gradient", "hop"): [0, 1],
         ("preactivation", "saturation"): [0, 1, 2],
         ("update", "ratio"): [0, 1, 2, 3],
+        ("weight", "displacement"): [0, 1, 2, 3],
+        ("weight", "fan_in"): [0, 1, 2, 3],
+        ("weight", "fan_out"): [0, 1, 2, 3],
         ("weight_gradient", "signal_to_noise"): [0, 1, 2, 3],
     }
+
+
+def test_displacement_and_fans_are_those_of_the_snapshots(study: Path) -> None:
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    weights = layers[(layers["tensor"] == "weight") & (layers["layer"] == "hidden.0.linear")]
+    found = weights.pivot_table(index="epoch", columns="statistic", values="value")
+    assert found["fan_in"].tolist() == [784] * 3
+    assert found["fan_out"].tolist() == [16] * 3
+    start, end = (
+        extract.load_network(run.load("relu"), 0, epoch)
+        .get_parameter("hidden.0.linear.weight")
+        .double()
+        for epoch in (0, 2)
+    )
+    expected = ((end - start).norm() / start.norm()).item()
+    assert found["displacement"].loc[0] == 0
+    assert found["displacement"].loc[2] == pytest.approx(expected)
+
+
+def test_units_add_up_to_what_is_said_of_their_layer(study: Path) -> None:
+    units = pd.read_parquet(study / "data/statistics/relu/units.parquet")
+    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    assert len(units) == 3 * 3 * 16  # snapshots, hidden layers, units
+    zero = layers[(layers["tensor"] == "activation") & (layers["statistic"] == "fraction_zero")]
+    by_layer = units.groupby(["epoch", "layer"])["fraction_active"].mean()
+    expected = 1 - zero.set_index(["epoch", "layer"])["value"].sort_index()
+    assert by_layer.sort_index().to_dict() == pytest.approx(expected.to_dict())
+    assert units["fraction_flat"].tolist() == pytest.approx(1 - units["fraction_active"])  # ReLU
+
+
+def test_a_depth_of_the_sweep_that_is_the_variants_own_is_measured_once(study: Path) -> None:
+    depths = pd.read_parquet(study / "data/statistics/relu/depths.parquet")
+    own = pd.read_parquet(study / "data/statistics/relu/initialisation.parquet")
+    assert set(depths["depth"]) == {1, 2, 4}
+    assert set(own["depth"]) == {3}
+    settings = section.load(Probing).extract.model_copy(update={"sweep_depths": (2, 3)})
+    test = examples.load(RAW, "test", run.load("relu").data)
+    measured, swept = extract.initialise(run.load("relu").network, test, settings)
+    same = [row for row in swept if row["depth"] == 3]
+    assert same == [row for row in measured if row["seed"] < settings.sweep_seeds]
 
 
 def test_update_ratio_is_that_of_the_last_traced_step(study: Path) -> None:
@@ -79,7 +125,7 @@ def test_same_snapshots_same_bytes(study_folder: Path, workspace: Path) -> None:
     for folder in ("models", "data/raw"):
         shutil.copytree(study_folder / folder, workspace / folder)
     extract.main(["relu"])
-    for name in ("layers.parquet", "histograms.parquet"):
+    for name in ("layers.parquet", "histograms.parquet", "units.parquet"):
         relative = Path("data/statistics/relu") / name
         assert (workspace / relative).read_bytes() == (study_folder / relative).read_bytes()
 

@@ -7,16 +7,21 @@ import pytest
 from matplotlib.image import imread
 
 from stages import render
+from stages.core.params.whole import Params
 from tests.tiny import tiny_params
 
 FIGURES = {
     "activation-distributions.png",
     "attenuation-by-depth.png",
+    "attenuation-by-variant.png",
+    "generalization-gap.png",
     "gradient-decay.png",
     "gradient-distributions.png",
     "gradient-histogram.png",
     "gradient-trace.png",
+    "health.png",
     "learning-curves.png",
+    "saturation.png",
 }
 
 
@@ -48,3 +53,22 @@ def test_every_variant_has_its_panel_and_every_axis_its_label(study: Path) -> No
     assert [axes.get_title() for axes in decay.axes] == ["at initialisation", "after 2 epochs"]
     assert all(axes.get_xlabel() for axes in decay.axes)
     assert [text.get_text() for text in decay.legends[0].get_texts()] == names
+
+
+def test_standard_and_xavier_stand_side_by_side_where_both_are_there(
+    study: Path, settings: Params
+) -> None:
+    variants = dict(settings.variants)
+    assert render.xavier_pairs(variants) == []
+    xavier = {"init": "xavier_uniform", "compare_to": "sigmoid"}
+    variants["sigmoid-xavier"] = variants["sigmoid"].model_copy(update=xavier)
+    variants["odd"] = variants["sigmoid-xavier"].model_copy(update={"depth": 9})
+    pairs = render.xavier_pairs(variants)
+    assert pairs == [("sigmoid", "sigmoid-xavier")]
+    own = pd.read_parquet(study / "data/statistics/sigmoid/histograms.parquet")
+    figure = render.standard_and_xavier(
+        pd.concat([own, own.assign(variant="sigmoid-xavier")]), pairs
+    )
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["sigmoid", "sigmoid-xavier", "", ""]
+    assert all(axes.lines or axes.patches for axes in figure.axes)

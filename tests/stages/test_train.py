@@ -21,6 +21,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_models_hold_the_documented_files(study: Path) -> None:
     assert sorted(contents(study / "models/relu")) == [
         "history.parquet",
+        "losses.parquet",
         "run.json",
         "seed-0/epoch-000.safetensors",
         "seed-0/epoch-001.safetensors",

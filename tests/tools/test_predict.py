@@ -1,12 +1,14 @@
 """What theory says of a variant, on the command line."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from stages.core import params
 from stages.core.errors import StudyError
+from stages.core.params import section
+from stages.core.params.whole import Params
 from tools import predict
 
 
@@ -21,11 +23,14 @@ def test_prediction_is_near_what_was_measured(
     own = theory.query("quantity == 'attenuation' and depth == 3")["predicted"].item()
     assert float(said.split()[-1]) == pytest.approx(own, rel=0.05)  # q from other images
     assert "your threshold: from" in printed
+    rows = [line.split() for line in printed.splitlines() if line.strip()[:1].isdigit()]
+    scale = float(printed.split("of the last hidden layer: ")[1].split()[0])
+    assert scale == pytest.approx(-1 / math.log(float(rows[-1][2])), rel=0.01)
 
 
 @pytest.mark.usefixtures("study")
 def test_second_moment_is_that_of_the_images() -> None:
-    pixels, square = predict.second_moment(params.load().data)
+    pixels, square = predict.second_moment(section.load(Params).data)
     assert pixels == 784
     assert 0.9 < square < 0.95  # most of a digit's pixels are black, which is -1 here
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core import params
+from stages.core.params import section
+from stages.core.params.whole import Params
 from tests.tiny import ROOT
 from tools import quick
 
@@ -36,7 +37,7 @@ def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text())
     quick.shorten(path)
-    whole, short = params.load(ROOT / "params.yaml"), params.load(path)
+    whole, short = section.load(Params, ROOT / "params.yaml"), section.load(Params, path)
     assert short.train.epochs == 1
     assert short.train.snapshots == (0, 1)
     assert short.variants == whole.variants

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stages.core.comparison import compare
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 from stages.core.tables import INITIALISATIONS
 from tests.tiny import BASELINE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from stages.core import examples
-from stages.core.params import Params
+from stages.core.params.whole import Params
 
 
 def test_real_digits_are_read_and_normalised(study: Path, settings: Params) -> None:

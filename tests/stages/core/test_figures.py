@@ -67,3 +67,61 @@ def test_drawing_leaves_the_frame_alone(axes: Axes) -> None:
     before = frame.copy()
     figures.draw_lines(frame, axes, "x", "y", figures.looks(["a"]))
     pd.testing.assert_frame_equal(frame, before)
+
+
+def test_health_matrix_has_a_cell_per_variant_and_rule_told_by_sign_and_colour(axes: Axes) -> None:
+    rows = [("a", "r1", "problem"), ("a", "r2", "fine"), ("b", "r1", "not applicable")]
+    rows.append(("b", "r2", "undefined"))
+    frame = pd.DataFrame(rows, columns=["variant", "rule", "verdict"])
+    figures.draw_health_matrix(frame, axes)
+    signs = {text.get_position(): text.get_text() for text in axes.texts}
+    assert signs == {(0, 0): "×", (1, 0): "·", (0, 1): "-", (1, 1): "?"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert len({patch.get_facecolor() for patch in axes.patches}) == 4
+
+
+def test_attenuation_by_variant_reads_from_the_top_and_draws_what_has_no_theory(axes: Axes) -> None:
+    frame = pd.DataFrame(
+        {
+            "variant": ["a", "b"],
+            "predicted": [0.1, math.nan],
+            "measured": [0.11, 2.0],
+            "low": [0.1, math.nan],
+            "high": [0.12, math.nan],
+        }
+    )
+    figures.draw_attenuation_by_variant(frame, axes)
+    assert axes.get_xscale() == "log"
+    labels = dict(
+        zip(axes.get_yticks(), (t.get_text() for t in axes.get_yticklabels()), strict=True)
+    )
+    assert labels == {1: "a", 0: "b"}
+    points = axes.containers[0].lines[0]  # type: ignore[attr-defined]
+    assert list(zip(points.get_xdata(), points.get_ydata(), strict=True)) == [(0.11, 1), (2.0, 0)]
+
+
+def test_saturation_draws_a_line_per_layer_on_the_whole_scale(axes: Axes) -> None:
+    frame = pd.DataFrame(
+        {"layer_index": [0, 0, 1, 1], "epoch": [0, 2, 0, 2], "share": [0.0, 0.5, 0.1, 1.0]}
+    )
+    figures.draw_saturation(frame, axes, ["red", "blue"])
+    assert [np.asarray(line.get_ydata()).tolist() for line in axes.get_lines()] == [
+        [0.0, 0.5],
+        [0.1, 1.0],
+    ]
+    low, high = axes.get_ylim()
+    assert low < 0
+    assert high > 1
+
+
+def test_activation_distributions_span_the_bins_that_hold_anything(axes: Axes) -> None:
+    frame = pd.DataFrame(
+        {
+            "layer_index": [0] * 4,
+            "bin_left": [-0.04, -0.02, 0.0, 0.02],
+            "bin_right": [-0.02, 0.0, 0.02, 0.04],
+            "share": [0.0, 0.4, 0.6, 0.0],
+        }
+    )
+    figures.draw_activation_distributions(frame, axes, ["red"])
+    assert axes.get_xlim() == (-0.02, 0.02)

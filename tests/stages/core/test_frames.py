@@ -35,7 +35,8 @@ def test_gradient_distributions_are_shares_of_all_zeros_included() -> None:
             ("v", 0, 0, "weight_gradient", "log2", 0.5, 1.0, 6),
             ("v", 0, 0, "weight_gradient", "log2", math.inf, math.inf, 2),
             ("v", 1, 0, "weight_gradient", "log2", 0.5, 1.0, 100),
-        )
+        ),
+        "weight_gradient",
     )
     assert frame.to_dict("records") == [
         {
@@ -67,3 +68,46 @@ def test_gradient_trace_of_a_dead_gradient_is_minus_infinity() -> None:
     columns = ["variant", "step", "layer_index", "tensor", "statistic", "value"]
     frame = frames.gradient_trace(pd.DataFrame(rows, columns=columns))
     assert frame["log10_norm"].tolist() == [-math.inf, pytest.approx(-2)]
+
+
+def test_activation_distributions_are_shares_at_the_first_snapshot() -> None:
+    frame = frames.activation_distributions(
+        histograms(
+            ("v", 0, 0, "activation", "linear", 0.0, 0.02, 6),
+            ("v", 0, 0, "activation", "linear", 1.0, math.inf, 2),
+            ("v", 1, 0, "activation", "linear", 0.0, 0.02, 5),
+            ("v", 0, 0, "preactivation", "linear", 0.0, 0.02, 5),
+        )
+    )
+    assert frame.to_numpy().tolist() == [["v", 0, 0.0, 0.02, 0.75]]
+
+
+def test_saturation_is_a_mean_over_seeds() -> None:
+    rows = [("v", seed, 1, 0, "preactivation", "saturation", 0.2 * seed) for seed in (1, 2)]
+    columns = ["variant", "seed", "epoch", "layer_index", "tensor", "statistic", "value"]
+    frame = frames.saturation(pd.DataFrame(rows, columns=columns))
+    assert frame.to_numpy().tolist() == [["v", 0, 1, pytest.approx(0.3)]]
+
+
+def test_generalization_gap_is_that_of_the_same_weights() -> None:
+    history = pd.DataFrame(
+        [("v", 0, 1, 0.9, 0.5, 0.3)],
+        columns=["variant", "seed", "epoch", "train_loss", "test_loss", "train_loss_end"],
+    )
+    assert frames.generalization_gap(history)["gap"].tolist() == [pytest.approx(0.2)]
+
+
+def test_attenuation_without_theory_or_interval_is_nan() -> None:
+    own = {"attenuation_theory": None, "attenuation_fresh": 0.5}
+    own |= {"attenuation_fresh_low": None, "attenuation_fresh_high": None}
+    (row,) = frames.attenuation_by_variant({"v": own}).to_dict("records")
+    assert row["measured"] == 0.5
+    assert all(math.isnan(row[key]) for key in ("predicted", "low", "high"))
+
+
+def test_health_matrix_has_the_gravest_verdict_of_each_rule() -> None:
+    checks = [
+        {"variant": "v", "rule": "r", "verdict": verdict}
+        for verdict in ("fine", "problem", "undefined")
+    ]
+    assert frames.health_matrix(checks).to_numpy().tolist() == [["v", "r", "problem"]]

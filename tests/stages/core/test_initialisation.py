@@ -8,7 +8,7 @@ import torch
 
 from stages.core.examples import Examples
 from stages.core.initialisation import measure
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 from tests.tiny import BASELINE
 
 

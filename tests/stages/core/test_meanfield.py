@@ -10,7 +10,7 @@ import torch
 from stages.core import initialisation, meanfield
 from stages.core.activations import ACTIVATIONS
 from stages.core.examples import Examples
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 from stages.core.statistics import passage
 from tests.tiny import BASELINE
 

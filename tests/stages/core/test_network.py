@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stages.core.activations import ACTIVATIONS
 from stages.core.network import Network, build, weight_layers
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 from tests.tiny import BASELINE
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stages.core.errors import StudyError
 from stages.core.examples import Examples
 from stages.core.network import build
-from stages.core.params import Variant
+from stages.core.params.study import Variant
 from stages.core.recording import record
 from tests import reference
 from tests.tiny import BASELINE

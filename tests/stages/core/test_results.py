@@ -21,15 +21,19 @@ def layers(rms: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=tables.LAYERS.names)
 
 
-def test_attenuation_is_first_over_last_hidden_layer_whatever_the_depth() -> None:
+def test_ratio_is_first_over_last_hidden_layer_whatever_the_depth() -> None:
     frame = layers({"deep": [1e-6, 1e-4, 1e-2, 5.0], "shallow": [0.3, 7.0], "other": [4, 2, 9]})
-    found = results.attenuation(frame).droplevel(["seed", "epoch"])
+    found = results.first_over_last_hidden(frame, "backpropagated_gradient", "rms").droplevel(
+        ["seed", "epoch"]
+    )
     assert found.to_dict() == pytest.approx({"deep": 1e-4, "shallow": 1.0, "other": 2.0})
 
 
-def test_attenuation_of_a_dead_gradient_is_nan_or_zero_or_infinite() -> None:
+def test_ratio_of_a_dead_gradient_is_nan_or_zero_or_infinite() -> None:
     frame = layers({"dead": [0, 0, 1], "vanished": [0, 1, 1], "odd": [1, 0, 1]})
-    found = results.attenuation(frame).droplevel(["seed", "epoch"])
+    found = results.first_over_last_hidden(frame, "backpropagated_gradient", "rms").droplevel(
+        ["seed", "epoch"]
+    )
     assert np.isnan(found["dead"])
     assert found["vanished"] == 0
     assert found["odd"] == np.inf

@@ -10,8 +10,11 @@ from torch import Tensor
 from stages.core.activations import ACTIVATIONS
 from stages.core.statistics import (
     Bin,
+    displacement,
+    fraction_active,
     fraction_constant,
     fraction_dead,
+    fraction_flat,
     histogram_linear,
     histogram_log2,
     passage,
@@ -120,6 +123,38 @@ def test_saturation_of_infinity_and_nan() -> None:
     assert saturation(z, ACTIVATIONS["relu"]) == 0.75  # 0 and below, and NaN, which is not above
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("scale", [1.0, 10.0, 1e30, 1e-40, 0.0])
+def test_flat_and_active_shares_of_units_agree_with_their_twins(name: str, scale: float) -> None:
+    z = normal(scale, 600).reshape(60, 10)  # (examples, units)
+    units = z.T.tolist()
+    assert fraction_flat(z, ACTIVATIONS[name]) == reference.fraction_flat(units, ACTIVATIONS[name])
+    assert fraction_active(z) == pytest.approx(reference.fraction_active(units))
+
+
+def test_units_are_flat_beyond_where_float32_resolves_the_slope() -> None:
+    z = torch.tensor([[17.0, 8.0, math.inf, math.nan], [17.5, 9.0, -math.inf, math.nan]])
+    assert fraction_flat(z[:, :1], ACTIVATIONS["sigmoid"]) == [0.5]
+    assert fraction_flat(z[:, 1:2], ACTIVATIONS["tanh"]) == [0.5]
+    assert fraction_flat(z[:, 2:], ACTIVATIONS["sigmoid"]) == [1.0, 0.0]
+    assert fraction_active(z) == [1.0] * 4  # NaN is not zero
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-20, 1e-40])
+def test_displacement_agrees_with_its_twin(scale: float) -> None:
+    start, way = normal(scale, 60).reshape(6, 10), normal(scale / 10, 61)[1:].reshape(6, 10)
+    expected = reference.displacement((start + way).flatten().tolist(), start.flatten().tolist())
+    assert displacement(start + way, start) == pytest.approx(expected, rel=1e-5)
+    assert displacement(start, start) == 0
+
+
+def test_displacement_from_zero_is_infinite_or_nan() -> None:
+    zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+    assert displacement(one, zero) == math.inf
+    assert math.isnan(displacement(zero, zero))
+    assert math.isnan(displacement(torch.tensor([[math.nan]]), one))
+
+
 def test_dead_and_constant_units_are_counted_over_all_examples() -> None:
     phi = torch.tensor([[0.0, 0.0, 2.0, math.nan], [0.0, 1.0, 2.0, math.nan]])
     assert fraction_dead(phi) == 0.25
@@ -133,6 +168,7 @@ def test_units_of_a_convolution_are_its_channels() -> None:
     phi[:, 1] = 5.0
     assert fraction_dead(phi) == pytest.approx(1 / 3)
     assert fraction_constant(phi) == pytest.approx(2 / 3)
+    assert fraction_active(phi) == pytest.approx([1 / 32, 1, 0])
 
 
 def test_passage_of_a_dead_gradient_is_zero_or_nan_not_an_error() -> None:

@@ -26,8 +26,12 @@ def test_columns_are_the_documented_ones() -> None:
     where = ["layer_index", "layer", "tensor"]
     when = ["variant", "seed", "epoch", "step"]
     losses = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    losses += ["train_loss_end", "train_accuracy_end"]
     assert tables.HISTORY.names == [*when, *losses]
     assert tables.TRACE.names == ["variant", "seed", "step", *where, "statistic", "value"]
+    assert tables.LOSSES.names == [*when, "loss"]
+    units = ["layer_index", "layer", "unit", "fraction_active", "fraction_flat"]
+    assert tables.UNITS.names == [*when, *units]
     assert tables.LAYERS.names == [*when, *where, "statistic", "value"]
     assert tables.INITIALISATIONS.names == [
         "variant",

@@ -9,10 +9,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from stages.core import examples as reading
-from stages.core import idx, params, training
+from stages.core import idx, training
 from stages.core.examples import Examples
 from stages.core.network import Network, build, weight_layers
-from stages.core.params import Params, Train
+from stages.core.params import section
+from stages.core.params.study import Train
+from stages.core.params.whole import Params
 from stages.core.training import Outcome, batches, evaluate, generator, train
 
 
@@ -29,7 +31,7 @@ class Silent:
 @pytest.fixture(scope="module")
 def examples(study_folder: Path) -> dict[str, Examples]:
     """Give the fixture's digits."""
-    data = params.load(study_folder / "params.yaml").data
+    data = section.load(Params, study_folder / "params.yaml").data
     return {split: reading.load(study_folder / "data/raw", split, data) for split in idx.FILES}
 
 
@@ -93,6 +95,36 @@ def test_trace_holds_norms_at_its_cadence(settings: Params, examples: dict[str, 
     for layer in weight_layers(network):  # at the first step momentum has no past
         expected = settings.train.learning_rate * first[layer, "weight_gradient"]
         assert first[layer, "update"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_losses_of_all_steps_average_to_the_running_mean(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    _, outcome = run(settings, examples)
+    assert [row["step"] for row in outcome.losses] == list(range(1, 41))
+    for epoch in (1, 2):
+        losses = [row["loss"] for row in outcome.losses if row["epoch"] == epoch]
+        assert len(losses) == 20
+        expected = outcome.history[epoch]["train_loss"]
+        assert sum(losses) / 20 == pytest.approx(expected)  # all batches have the same size
+
+
+def test_training_loss_at_the_end_of_an_epoch_is_of_the_same_weights_as_the_test_loss(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    network, outcome = run(settings, examples, evaluation_size=700)
+    last = outcome.history[-1]
+    assert evaluate(network, examples["test"])[0] == last["test_loss"]
+    again = training.sample(examples["train"], 700)
+    assert len(again.labels) == 700
+    assert evaluate(network, again) == (last["train_loss_end"], last["train_accuracy_end"])
+    assert torch.equal(again.labels, training.sample(examples["train"], 700).labels)
+    assert last["train_loss_end"] < last["train_loss"]  # the mean over a falling loss
+
+
+def test_a_sample_larger_than_the_examples_is_all_of_them() -> None:
+    all_of = Examples(torch.arange(5.0).reshape(5, 1), torch.arange(5))
+    assert sorted(training.sample(all_of, 9).labels.tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples]) -> None:

@@ -1,0 +1,1 @@
+"""params.yaml as frozen, validated objects: a module per group of sections."""

@@ -1,0 +1,38 @@
+"""Hold the health verdicts against params.yaml's expectations: `python -m tools.check`.
+
+In: params.yaml (`expect`) and reports/health.json. Out: a line per expectation that does not hold,
+and then exit status 1; the gate for continuous integration.
+"""
+
+import sys
+
+from stages.core import results, verdicts
+from stages.core.errors import StudyError, run_command
+from stages.core.files import read_json
+from stages.core.params import section
+from stages.core.params.section import PATH
+from stages.core.params.whole import Params
+
+
+def main(_argv: list[str]) -> None:
+    """Compare, and say how many expectations hold.
+
+    Raises:
+        StudyError: If one does not hold, or the verdicts are missing.
+    """
+    expected = section.load(Params).expect
+    try:
+        checks = read_json(results.HEALTH)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{results.HEALTH}: cannot be read ({error}); run: dvc repro") from None
+    missing = sorted(set(expected) - {row["variant"] for row in checks})
+    if missing:
+        raise StudyError(f"{results.HEALTH}: lacks {', '.join(missing)}; run: dvc repro")
+    lines = verdicts.unmet(checks, expected)
+    if lines:
+        raise StudyError("\n".join(f"{PATH}: expect.{line}" for line in lines))
+    print(f"all {sum(map(len, expected.values()))} expectations hold")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
