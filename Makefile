@@ -1,10 +1,11 @@
 # Every command runs in .venv, which tools/setup.sh makes from the locks when it has to.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help repro stale check predict test quick ui track lint format lock clean setup
+.PHONY: help repro stale check review comment pull push publish step-summary predict test quick ui \
+	track lint format lock clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHON
+export PYTHON BASE OUT VARIANTS BRANCH
 export MLFLOW_DISABLE_TELEMETRY := 1
 PORT ?= 5000
 
@@ -15,16 +16,38 @@ help: ## this list
 setup:
 	@tools/setup.sh
 
-repro: setup ## run the study: whatever is not up to date, then a summary
-	@python -m tools.validate
-	@python -m dvc repro
+repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish": of these), then a summary
+	@set -f; python -m tools.validate $$VARIANTS
+	@set -f; python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done)
 	@python -m tools.summary
 
 stale: setup ## name the stages that dvc.lock is behind on, data or no data; fail if there are any
-	@! python -m dvc repro --dry --allow-missing 2>&1 | grep -E "^Running stage|^ERROR"
+	@python -m tools.stale
 
 check: setup ## fail if a health verdict is not what params.yaml expects
 	@python -m tools.check
+
+review: setup ## what the branch changes in the study, as Markdown (BASE=origin/main OUT=file)
+	@python -m tools.review --base "$${BASE:-origin/main}" $${OUT:+--out "$$OUT"}
+
+comment: setup # for CI: keep the pull request's one comment up to date with what `review` wrote
+	@python -m tools.comment "$$OUT"
+
+pull: setup # for CI: fetch data, models and the run cache from the DVC remote, if there is one
+	@if [ -n "$$(python -m dvc remote list)" ]; then python -m dvc pull --run-cache --allow-missing; \
+		else echo "no DVC remote is set up: what is missing is computed here (docs/ci.md)"; fi
+
+push: setup # for CI: send them there
+	@if [ -n "$$(python -m dvc remote list)" ]; then python -m dvc push --run-cache; \
+		else echo "no DVC remote is set up: nothing is sent (docs/ci.md)"; fi
+
+publish: # for CI: commit dvc.lock and reports/ to BRANCH and push it
+	@git add dvc.lock reports
+	@git diff --cached --quiet || { git -c user.name=study -c user.email=study@localhost \
+		commit -q -m "Reproduce the study" && git push origin "HEAD:refs/heads/$$BRANCH"; }
+
+step-summary: # for CI: show the report on the job's page
+	@cat reports/README.md >> "$$GITHUB_STEP_SUMMARY"
 
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
 	@python -m tools.predict $(V) $(if $(THRESHOLD),--threshold $(THRESHOLD))
@@ -39,7 +62,7 @@ ui: setup ## browse the runs in MLflow on 127.0.0.1 (PORT=5000)
 	@python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
 
 track: setup ## mirror the results in MLflow (MLFLOW_TRACKING_URI names another store)
-	@python -m stages.track
+	@python -m stages.track --insist
 
 lint: setup ## check format, style, docstrings and types
 	@ruff format --check .
@@ -50,7 +73,8 @@ format: setup ## format the code
 	@ruff format .
 	@ruff check --fix .
 
-lock: setup ## renew the locks from pyproject.toml, keeping versions that still fit
+lock: ## renew the locks from pyproject.toml, keeping versions that still fit
+	@test -x .venv/bin/uv || tools/setup.sh
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
 	@echo uv | uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \

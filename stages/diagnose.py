@@ -20,8 +20,6 @@ from stages.core.params import section
 from stages.core.params.whole import Params
 from stages.core.results import select
 
-DIGITS = 6  # significant, in all that is written here
-
 
 def main(argv: list[str]) -> None:
     """Judge the variants of params.yaml, and the claims."""
@@ -47,7 +45,7 @@ def main(argv: list[str]) -> None:
 
 
 def rounded(content: Any) -> Any:
-    """Round every float to DIGITS significant digits; NaN and infinities become None, JSON's null.
+    """Round every float to metrics.DIGITS digits; NaN and infinities become None, JSON's null.
 
     Returns:
         A copy.
@@ -57,7 +55,7 @@ def rounded(content: Any) -> Any:
     if isinstance(content, list):
         return [rounded(value) for value in content]
     if isinstance(content, float):
-        return float(f"{content:.{DIGITS}g}") if math.isfinite(content) else None
+        return float(f"{content:.{metrics.DIGITS}g}") if math.isfinite(content) else None
     return content
 
 
@@ -75,7 +73,7 @@ def gradients(layers: pd.DataFrame) -> str:
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
+    return frame.to_csv(index=False, float_format=f"%.{metrics.DIGITS}g", lineterminator="\n")
 
 
 if __name__ == "__main__":

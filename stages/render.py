@@ -53,6 +53,9 @@ def main(argv: list[str]) -> None:
             "generalization-gap": generalization_gap(tables["history"], names),
             "health": health_matrix(read_json(results.HEALTH)),
         }
+        for name in names:
+            own = {key: frame[frame["variant"] == name] for key, frame in tables.items()}
+            drawn[f"variants/{name}"] = card(name, own)
         if pairs:
             drawn["standard-and-xavier"] = standard_and_xavier(histograms, pairs)
         for name, figure in drawn.items():
@@ -149,8 +152,7 @@ def learning_curves(history: pd.DataFrame, names: list[str]) -> Figure:
 def gradient_trace(trace: pd.DataFrame, names: list[str]) -> Figure:
     """Draw ‖dL/dW‖ by layer and step as a heat map, a panel per variant, one colour scale."""
     frame = frames.gradient_trace(trace)
-    finite = frame.loc[np.isfinite(frame["log10_norm"]), "log10_norm"]
-    norm = Normalize(finite.min(), finite.max())
+    norm = _scale(frame)
     figure = _grid(
         frame,
         names,
@@ -233,6 +235,43 @@ def standard_and_xavier(histograms: pd.DataFrame, pairs: list[tuple[str, str]]) 
         handles=lines, title="hidden layer, from the input", loc="outside upper center", ncols=12
     )
     return figure
+
+
+def card(name: str, tables: dict[str, pd.DataFrame]) -> Figure:
+    """Draw one variant in six panels, from its own tables alone."""
+    figure = Figure(figsize=(WIDTH, 5), layout="constrained")
+    figure.suptitle(name, fontsize=10)
+    curves, decay, depth, gradients, activations, trace = figure.subplots(2, 3).flatten()
+    history, layers = tables["history"], tables["layers"]
+    colors = figures.layer_colors(layers["layer_index"].max() + 1)
+    losses = frames.losses(history)
+    figures.draw_lines(losses, curves, "epoch", "loss", figures.looks(["train", "test"]))
+    curves.set(xlabel="epoch", ylabel="loss at its end (nats)")
+    curves.legend()
+    snapshots = frames.gradient_decay(layers).assign(variant=lambda rows: rows["epoch"].map(moment))
+    moments = list(snapshots["variant"].unique())
+    figures.draw_lines(snapshots, decay, "layer_index", "rms", figures.looks(moments))
+    decay.set(xlabel="weight layer, from the input", ylabel="rms of dL/dz", yscale="log")
+    decay.legend()
+    figures.draw_attenuation(frames.attenuation_by_depth(tables["theory"]), depth)
+    depth.set(xlabel="hidden layers", ylabel="attenuation at initialisation")
+    depth.legend()
+    shares = frames.gradient_distributions(tables["histograms"], "weight_gradient")
+    figures.draw_gradient_distributions(shares, gradients, colors)
+    gradients.set(xlabel="log10 |dL/dW| at initialisation", ylabel="share per factor of 2")
+    figures.draw_activation_quantiles(frames.activation_quantiles(layers), activations, colors)
+    activations.set(xlabel="hidden layer", ylabel="φ(z) at initialisation")
+    norms = frames.gradient_trace(tables["trace"])
+    image = figures.draw_gradient_trace(norms, trace, _scale(norms)).images[0]
+    trace.set(xlabel="step", ylabel="weight layer")
+    figure.colorbar(image, ax=trace, label="log10 ‖dL/dW‖")
+    return figure
+
+
+def _scale(norms: pd.DataFrame) -> Normalize:
+    """Span the colours over what is finite."""
+    finite = norms.loc[np.isfinite(norms["log10_norm"]), "log10_norm"]
+    return Normalize(finite.min(), finite.max())
 
 
 def xavier_pairs(variants: dict[str, Variant]) -> list[tuple[str, str]]:

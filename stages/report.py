@@ -19,6 +19,7 @@ from stages.core import markdown, measures, results
 from stages.core.errors import run_command
 from stages.core.files import REPORTS, read_json, write_text
 from stages.core.markdown import Metrics, Rows
+from stages.core.metrics import DIGITS
 from stages.core.params import section
 from stages.core.params.whole import Params
 
@@ -74,6 +75,7 @@ def report(settings: Params, metrics: Metrics, checks: Rows, claims: Rows) -> st
         claims=claims,
         counts=Counter(row["verdict"] for row in claims),
         measures=source(),
+        digits=DIGITS,
         within=[name for name, deviation in deviations.items() if deviation <= AGREEMENT],
         beyond=[name for name, deviation in deviations.items() if deviation > AGREEMENT],
         agreement=AGREEMENT,

@@ -1,12 +1,13 @@
 """Train one variant: `python -m stages.train V`.
 
 In: params.yaml (`train`, `data`, `variants.V`) and data/raw. Out: models/V with run.json,
-history.parquet, losses.parquet, trace.parquet and the weights at each snapshot.
+history.parquet, losses.parquet, trace.parquet and the weights at each snapshot; and a journal.
 """
 
 import argparse
 import math
 import sys
+from functools import partial
 from typing import Any
 
 from safetensors.torch import save_file
@@ -16,6 +17,7 @@ from stages.core import device, examples, idx, run, tables, training
 from stages.core.errors import run_command
 from stages.core.examples import Examples
 from stages.core.files import RAW, replacing
+from stages.core.journal import Journal, Reporter
 from stages.core.network import build
 from stages.core.params import section
 from stages.core.params.study import Study
@@ -44,17 +46,20 @@ def main(argv: list[str]) -> None:
     history: list[dict[str, Any]] = []
     losses: list[dict[str, Any]] = []
     trace: list[dict[str, Any]] = []
-    for seed in settings.train.seeds:
-        outcome = train_seed(description, seed, data)
-        history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
-        losses += [{"variant": name, "seed": seed, **row} for row in outcome.losses]
-        trace += [{"variant": name, "seed": seed, **row} for row in outcome.trace]
-    tables.write(run.history_path(name), history, tables.HISTORY)
-    tables.write(run.losses_path(name), losses, tables.LOSSES)
-    tables.write(run.trace_path(name), trace, tables.TRACE)
+    seeds = settings.train.seeds
+    peak = partial(device.peak_memory_bytes, target)
+    with Journal(name, seeds, device.describe(target), peak) as journal:
+        for seed in seeds:
+            outcome = train_seed(description, seed, data, journal)
+            history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
+            losses += [{"variant": name, "seed": seed, **row} for row in outcome.losses]
+            trace += [{"variant": name, "seed": seed, **row} for row in outcome.trace]
+        tables.write(run.history_path(name), history, tables.HISTORY)
+        tables.write(run.losses_path(name), losses, tables.LOSSES)
+        tables.write(run.trace_path(name), trace, tables.TRACE)
 
 
-def train_seed(description: Run, seed: int, data: dict[str, Examples]) -> Outcome:
+def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: Journal) -> Outcome:
     """Train one seed's network, save its snapshots and say how it ended.
 
     Returns:
@@ -76,7 +81,7 @@ def train_seed(description: Run, seed: int, data: dict[str, Examples]) -> Outcom
     steps = math.ceil(len(data["train"].labels) / settings.batch_size) * settings.epochs
     order = training.generator(seed, "order")
     with tqdm(total=steps, desc=label, unit="step", disable=None, mininterval=0.5) as bar:
-        outcome = training.train(network, settings, data, order, save, bar)
+        outcome = training.train(network, settings, data, order, save, Reporter(journal, seed, bar))
     last = outcome.history[-1]
     print(
         f"{label}: {last['epoch']} epochs, train loss {last['train_loss']:.4f},"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.core.journal import SWITCH
 from stages.core.params import section
 from stages.core.params.whole import Params
 from tests.tiny import DIGITS, run_stages, tiny_params, write_params
@@ -18,6 +19,7 @@ def _offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MNIST_SOURCE", str(DIGITS))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv(SWITCH, "0")  # a process per training that imports MLflow
         yield
 
 
@@ -56,3 +58,13 @@ def settings(workspace: Path) -> Params:
 def rng() -> torch.Generator:
     """Give a generator that no other test shares."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create an empty MLflow database once: its migrations take seconds."""
+    from mlflow import MlflowClient  # noqa: PLC0415 - seconds that most tests do without
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path

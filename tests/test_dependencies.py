@@ -13,8 +13,8 @@ from stages import diagnose, download, extract, render, report, track, train
 from stages.core.params import section
 from stages.core.params.section import Section
 from stages.core.params.study import Study, Variant
-from stages.core.tracking import Mirror
-from tests.tiny import ROOT, tiny_params
+from stages.core.tracking import Store
+from tests.tiny import ROOT, tiny_params, write_lock
 
 PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 MAINS: dict[str, Callable[[], None]] = {
@@ -153,8 +153,10 @@ def test_params_are_the_leaves_that_the_stage_reads(
 ) -> None:
     for folder in ("models", "data", "reports"):
         shutil.copytree(study_folder / folder, workspace / folder)
-    monkeypatch.setattr(Mirror, "__init__", lambda *_: None)  # which params it reads is all
-    monkeypatch.setattr(Mirror, "has", lambda *_: True)  # that is wanted of track here
+    write_lock(workspace)
+    monkeypatch.setattr(Store, "__init__", lambda *_: None)  # which params it reads is all
+    monkeypatch.setattr(Store, "ensure", lambda *_: False)  # that is wanted of track here
+    monkeypatch.setattr(Store, "retire", lambda *_: None)
     reads = Reads(monkeypatch)
     MAINS[stage]()
     leaves = {"data.checksums" if x.startswith("data.checksums.") else x for x in reads.leaves}

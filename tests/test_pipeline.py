@@ -11,25 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from stages.core.sources import sha256
+from stages.core.tracking import EXPERIMENT
 from tests.tiny import BASELINE, DIGITS, ROOT, tiny_params, write_params
 
 COPIED = [".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"]
-COPIED += ["stages"]
+COPIED += ["Makefile", "stages", "tools"]
 EVERY = ["train@sigmoid", "extract@sigmoid", "train@relu", "extract@relu"]
-CLOSING = ["diagnose", "render", "report", "track"]
+CLOSING = ["diagnose", "render", "report"]
 AUTHOR = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t"}
 AUTHOR |= {"GIT_COMMITTER_EMAIL": "t@t", "GIT_CONFIG_GLOBAL": os.devnull}
 
 
-def call(folder: Path, *command: str, status: int = 0) -> str:
+def call(
+    folder: Path, *command: str, status: int = 0, environment: dict[str, str] | None = None
+) -> str:
     """Run a command in `folder` and return what it printed; it must end as expected."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | AUTHOR | {"PATH": path, "OMP_NUM_THREADS": "1"},
+        env=os.environ | AUTHOR | {"PATH": path, "OMP_NUM_THREADS": "1"} | (environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -40,9 +44,16 @@ def call(folder: Path, *command: str, status: int = 0) -> str:
 
 
 def repro(folder: Path, *options: str) -> list[str]:
-    """Reproduce and return the stages that ran (those restored from the cache did not)."""
+    """Reproduce.
+
+    Returns:
+        The stages that ran, which those restored from the cache did not; without `track`, which
+        runs every time, at the end.
+    """
     printed = call(folder, sys.executable, "-m", "dvc", "repro", *options)
-    return re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE)
+    *ran, last = re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE)
+    assert last == "track"
+    return ran
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +103,7 @@ def test_results_are_small_and_data_stay_out_of_git(finished: Path) -> None:
 
 
 def test_nothing_runs_where_nothing_changed(finished: Path) -> None:
-    printed = call(finished, sys.executable, "-m", "dvc", "repro")
-    assert "Running stage" not in printed
-    assert "up to date" in printed
+    assert repro(finished) == []
     assert call(finished, "git", "status", "--porcelain") == ""
 
 
@@ -102,9 +111,8 @@ def test_a_changed_variant_reruns_itself_and_what_follows(repository: Path) -> N
     write_params(repository, with_change(lambda c: c["variants"]["relu"].update(width=12)))
     assert repro(repository) == ["train@relu", "extract@relu", *CLOSING]
     write_params(repository, two_variants())
-    # What DVC caches is restored; the JSON files and the report are in Git alone, and track has no
-    # outputs.
-    assert repro(repository) == ["diagnose", "report", "track"]
+    # What DVC caches is restored; the JSON files and the report are in Git alone.
+    assert repro(repository) == ["diagnose", "report"]
 
 
 def test_a_new_variant_is_all_that_is_trained(repository: Path) -> None:
@@ -126,7 +134,7 @@ def test_a_removed_variant_leaves_nothing_behind(repository: Path) -> None:
 def test_a_changed_figure_redraws_and_rewrites_but_measures_nothing(repository: Path) -> None:
     path = repository / "stages/core/figures.py"
     path.write_text(path.read_text().replace("#E69F00", "#F0E442"))
-    assert repro(repository) == ["render", "report", "track"]
+    assert repro(repository) == ["render", "report"]
 
 
 def test_a_changed_threshold_judges_again_but_measures_nothing(repository: Path) -> None:
@@ -177,6 +185,84 @@ def test_a_clone_without_data_is_up_to_date(finished: Path, tmp_path: Path) -> N
     clone = tmp_path / "clone"
     call(tmp_path, "git", "clone", "-q", str(finished), str(clone))
     assert repro(clone, "--dry", "--allow-missing") == []
+
+
+def test_a_clone_that_restores_everything_ends_with_complete_mlflow_runs(
+    finished: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", str(finished), str(clone))
+    (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {finished}/.dvc/cache\n")
+    assert repro(clone) == []
+    client = MlflowClient(tracking_uri=f"sqlite:///{clone}/mlflow.db")
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted((run.info.run_name, run.info.status) for run in runs) == [
+        ("Report", "FINISHED"),
+        ("relu", "FINISHED"),
+        ("sigmoid", "FINISHED"),
+    ]
+    printed = call(clone, sys.executable, "-m", "dvc", "repro")
+    assert "MLflow: nothing new" in printed
+
+
+def make(folder: Path, target: str, **environment: str) -> str:
+    """Run a Make target in the tests' own environment."""
+    return call(folder, "make", "-o", "setup", target, environment=environment)
+
+
+def test_what_one_machine_pushes_another_has_by_pulling(repository: Path, tmp_path: Path) -> None:
+    assert "no DVC remote is set up" in make(repository, "push")
+    call(repository, sys.executable, "-m", "dvc", "remote", "add", "-d", "store", "../remote")
+    call(repository, "git", "commit", "-qam", "a store")
+    make(repository, "push")
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", str(repository), str(clone))
+    make(clone, "pull")
+    assert (clone / "models/relu/history.parquet").exists()
+    assert repro(clone) == []
+
+
+def test_publish_pushes_the_lock_and_the_reports_and_nothing_else(
+    repository: Path, tmp_path: Path
+) -> None:
+    call(tmp_path, "git", "init", "-q", "--bare", "origin.git")
+    call(repository, "git", "remote", "add", "origin", "../origin.git")
+    (repository / "reports/README.md").write_text("rewritten")
+    (repository / "params.yaml").write_text((repository / "params.yaml").read_text() + "# mine")
+    for _ in range(2):  # the second time there is nothing to commit
+        make(repository, "publish", BRANCH="topic")
+    log = call(tmp_path / "origin.git", "git", "log", "--format=%s", "--name-only", "topic", "-1")
+    assert log.split("\n\n") == ["Reproduce the study", "reports/README.md\n"]
+    assert call(tmp_path / "origin.git", "git", "rev-list", "--count", "topic").strip() == "2"
+
+
+def test_a_reproduction_of_some_variants_runs_no_others(repository: Path, tmp_path: Path) -> None:
+    write_params(repository, with_change(lambda c: c["train"].update(momentum=0.5)))
+    printed = make(repository, "repro", VARIANTS="relu")
+    assert re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE) == [
+        "train@relu",
+        "extract@relu",
+    ]
+    hostile = {"VARIANTS": f"relu; touch {tmp_path}/done $(touch {tmp_path}/done)"}
+    printed = call(repository, "make", "-o", "setup", "repro", status=2, environment=hostile)
+    assert "no variant 'relu;'" in printed
+    assert not (tmp_path / "done").exists()
+
+
+def test_a_clone_without_data_names_all_that_an_edit_makes_stale(
+    finished: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", str(finished), str(clone))
+    assert "up to date" in call(clone, sys.executable, "-m", "tools.stale")
+    write_params(clone, with_change(lambda c: c["variants"]["relu"].update(width=12)))
+    printed = call(clone, sys.executable, "-m", "tools.stale", status=1)
+    stages = [line.split()[2] for line in printed.splitlines() if " is stale: " in line]
+    assert stages == ["train@relu", "extract@relu", *CLOSING, "track"]
+    assert "variants.relu modified" in printed
+    assert "run: make repro, and commit dvc.lock and reports/" in printed
 
 
 def test_a_dry_run_names_what_an_edit_makes_stale_and_runs_nothing(repository: Path) -> None:

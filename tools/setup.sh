@@ -9,7 +9,7 @@ set -eu
 venv=.venv
 stamp=$venv/.synced
 locks="requirements-uv.lock requirements.lock"
-room_gib=9 # the environment takes 6 GiB on Linux with CUDA's libraries, the study 3 GiB
+room_gib=11 # the environment takes 7 GiB on Linux with CUDA's libraries, the study 3 GiB
 
 fail() {
     echo "setup: $*" >&2

@@ -1,4 +1,4 @@
-"""Check params.yaml before DVC touches anything: `python -m tools.validate`.
+"""Check params.yaml before DVC touches anything: `python -m tools.validate [V …]`.
 
 Every stage checks the sections that it reads; but DVC removes a stage's outputs before it starts
 the stage, so an error found here costs nothing.
@@ -11,9 +11,11 @@ from stages.core.params import section
 from stages.core.params.whole import Params
 
 
-def main(_argv: list[str]) -> None:
-    """Read params.yaml."""
-    section.load(Params)
+def main(argv: list[str]) -> None:
+    """Read params.yaml, and look up the variants that the command line names, if any."""
+    settings = section.load(Params)
+    for name in argv:
+        settings.variant(name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """The device that a stage computes on."""
 
+import platform
+import resource
+
 import torch
 
 from stages.core.errors import StudyError
@@ -20,3 +23,15 @@ def resolve(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if available else "cpu"
     return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """Name the GPU, or the processor's architecture."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Return the most memory that torch took on the GPU, or else that the process took."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

@@ -90,7 +90,7 @@ def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]
             linewidth=width,
         )
     axes.plot(frame["layer_index"], frame["q50"], "o", color="white", mec="black", ms=3.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlim=(-0.6, frame["layer_index"].max() + 0.6))
     return axes
 

@@ -175,6 +175,17 @@ def learning_curves(history: pd.DataFrame) -> pd.DataFrame:
     return by_epoch[["train_loss", "test_accuracy"]].mean().reset_index()
 
 
+def losses(history: pd.DataFrame) -> pd.DataFrame:
+    """Give training and test loss of the same weights by epoch, mean over the seeds.
+
+    Returns:
+        Columns epoch, variant (train or test) and loss.
+    """
+    mean = history.groupby("epoch")[["train_loss_end", "test_loss"]].mean()
+    named = mean.rename(columns={"train_loss_end": "train", "test_loss": "test"})
+    return named.reset_index().melt("epoch", var_name="variant", value_name="loss")
+
+
 def gradient_trace(trace: pd.DataFrame) -> pd.DataFrame:
     """Give log10 ‖dL/dW‖ per variant, step and layer, of the mean over the seeds.
 

@@ -7,6 +7,8 @@ import pandas as pd
 from stages.core.intervals import geometric_mean
 from stages.core.results import first_over_last_hidden, select
 
+DIGITS = 6  # significant, in all that `diagnose` writes
+
 Tables = dict[str, pd.DataFrame]
 
 

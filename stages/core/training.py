@@ -16,13 +16,16 @@ _EVALUATION_BATCH = 1000  # bounds memory; the result does not depend on it but 
 
 
 class Progress(Protocol):
-    """What the loop tells while it runs; tqdm's bar is one."""
+    """What the loop tells while it runs."""
 
-    def update(self, n: int) -> object:
-        """`n` more steps are done."""
+    def step(self) -> object:
+        """One more step is done."""
 
-    def set_postfix_str(self, s: str) -> object:
-        """Show `s` beside the bar."""
+    def trace(self, rows: list[dict[str, Any]], loss: float) -> object:
+        """The norms of a traced step, and its batch's loss, are known."""
+
+    def epoch(self, row: dict[str, Any]) -> object:
+        """An epoch is over; `row` is its row of the history."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +75,7 @@ def train(
         examples: `train` and `test`.
         order: Draws one permutation of the examples per epoch.
         save: Called with the epoch's number for each entry of `settings.snapshots`.
-        progress: Told of every traced step.
+        progress: Told of every step, traced step and epoch.
 
     Returns:
         One history row per epoch, 0 included (its running means are those of the evaluation), the
@@ -91,18 +94,18 @@ def train(
         test_loss, test_accuracy = evaluate(network, examples["test"])
         train_loss_end, train_accuracy_end = evaluate(network, seen_again)
         train_loss, train_accuracy = running or (train_loss_end, train_accuracy_end)
-        history.append(
-            {
-                "epoch": epoch,
-                "step": step,
-                "train_loss": train_loss,
-                "train_accuracy": train_accuracy,
-                "test_loss": test_loss,
-                "test_accuracy": test_accuracy,
-                "train_loss_end": train_loss_end,
-                "train_accuracy_end": train_accuracy_end,
-            }
-        )
+        row = {
+            "epoch": epoch,
+            "step": step,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "train_loss_end": train_loss_end,
+            "train_accuracy_end": train_accuracy_end,
+        }
+        history.append(row)
+        progress.epoch(row)
         if epoch in settings.snapshots:
             save(epoch)
 
@@ -124,15 +127,14 @@ def train(
             correct.append((logits.detach().argmax(1) == labels).sum())
             sizes.append(len(labels))
             if traced:
-                recorder.after_step(step)
-                progress.set_postfix_str(f"loss {loss.item():.4f}")
-            progress.update(1)
+                progress.trace(*recorder.after_step(step, losses[-1]))
+            progress.step()
         means = torch.stack(losses).double().tolist()
         first = step - len(means) + 1
         by_step += [{"epoch": epoch, "step": first + i, "loss": x} for i, x in enumerate(means)]
         total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
         close_epoch(epoch, (total / sum(sizes), _sum(correct) / sum(sizes)))
-    return Outcome(history, by_step, recorder.rows())
+    return Outcome(history, by_step, recorder.rows)
 
 
 def sample(examples: Examples, size: int) -> Examples:
@@ -188,13 +190,15 @@ class Trace:
 
     Recorded are ‖W‖ before the step, ‖dL/dW‖ and ‖dL/db‖ (0 where a layer has no bias) as the
     optimizer sees them, and the step taken, ‖W_after - W_before‖. Each is a sum over all elements,
-    accumulated in the tensor's own precision, and stays on the device until `rows`.
+    accumulated in the tensor's own precision; all of a step come from the device at once.
+
+    Attributes:
+        rows: One per step, layer and tensor.
     """
 
     def __init__(self, network: nn.Module) -> None:
+        self.rows: list[dict[str, Any]] = []
         self._layers = weight_layers(network)
-        self._steps: list[int] = []
-        self._norms: list[Tensor] = []  # each (layers * tensors,)
         self._before: list[Tensor] = []
 
     _TENSORS = ("weight", "weight_gradient", "bias_gradient", "update")
@@ -203,8 +207,12 @@ class Trace:
         """Keep the weights that the optimizer is about to change."""
         self._before = [layer.weight.detach().clone() for layer in self._layers.values()]
 
-    def after_step(self, step: int) -> None:
-        """Record the norms of step number `step` (1 is the first)."""
+    def after_step(self, step: int, loss: Tensor) -> tuple[list[dict[str, Any]], float]:
+        """Record the norms of step number `step` (1 is the first).
+
+        Returns:
+            Its rows, and the loss.
+        """
         norms = []
         for layer, before in zip(self._layers.values(), self._before, strict=True):
             update = layer.weight.detach() - before
@@ -212,18 +220,12 @@ class Trace:
             for tensor in (before, layer.weight.grad, bias_gradient, update):
                 absent = before.new_zeros(())
                 norms.append(torch.linalg.vector_norm(absent if tensor is None else tensor))
-        self._steps.append(step)
-        self._norms.append(torch.stack(norms))
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one row per step, layer and tensor."""
-        keys = [
+        *values, read = torch.stack([*norms, loss]).tolist()
+        keys = (
             {"layer_index": index, "layer": name, "tensor": tensor, "statistic": "l2_norm"}
             for index, name in enumerate(self._layers)
             for tensor in self._TENSORS
-        ]
-        return [
-            {"step": step, **key, "value": value}
-            for step, norms in zip(self._steps, self._norms, strict=True)
-            for key, value in zip(keys, norms.tolist(), strict=True)
-        ]
+        )
+        found = [{"step": step, **k, "value": v} for k, v in zip(keys, values, strict=True)]
+        self.rows += found
+        return found, read

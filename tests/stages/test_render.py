@@ -22,11 +22,13 @@ FIGURES = {
     "health.png",
     "learning-curves.png",
     "saturation.png",
+    *(f"variants/{name}.png" for name in tiny_params()["variants"]),
 }
 
 
 def test_every_figure_is_there_and_twice_as_wide_as_a_page(study: Path) -> None:
-    found = {path.name: imread(path) for path in (study / "reports/figures").iterdir()}
+    folder = study / "reports/figures"
+    found = {p.relative_to(folder).as_posix(): imread(p) for p in folder.rglob("*.png")}
     assert set(found) == FIGURES
     for name, image in found.items():
         assert image.shape[1] == 1660, name

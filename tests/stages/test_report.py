@@ -27,9 +27,10 @@ def test_report_shows_each_variant_with_its_numbers(study: Path) -> None:
 
 def test_every_figure_that_is_shown_is_there_and_every_figure_is_shown(study: Path) -> None:
     text = (study / "reports/README.md").read_text()
-    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    shown = re.findall(r"!?\[[^]]+\]\((figures/[^)]+)\)", text)
+    figures = (study / "reports/figures").rglob("*.png")
     assert sorted(shown) == sorted(
-        f"figures/{path.name}" for path in (study / "reports/figures").iterdir()
+        path.relative_to(study / "reports").as_posix() for path in figures
     )
 
 

@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_checkout_is_refused(checkout: Path) -> None:
 
 def test_a_full_disk_is_refused_before_anything_is_written(checkout: Path) -> None:
     fake(checkout, "df", "printf 'head\\nfs 100 99 1048576 99%% /\\n'")
-    refused(checkout, "9 GiB of free disk are needed here and 1 GiB are free")
+    refused(checkout, "11 GiB of free disk are needed here and 1 GiB are free")
 
 
 def test_an_environment_that_is_as_locked_is_left_alone(checkout: Path) -> None:

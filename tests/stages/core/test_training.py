@@ -18,14 +18,25 @@ from stages.core.params.whole import Params
 from stages.core.training import Outcome, batches, evaluate, generator, train
 
 
-class Silent:
-    """A progress bar that shows nothing."""
+class Memory:
+    """Remembers what the loop tells."""
 
-    def update(self, n: int) -> None:
-        """Show nothing."""
+    def __init__(self) -> None:
+        self.steps = 0
+        self.traces: list[tuple[list[dict[str, Any]], float]] = []
+        self.epochs: list[dict[str, Any]] = []
 
-    def set_postfix_str(self, s: str) -> None:
-        """Show nothing."""
+    def step(self) -> None:
+        """Count."""
+        self.steps += 1
+
+    def trace(self, rows: list[dict[str, Any]], loss: float) -> None:
+        """Keep."""
+        self.traces.append((rows, loss))
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Keep."""
+        self.epochs.append(row)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +51,7 @@ def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tupl
     options = Train(**settings.train.model_dump() | changes)
     network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
     order = generator(0, "order")
-    return network, train(network, options, examples, order, lambda _: None, Silent())
+    return network, train(network, options, examples, order, lambda _: None, Memory())
 
 
 def test_history_has_a_row_per_epoch_and_the_loss_falls(
@@ -83,7 +94,7 @@ def test_snapshots_are_saved_when_they_are_due(
     saved: list[int] = []
     network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
     options = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
-    train(network, options, examples, generator(0, "order"), saved.append, Silent())
+    train(network, options, examples, generator(0, "order"), saved.append, Memory())
     assert saved == [0, 2]
 
 
@@ -125,6 +136,20 @@ def test_training_loss_at_the_end_of_an_epoch_is_of_the_same_weights_as_the_test
 def test_a_sample_larger_than_the_examples_is_all_of_them() -> None:
     all_of = Examples(torch.arange(5.0).reshape(5, 1), torch.arange(5))
     assert sorted(training.sample(all_of, 9).labels.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_told_while_it_runs_is_what_is_recorded(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    told = Memory()
+    order = generator(0, "order")
+    outcome = train(network, settings.train, examples, order, lambda _: None, told)
+    assert told.steps == 40
+    assert told.epochs == outcome.history
+    assert [row for rows, _ in told.traces for row in rows] == outcome.trace
+    by_step = {row["step"]: row["loss"] for row in outcome.losses}
+    assert [loss for _, loss in told.traces] == [by_step[step] for step in (1, 10, 20, 30, 40)]
 
 
 def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples]) -> None:

@@ -1,0 +1,129 @@
+"""MLflow's pages in a real browser: the list of runs, a run's charts, its artifacts."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from playwright.sync_api import Page, expect, sync_playwright
+
+from stages import track
+from stages.core import tracking
+from tests.tiny import write_lock
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="Chromium is not installed here (Debian: apt install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def address(
+    study_folder: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Mirror the study and serve it as `make ui` does."""
+    folder = tmp_path_factory.mktemp("browser")
+    shutil.copytree(study_folder, folder, dirs_exist_ok=True)
+    write_lock(folder)
+    shutil.copy(empty_store, folder / "mlflow.db")
+    store = f"sqlite:///{folder}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", store)
+        track.main([])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    log = (folder / "ui.log").open("wb")
+    ui = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                    break
+            except OSError:
+                assert time.monotonic() < deadline, (folder / "ui.log").read_text()
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(ui.pid, signal.SIGKILL)
+        ui.wait()
+        log.close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """Open a page; nothing but this machine is reached."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page.route(
+            lambda url: "127.0.0.1" not in url and not url.startswith("data:"),
+            lambda route: route.abort(),
+        )
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def run_address(address: str, name: str, tab: str) -> str:
+    """Return the address of a run's page."""
+    client = MlflowClient(tracking_uri=address)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment is not None
+    (run,) = client.search_runs(
+        [experiment.experiment_id], filter_string=f"tags.`mlflow.runName` = '{name}'"
+    )
+    return f"{address}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}{tab}"
+
+
+def seen(page: Page, name: str) -> None:
+    """Keep a picture of the page where SCREENSHOTS names a folder."""
+    if "SCREENSHOTS" in os.environ:
+        page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png")
+
+
+def test_the_list_of_runs_has_each_variant_once(address: str, page: Page) -> None:
+    run = run_address(address, "relu", "")
+    page.goto(run[: run.index("/runs/")] + "/runs")
+    for name in ("sigmoid", "relu", "sigmoid-batchnorm", "Report"):
+        expect(page.get_by_role("link", name=name, exact=True)).to_have_count(1)
+    seen(page, "runs")
+
+
+def test_a_run_shows_its_metrics_as_charts_in_the_layers_order(address: str, page: Page) -> None:
+    page.goto(run_address(address, "relu", "/model-metrics"))
+    section = page.get_by_text("gradient", exact=True)  # one chart per weight layer
+    section.scroll_into_view_if_needed()
+    expect(section).to_be_visible()
+    names = [f"0{i}-hidden.{i}.linear" for i in range(3)] + ["03-output"]
+    places = []
+    for name in names:
+        title = page.get_by_text(name, exact=True)
+        expect(title).to_be_visible()
+        box = title.bounding_box()
+        assert box is not None
+        places.append((round(box["y"]), round(box["x"])))  # read by rows, from left to right
+    assert places == sorted(places)
+    seen(page, "charts")
+
+
+def test_a_run_shows_its_artifacts(address: str, page: Page) -> None:
+    page.goto(run_address(address, "relu", "/artifacts"))
+    for folder in ("figures", "model", "statistics"):
+        expect(page.get_by_text(folder, exact=True).first).to_be_visible()
+    page.get_by_text("figures", exact=True).first.click()
+    page.get_by_text("relu.png", exact=True).first.click()
+    expect(page.locator("img[src*='relu.png'], img[src^='blob:'], canvas").first).to_be_visible()
+    seen(page, "artifacts")

@@ -1,0 +1,172 @@
+"""A real MLflow server on PostgreSQL, killed while a run is being written."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from stages import download, extract, track, train
+from stages.core import journal, tracking
+from tests.tiny import ROOT, tiny_params, write_lock, write_params
+
+
+def postgres_bin() -> Path | None:
+    """Find PostgreSQL's programs, as Debian installs them, or on PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = shutil.which("initdb")
+    return installed[-1].parent if installed else Path(found).parent if found else None
+
+
+pytestmark = pytest.mark.skipif(
+    postgres_bin() is None,
+    reason="PostgreSQL is not installed here (Debian: apt install postgresql)",
+)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """Start a PostgreSQL server of our own; give the URI of an empty database."""
+    programs = postgres_bin()
+    assert programs is not None
+    port = free_port()
+    # Not pytest's folder: PostgreSQL refuses to run as root, and its user may not enter that.
+    folder = Path(tempfile.mkdtemp(prefix="study-postgres-"))
+    prefix = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+        prefix = ["runuser", "-u", "postgres", "--"]
+
+    def call(program: str, *arguments: str) -> None:
+        command = [*prefix, str(programs / program), *arguments]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+    data, options = str(folder / "data"), f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
+    call("initdb", "-D", data, "-U", "study", "--auth=trust", "--no-sync")
+    call("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        call("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "study", "mlflow")
+        yield f"postgresql+psycopg2://study@127.0.0.1:{port}/mlflow"
+    finally:
+        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def serving(database: str, port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `mlflow server` in a process group of its own."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    log = (folder / "server.log").open("ab")
+    server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                    break
+            except OSError:
+                assert time.monotonic() < deadline, (folder / "server.log").read_text()
+                assert server.poll() is None, (folder / "server.log").read_text()
+                time.sleep(0.3)
+        yield server
+    finally:
+        kill(server)
+        log.close()
+
+
+def kill(server: subprocess.Popen[bytes]) -> None:
+    """Kill the server and its workers."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def runs(uri: str) -> list[Run]:
+    """Return all runs."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+
+
+def test_a_server_killed_during_training_ends_with_one_complete_run(
+    database: str,
+    study_folder: Path,
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    content = tiny_params()
+    content["train"] |= {"epochs": 60, "snapshots": [0, 60]}
+    del content["variants"]["sigmoid-batchnorm"]
+    write_params(workspace, content)
+    download.main([])
+    for folder in ("models", "data/statistics"):
+        shutil.copytree(study_folder / folder / "sigmoid", workspace / folder / "sigmoid")
+    shutil.copytree(study_folder / "reports", workspace / "reports")
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv(journal.SWITCH, "1")
+    monkeypatch.setattr(journal, "PATIENCE_S", 60.0)
+    written = journal.Journal.write
+
+    with serving(database, port, workspace) as server:
+
+        def kill_in_the_middle(self: journal.Journal, line: journal.Line) -> None:
+            """Kill the server once it has shown something and half of the epochs are over."""
+            written(self, line)
+            if line["kind"] == "epoch" and line["row"]["epoch"] == 30:
+                deadline = time.monotonic() + 60
+                while not any(run.data.metrics for run in runs(uri)):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+                kill(server)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.Journal, "write", kill_in_the_middle)
+            train.main(["relu"])
+    extract.main(["relu"])
+    write_lock(workspace)
+    track.main([])  # the server is still down
+    warnings = [x for x in capfd.readouterr().err.splitlines() if "warning:" in x]
+    assert ["relu: no live metrics" in line for line in warnings] == [True, False]
+    assert "completes the mirror" in warnings[1]
+
+    with serving(database, port, workspace):
+        (cut_off,) = runs(uri)
+        assert cut_off.info.status == "RUNNING"
+        track.main(["--insist"])
+        found = {run.info.run_name: run for run in runs(uri)}
+        assert len(runs(uri)) == len(found) == 3  # two variants and the report
+        relu = found["relu"]
+        assert relu.info.run_id == cut_off.info.run_id
+        assert relu.info.status == "FINISHED"
+        client = MlflowClient(tracking_uri=uri)
+        for key, count in (("test_loss", 61), ("loss", 121), ("gradient/03-output", 121)):
+            points = client.get_metric_history(relu.info.run_id, key)
+            assert len(points) == len({m.step for m in points}) == count, key
+        assert client.list_artifacts(relu.info.run_id, "model/seed-0")
+        before = [run.to_dictionary() for run in runs(uri)]
+        track.main(["--insist"])
+        assert [run.to_dictionary() for run in runs(uri)] == before
