@@ -19,6 +19,7 @@ setup:
 repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish": of these), then a summary
 	@set -f; python -m tools.validate $$VARIANTS
 	@set -f; python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done)
+	@test -n "$$VARIANTS" || python -m stages.track # in case MLflow's store is another, or gone
 	@python -m tools.summary
 
 stale: setup ## name the stages that dvc.lock is behind on, data or no data; fail if there are any

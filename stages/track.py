@@ -20,7 +20,8 @@ from stages.core.files import read_json, write_json
 from stages.core.params import section
 from stages.core.params.study import Study
 
-SEEN = Path(".study/mirror.json")  # what the last `track` that was through saw
+OUT = Path(".study/identities.json")  # what should be mirrored, wherever; DVC's sign that it was
+SEEN = Path(".study/mirror.json")  # what the last `track` that was through saw, and where
 
 
 def main(argv: list[str]) -> None:
@@ -34,6 +35,7 @@ def main(argv: list[str]) -> None:
     insist = parser.parse_args(argv).insist
     entries = lock.entries([*section.load(Study).variants, lock.REPORT])
     identities = lock.identities(entries)
+    write_json(OUT, identities)
     now: dict[str, Any] = {"store": store.uri(), "runs": identities}
     if not insist and seen_before(now):
         print("MLflow: nothing new")

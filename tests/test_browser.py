@@ -2,12 +2,6 @@
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from stages import track
 from stages.core import tracking
+from tests.serving import free_port, serving
 from tests.tiny import write_lock
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -40,26 +35,9 @@ def address(
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", store)
         track.main([])
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    log = (folder / "ui.log").open("wb")
-    ui = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                    break
-            except OSError:
-                assert time.monotonic() < deadline, (folder / "ui.log").read_text()
-                time.sleep(0.3)
+    port = free_port()
+    with serving(port, folder, "--backend-store-uri", store):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(ui.pid, signal.SIGKILL)
-        ui.wait()
-        log.close()
 
 
 @pytest.fixture

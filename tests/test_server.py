@@ -2,15 +2,10 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +14,7 @@ from mlflow.entities import Run
 
 from stages import download, extract, track, train
 from stages.core import journal, tracking
+from tests.serving import free_port, kill, serving
 from tests.tiny import ROOT, tiny_params, write_lock, write_params
 
 
@@ -33,13 +29,6 @@ pytestmark = pytest.mark.skipif(
     postgres_bin() is None,
     reason="PostgreSQL is not installed here (Debian: apt install postgresql)",
 )
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -68,37 +57,6 @@ def database() -> Iterator[str]:
     finally:
         call("pg_ctl", "-D", data, "-m", "immediate", "stop")
         shutil.rmtree(folder)
-
-
-@contextmanager
-def serving(database: str, port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `mlflow server` in a process group of its own."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    log = (folder / "server.log").open("ab")
-    server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                    break
-            except OSError:
-                assert time.monotonic() < deadline, (folder / "server.log").read_text()
-                assert server.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.3)
-        yield server
-    finally:
-        kill(server)
-        log.close()
-
-
-def kill(server: subprocess.Popen[bytes]) -> None:
-    """Kill the server and its workers."""
-    if server.poll() is None:
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
 
 
 def runs(uri: str) -> list[Run]:
@@ -131,7 +89,8 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)
     written = journal.Journal.write
 
-    with serving(database, port, workspace) as server:
+    store = ("--backend-store-uri", database, "--artifacts-destination", str(workspace / "kept"))
+    with serving(port, workspace, *store) as server:
 
         def kill_in_the_middle(self: journal.Journal, line: journal.Line) -> None:
             """Kill the server once it has shown something and half of the epochs are over."""
@@ -153,7 +112,7 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
     assert ["relu: no live metrics" in line for line in warnings] == [True, False]
     assert "completes the mirror" in warnings[1]
 
-    with serving(database, port, workspace):
+    with serving(port, workspace, *store):
         (cut_off,) = runs(uri)
         assert cut_off.info.status == "RUNNING"
         track.main(["--insist"])

@@ -52,7 +52,7 @@ def direct(status: dict[str, list[Any]]) -> dict[str, str]:
         causes: list[str] = []
         for entry in entries:
             if isinstance(entry, str):
-                causes += [entry] * (entry != "always changed")  # "changed command", for one
+                causes.append(entry)  # "changed command", for one
                 continue
             for changes in entry.values():
                 for path, change in changes.items():

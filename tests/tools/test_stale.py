@@ -36,7 +36,6 @@ def test_changed_code_parameters_and_commands_are_named() -> None:
             },
             "changed command",
         ],
-        "track": ["always changed"],
     }
     found = "stages/train.py modified, train.epochs modified, train.new new, changed command"
     assert stale.direct(status) == {"train@a": found}
