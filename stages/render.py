@@ -86,10 +86,7 @@ def gradient_distributions(histograms: pd.DataFrame, names: list[str]) -> Figure
         lambda rows, axes: figures.draw_gradient_distributions(rows, axes, colors),
         ("log10 |dL/dW|", "share of weights per factor of 2"),
     )
-    lines = [Line2D([], [], color=color, label=str(i)) for i, color in enumerate(colors)]
-    figure.legend(
-        handles=lines, title="weight layer, from the input", loc="outside upper center", ncols=12
-    )
+    _layer_legend(figure, colors, "weight layer, from the input")
     for axes in figure.axes:
         axes.set_ylim(bottom=0)
     return figure
@@ -191,12 +188,7 @@ def saturation(layers: pd.DataFrame, names: list[str]) -> Figure:
         lambda rows, axes: figures.draw_saturation(rows, axes, colors),
         ("epoch", "share of z where |φ'(z)| is below 1 % of its maximum"),
     )
-    lines = [
-        Line2D([], [], color=color, marker="o", label=str(i)) for i, color in enumerate(colors)
-    ]
-    figure.legend(
-        handles=lines, title="hidden layer, from the input", loc="outside upper center", ncols=12
-    )
+    _layer_legend(figure, colors, "hidden layer, from the input", marker="o")
     return figure
 
 
@@ -230,10 +222,7 @@ def standard_and_xavier(histograms: pd.DataFrame, pairs: list[tuple[str, str]]) 
             lower.set(xlabel="log10 |dL/dz| per example")
         grid[2 * index, 0].set_ylabel("share per 0.02")
         grid[2 * index + 1, 0].set_ylabel("share per factor of 2")
-    lines = [Line2D([], [], color=color, label=str(i)) for i, color in enumerate(colors)]
-    figure.legend(
-        handles=lines, title="hidden layer, from the input", loc="outside upper center", ncols=12
-    )
+    _layer_legend(figure, colors, "hidden layer, from the input")
     return figure
 
 
@@ -322,6 +311,11 @@ def _grid(
     figure.supxlabel(labels[0], fontsize=8)
     figure.supylabel(labels[1], fontsize=8)
     return figure
+
+
+def _layer_legend(figure: Figure, colors: list[Any], title: str, marker: str = "None") -> None:
+    lines = [Line2D([], [], color=c, marker=marker, label=str(i)) for i, c in enumerate(colors)]
+    figure.legend(handles=lines, title=title, loc="outside upper center", ncols=12)
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""MLflow's server, as a process of its own for as long as a test needs it."""
+"""MLflow's server, as a process of its own for as long as a test needs it, and what it holds."""
 
 import os
 import signal
@@ -10,6 +10,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from stages.core import tracking
 
 
 def free_port() -> int:
@@ -53,3 +58,10 @@ def _answers(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def runs(uri: str) -> list[Run]:
+    """Return all runs."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))

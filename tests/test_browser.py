@@ -16,6 +16,7 @@ from tests.tiny import write_lock
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
+# A system package, which pip cannot bring: `.ci/run` installs it; elsewhere the other tests run.
 pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="Chromium is not installed here (Debian: apt install chromium)"
 )

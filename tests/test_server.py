@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from stages import download, extract, track, train
-from stages.core import journal, tracking
-from tests.serving import free_port, kill, serving
+from stages.core import journal
+from tests.serving import free_port, kill, runs, serving
 from tests.tiny import ROOT, tiny_params, write_lock, write_params
 
 
@@ -25,6 +24,7 @@ def postgres_bin() -> Path | None:
     return installed[-1].parent if installed else Path(found).parent if found else None
 
 
+# A system package, which pip cannot bring: `.ci/run` installs it; elsewhere the other tests run.
 pytestmark = pytest.mark.skipif(
     postgres_bin() is None,
     reason="PostgreSQL is not installed here (Debian: apt install postgresql)",
@@ -57,13 +57,6 @@ def database() -> Iterator[str]:
     finally:
         call("pg_ctl", "-D", data, "-m", "immediate", "stop")
         shutil.rmtree(folder)
-
-
-def runs(uri: str) -> list[Run]:
-    """Return all runs."""
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
-    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
 
 
 def test_a_server_killed_during_training_ends_with_one_complete_run(

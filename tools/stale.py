@@ -14,8 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.core.errors import StudyError, run_command
-
-LOCK = "dvc.lock"
+from stages.core.lock import LOCK
 
 
 def main(_argv: list[str]) -> None:
@@ -32,8 +31,7 @@ def main(_argv: list[str]) -> None:
     )
     if done.returncode:
         raise StudyError(f"dvc status failed: {done.stderr.strip()}")
-    with open(LOCK, encoding="utf-8") as file:
-        locked = YAML(typ="safe", pure=True).load(file)["stages"]
+    locked = YAML(typ="safe", pure=True).load(LOCK)["stages"]
     stale = followed(direct(json.loads(done.stdout)), locked)
     if stale:
         lines = [f"{LOCK}: {stage} is stale: {why}" for stage, why in stale.items()]

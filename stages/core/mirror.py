@@ -30,9 +30,10 @@ def mirror(entries: dict[str, Entry], identities: dict[str, str]) -> int:
     """
     store = Store()
     metrics = read_json(results.METRICS)
+    git = git_state()
     written = 0
     for name, identity in tqdm(identities.items(), desc="MLflow", unit="run", disable=None):
-        tags = described(entries[name]) | git_state()
+        tags = described(entries[name]) | git
         if name == REPORT:
             content, token = Content({}, [], tags, None, report_artifacts()), None
         else:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from stages import download, extract, track, train
 from stages.core import journal, tracking
+from tests.serving import runs
 from tests.tiny import ROOT, tiny_params, write_lock, write_params
 
 
@@ -30,13 +30,6 @@ def uri(workspace: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(journal.SWITCH, "1")
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)  # the tests' machine may be busy
     return uri
-
-
-def runs(uri: str) -> list[Run]:
-    """Return all runs."""
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
-    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
 
 
 def until(holds: Callable[[], bool]) -> None:
