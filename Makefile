@@ -1,11 +1,11 @@
 # Every command runs in .venv, which tools/setup.sh makes from the locks when it has to.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help repro stale check review comment pull push publish step-summary predict test quick ui \
+.PHONY: help repro bench stale check review comment pull push publish step-summary predict test quick ui \
 	track lint format lock clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHON BASE OUT VARIANTS BRANCH
+export PYTHON BASE OUT VARIANTS BRANCH NAMES
 export MLFLOW_DISABLE_TELEMETRY := 1
 PORT ?= 5000
 
@@ -50,6 +50,10 @@ publish: # for CI: commit dvc.lock and reports/ to BRANCH and push it
 step-summary: # for CI: show the report on the job's page
 	@cat reports/README.md >> "$$GITHUB_STEP_SUMMARY"
 
+bench: setup ## measure speed against the alternatives (NAMES="training recording": of these)
+	@uv pip install --quiet --require-hashes -r requirements-bench.lock
+	@set -f; python -m benchmarks $$NAMES
+
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
 	@python -m tools.predict $(V) $(if $(THRESHOLD),--threshold $(THRESHOLD))
 
@@ -78,6 +82,9 @@ lock: ## renew the locks from pyproject.toml, keeping versions that still fit
 	@test -x .venv/bin/uv || tools/setup.sh
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+		--custom-compile-command "make lock" --extra dev --extra bench -c requirements.lock \
+		pyproject.toml -o requirements-bench.lock
 	@echo uv | uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--custom-compile-command "make lock" - -o requirements-uv.lock
 

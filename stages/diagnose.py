@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.core import claims, health, metrics, results, run, verdicts
+from stages.core import claims, files, health, metrics, results, run, verdicts
 from stages.core.article import CLAIMS
 from stages.core.errors import run_command
 from stages.core.files import REPORTS, write_json, write_text
@@ -37,9 +37,9 @@ def main(argv: list[str]) -> None:
         verdict = {"verdict": verdicts.in_words(own)}
         measured[name] = metrics.measure(subject.tables, variant.depth) | verdict
     judged = [claims.judge(claim, tables, settings.variants) for claim in CLAIMS]
-    write_json(results.METRICS, rounded(measured))
-    write_json(results.HEALTH, rounded(checks))
-    write_json(results.CLAIMS, rounded(judged))
+    write_json(files.METRICS, rounded(measured))
+    write_json(files.HEALTH, rounded(checks))
+    write_json(files.CLAIMS, rounded(judged))
     write_text(REPORTS / "plots" / "curves.csv", curves(tables["history"]))
     write_text(REPORTS / "plots" / "gradients.csv", gradients(tables["layers"]))
 

@@ -162,6 +162,7 @@ def update_ratios(trace: pd.DataFrame, step: int) -> dict[str, dict[str, dict[st
     """
     before = trace.loc[trace["step"] <= step, "step"]
     chosen = trace[trace["step"] == (before.max() if len(before) else trace["step"].min())]
+    chosen = chosen[chosen["statistic"] == "l2_norm"]
     norms = {(row.layer, row.tensor): float(row.value) for row in chosen.itertuples()}
     return {
         layer: {"update": {"l2_norm": norm, "ratio": norm / norms[layer, "weight"]}}

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 
 from stages.core import figures, frames, results
 from stages.core.errors import run_command
-from stages.core.files import REPORTS, read_json, replacing
+from stages.core.files import HEALTH, METRICS, REPORTS, read_json, replacing
 from stages.core.params import section
 from stages.core.params.study import Study, Variant
 
@@ -48,10 +48,10 @@ def main(argv: list[str]) -> None:
             "attenuation-by-depth": attenuation_by_depth(tables["theory"], names),
             "learning-curves": learning_curves(tables["history"], names),
             "gradient-trace": gradient_trace(tables["trace"], names),
-            "attenuation-by-variant": attenuation_by_variant(read_json(results.METRICS)),
+            "attenuation-by-variant": attenuation_by_variant(read_json(METRICS)),
             "saturation": saturation(layers, names),
             "generalization-gap": generalization_gap(tables["history"], names),
-            "health": health_matrix(read_json(results.HEALTH)),
+            "health": health_matrix(read_json(HEALTH)),
         }
         for name in names:
             own = {key: frame[frame["variant"] == name] for key, frame in tables.items()}

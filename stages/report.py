@@ -15,9 +15,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.core import markdown, measures, results
+from stages.core import markdown, measures
 from stages.core.errors import run_command
-from stages.core.files import REPORTS, read_json, write_text
+from stages.core.files import CLAIMS, HEALTH, METRICS, REPORTS, read_json, write_text
 from stages.core.markdown import Metrics, Rows
 from stages.core.metrics import DIGITS
 from stages.core.params import section
@@ -32,8 +32,8 @@ AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is sa
 def main(argv: list[str]) -> None:
     """Write the report."""
     argparse.ArgumentParser(prog="python -m stages.report", description=__doc__).parse_args(argv)
-    files = (results.METRICS, results.HEALTH, results.CLAIMS)
-    text = report(section.load(Params), *(read_json(path) for path in files))
+    found = (read_json(path) for path in (METRICS, HEALTH, CLAIMS))
+    text = report(section.load(Params), *found)
     write_text(REPORTS / "README.md", text)
 
 

@@ -1,7 +1,8 @@
 """Train one variant: `python -m stages.train V`.
 
 In: params.yaml (`train`, `data`, `variants.V`) and data/raw. Out: models/V with run.json,
-history.parquet, losses.parquet, trace.parquet and the weights at each snapshot; and a journal.
+history.parquet, losses.parquet, trace.parquet, trace_histograms.parquet and the weights at each
+snapshot; and a journal.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from stages.core.network import build
 from stages.core.params import section
 from stages.core.params.study import Study
 from stages.core.run import Run
+from stages.core.seeds import generator
+from stages.core.tables import Columns
 from stages.core.training import Outcome
 
 
@@ -45,7 +48,8 @@ def main(argv: list[str]) -> None:
     description.save()
     history: list[dict[str, Any]] = []
     losses: list[dict[str, Any]] = []
-    trace: list[dict[str, Any]] = []
+    trace: list[Columns] = []
+    trace_histograms: list[Columns] = []
     seeds = settings.train.seeds
     peak = partial(device.peak_memory_bytes, target)
     with Journal(name, seeds, device.describe(target), peak) as journal:
@@ -53,10 +57,19 @@ def main(argv: list[str]) -> None:
             outcome = train_seed(description, seed, data, journal)
             history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
             losses += [{"variant": name, "seed": seed, **row} for row in outcome.losses]
-            trace += [{"variant": name, "seed": seed, **row} for row in outcome.trace]
+            trace.append(_of(name, seed, outcome.trace))
+            trace_histograms.append(_of(name, seed, outcome.trace_histograms))
         tables.write(run.history_path(name), history, tables.HISTORY)
         tables.write(run.losses_path(name), losses, tables.LOSSES)
-        tables.write(run.trace_path(name), trace, tables.TRACE)
+        tables.write_columns(run.trace_path(name), trace, tables.TRACE)
+        tables.write_columns(
+            run.trace_histograms_path(name), trace_histograms, tables.TRACE_HISTOGRAMS
+        )
+
+
+def _of(variant: str, seed: int, columns: Columns) -> Columns:
+    count = len(columns["step"])
+    return {"variant": [variant] * count, "seed": [seed] * count, **columns}
 
 
 def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: Journal) -> Outcome:
@@ -70,7 +83,7 @@ def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: 
         description.network,
         description.inputs,
         description.classes,
-        training.generator(seed, "initialisation"),
+        generator(seed, "initialisation"),
     ).to(data["train"].images.device)
 
     def save(epoch: int) -> None:
@@ -79,7 +92,7 @@ def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: 
 
     label = f"{description.variant} seed {seed}"
     steps = math.ceil(len(data["train"].labels) / settings.batch_size) * settings.epochs
-    order = training.generator(seed, "order")
+    order = generator(seed, "order")
     with tqdm(total=steps, desc=label, unit="step", disable=None, mininterval=0.5) as bar:
         outcome = training.train(network, settings, data, order, save, Reporter(journal, seed, bar))
     last = outcome.history[-1]

@@ -4,8 +4,28 @@ import math
 from collections import Counter
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from stages.core.activations import Activation
+
+
+def normal(scale: float, count: int = 1001) -> Tensor:
+    """Return normal numbers of a scale."""
+    return torch.randn(count, generator=torch.Generator().manual_seed(3)) * scale
+
+
+CASES = {  # tensors that statistics have to get right
+    "normal": normal(1.0),
+    "offset": normal(1e-3) + 100,
+    "large": normal(1e30),
+    "small": normal(1e-20),
+    "denormal": normal(1e-40),
+    "mixed-with-zeros": torch.cat([normal(1e-9), torch.zeros(500)]),
+    "zeros": torch.zeros(7),
+    "one-sample": torch.tensor([-2.5]),
+    "matrix": normal(1.0, 600).reshape(20, 30),
+}
 
 
 def summary(values: list[float], tiny: float) -> dict[str, float]:
@@ -42,7 +62,7 @@ def quantile(values: list[float], p: float) -> float:
 
 
 def log2_counts(values: list[float]) -> Counter[tuple[float, float]]:
-    """Twin of `statistics.histogram_log2`: {(left, right): count}, NaN under ('nan', 'nan')."""
+    """Twin of `magnitudes.histogram_log2`: {(left, right): count}, NaN under ('nan', 'nan')."""
     counts: Counter[tuple[float, float]] = Counter()
     for x in values:
         if math.isnan(x):

@@ -19,7 +19,7 @@ NEEDED = {
     "stages.core.mirror": {"pandas", "mlflow"},
     "stages.core.live": {"mlflow"},
     "tools.validate": set(),
-    "tools.check": {"pandas"},
+    "tools.check": set(),
 }
 
 

@@ -6,9 +6,9 @@ and then exit status 1; the gate for continuous integration.
 
 import sys
 
-from stages.core import results, verdicts
+from stages.core import verdicts
 from stages.core.errors import StudyError, run_command
-from stages.core.files import read_json
+from stages.core.files import HEALTH, read_json
 from stages.core.params import section
 from stages.core.params.section import PATH
 from stages.core.params.whole import Params
@@ -22,12 +22,12 @@ def main(_argv: list[str]) -> None:
     """
     expected = section.load(Params).expect
     try:
-        checks = read_json(results.HEALTH)
+        checks = read_json(HEALTH)
     except (OSError, ValueError) as error:
-        raise StudyError(f"{results.HEALTH}: cannot be read ({error}); run: dvc repro") from None
+        raise StudyError(f"{HEALTH}: cannot be read ({error}); run: dvc repro") from None
     missing = sorted(set(expected) - {row["variant"] for row in checks})
     if missing:
-        raise StudyError(f"{results.HEALTH}: lacks {', '.join(missing)}; run: dvc repro")
+        raise StudyError(f"{HEALTH}: lacks {', '.join(missing)}; run: dvc repro")
     lines = verdicts.unmet(checks, expected)
     if lines:
         raise StudyError("\n".join(f"{PATH}: expect.{line}" for line in lines))

@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from stages.core.errors import run_command
-from stages.core.files import REPORTS, read_json
+from stages.core.files import METRICS, REPORTS, read_json
 from stages.core.markdown import number, percent
 
 HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
@@ -23,7 +23,7 @@ def main(_argv: list[str]) -> None:
 
 def summary(reports: Path) -> str:
     """Return the closing table of the report in `reports`, and where to read on."""
-    metrics = read_json(reports / "metrics.json")
+    metrics = read_json(reports / METRICS.name)
     rows = [
         [
             name,

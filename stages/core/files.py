@@ -12,6 +12,9 @@ RAW = Path("data/raw")
 MODELS = Path("models")
 STATISTICS = Path("data/statistics")
 REPORTS = Path("reports")
+METRICS = REPORTS / "metrics.json"
+HEALTH = REPORTS / "health.json"
+CLAIMS = REPORTS / "claims.json"
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from stages.core import statistics, training
+from stages.core import statistics
 from stages.core.examples import Examples
 from stages.core.idx import CLASSES
 from stages.core.network import build
 from stages.core.params.study import Variant
 from stages.core.recording import record
+from stages.core.seeds import generator
 
 Rows = list[dict[str, Any]]
 
@@ -39,9 +40,9 @@ def measure(
             variant.model_copy(update={"depth": depth}),
             probe.images.shape[1],
             CLASSES,
-            training.generator(seed, "initialisation"),
+            generator(seed, "initialisation"),
         ).to(probe.images.device)
-        recorded = record(network, probe, batch_size)
+        recorded = record(network, probe, batch_size, noise=False)
         gradients = {}
         run = {"depth": depth, "seed": seed}
         for index, (layer, seen) in enumerate(recorded.items()):

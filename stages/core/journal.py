@@ -7,6 +7,7 @@ MLflow; `stages.track` takes from it what the results cannot tell. A new run beg
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 FOLDER = Path(".study/journals")
-SWITCH = "LIVE_METRICS"  # 0 in the environment: nothing is shown while training runs
+SWITCH = "LIVE_METRICS"  # in the environment, 0: nothing is shown live; 1: from the start
+VIEWER_AFTER_S = 5.0  # else from here on: what ends sooner would wait for MLflow's start alone
 PATIENCE_S = 5.0  # the longest that a finished run waits for its last metrics to be shown
 
 Line = dict[str, Any]
@@ -52,6 +54,9 @@ class Journal:
         self._variant = variant
         self._peak_memory_bytes = peak_memory_bytes
         self._begun_s = time.monotonic()
+        self._viewer_after_s = {"0": math.inf, "1": 0.0}.get(
+            os.environ.get(SWITCH, ""), VIEWER_AFTER_S
+        )
         self._viewer: subprocess.Popen[bytes] | None = None
         self._line = {
             "kind": "start",
@@ -66,19 +71,23 @@ class Journal:
         path(self._variant).parent.mkdir(parents=True, exist_ok=True)
         path(self._variant).unlink(missing_ok=True)
         self.write(self._line)
-        if os.environ.get(SWITCH) != "0":
-            command = [sys.executable, "-m", "stages.core.live", self._variant]
-            self._viewer = subprocess.Popen(  # noqa: S603 - a variant that params.yaml has
-                command,
-                stdin=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for training; the viewer then closes the run
-            )
         return self
 
     def write(self, line: Line) -> None:
         """Append a line."""
         with path(self._variant).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        due = time.monotonic() - self._begun_s >= self._viewer_after_s
+        if due and self._viewer is None and line["kind"] not in {"end", "failed"}:
+            self._show()
+
+    def _show(self) -> None:
+        command = [sys.executable, "-m", "stages.core.live", self._variant]
+        self._viewer = subprocess.Popen(  # noqa: S603 - a variant that params.yaml has
+            command,
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for training; the viewer then closes the run
+        )
 
     def __exit__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.core.errors import StudyError
-from stages.core.files import REPORTS, read_json
+from stages.core.files import METRICS, read_json
 
 LOCK = Path("dvc.lock")
 REPORT = "Report"  # no variant can have this name: they are in lower case
@@ -55,7 +55,7 @@ def stages(name: str) -> list[str]:
 
 def identities(found: dict[str, Entry]) -> dict[str, str]:
     """Give what tells these results from any others: a digest of entries and metrics."""
-    metrics = read_json(REPORTS / "metrics.json")
+    metrics = read_json(METRICS)
     return {name: digest([entry, metrics.get(name)]) for name, entry in found.items()}
 
 

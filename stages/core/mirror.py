@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.core import journal, points, results, run
-from stages.core.files import MODELS, REPORTS, STATISTICS, read_json
+from stages.core.files import METRICS, MODELS, REPORTS, STATISTICS, read_json
 from stages.core.lock import LOCK, REPORT, Entry, digest
 from stages.core.points import Point
 from stages.core.tracking import FIGURES, Content, Store
@@ -29,7 +29,7 @@ def mirror(entries: dict[str, Entry], identities: dict[str, str]) -> int:
         How many runs were written.
     """
     store = Store()
-    metrics = read_json(results.METRICS)
+    metrics = read_json(METRICS)
     git = git_state()
     written = 0
     for name, identity in tqdm(identities.items(), desc="MLflow", unit="run", disable=None):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stages.core.activations import ACTIVATIONS
 from stages.core.initialisers import INITIALISERS, bias_variance, weight_variance
+from stages.core.linear import Linear
 from stages.core.params.study import Variant
 
 
@@ -20,7 +21,7 @@ class Hidden(nn.Module):
 
     def __init__(self, fan_in: int, variant: Variant, skip: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(fan_in, variant.width)
+        self.linear = Linear(fan_in, variant.width)
         batch = variant.normalization == "batch"
         self.normalization = nn.BatchNorm1d(variant.width) if batch else nn.Identity()
         self.activation: nn.Module = getattr(nn, ACTIVATIONS[variant.activation].module)()
@@ -41,7 +42,7 @@ class Network(nn.Module):
         self.hidden = nn.Sequential(
             *(Hidden(fan, variant, skip=variant.skip and fan == variant.width) for fan in fans_in)
         )
-        self.output = nn.Linear(variant.width, classes)
+        self.output = Linear(variant.width, classes)
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, inputs) -> (batch, classes)
         """Return the logits."""
@@ -66,14 +67,10 @@ def build(variant: Variant, inputs: int, classes: int, generator: torch.Generato
     Returns:
         The network, float32, in training mode.
     """
-    with torch.device("meta"):  # so that construction draws nothing from the global generator
-        network = Network(variant, inputs, classes)
-    network.to_empty(device="cpu")
+    network = Network(variant, inputs, classes)
     for module in network.modules():
         if isinstance(module, nn.Linear):
             _initialise(module, variant, generator)
-        elif isinstance(module, nn.BatchNorm1d):
-            module.reset_parameters()
     return network
 
 

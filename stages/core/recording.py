@@ -23,7 +23,8 @@ class Recorded(NamedTuple):
 
     Attributes:
         tensors: {name: values}, as listed at `record`.
-        signal_to_noise: Of dL/dW over the probe's batches, as at `_Gradients`.
+        signal_to_noise: Of dL/dW over the probe's batches, as at `_Noise`; NaN where it was not
+            asked for.
         activation: The registry's entry of the activation that follows, if one does.
     """
 
@@ -38,7 +39,9 @@ class _Seen(NamedTuple):
     activation: Activation | None
 
 
-def record(network: nn.Module, probe: Examples, batch_size: int) -> dict[str, Recorded]:
+def record(
+    network: nn.Module, probe: Examples, batch_size: int, noise: bool = True
+) -> dict[str, Recorded]:
     """Run the probe forward and backward once and keep what each weight layer saw.
 
     With N examples in the probe, ℓ_i the cross-entropy of example i and L = Σℓ_i / N:
@@ -62,18 +65,22 @@ def record(network: nn.Module, probe: Examples, batch_size: int) -> dict[str, Re
         network: On the device of the probe; any module that maps images to logits.
         probe: At least one example; two per batch where the network normalises batches.
         batch_size: Examples per pass; the last batch may be smaller.
+        noise: Whether to compare the gradients of the batches, which takes as long as the passes.
 
     Returns:
         {layer: what it saw}.
     """
     network.train()
     layers = weight_layers(network)
-    gradients = {name: _Gradients(layer) for name, layer in layers.items()}
+    made = _Noise if noise else _Gradients
+    gradients = {name: made(layer) for name, layer in layers.items()}
     passes: list[dict[str, _Seen]] = []
+    network.zero_grad()
     for start in range(0, len(probe.labels), batch_size):
         chunk = slice(start, start + batch_size)
         labels = probe.labels[chunk]
-        network.zero_grad()
+        if noise:
+            network.zero_grad()
         with _watching(network) as seen:
             loss = cross_entropy(network(probe.images[chunk]), labels, reduction="sum")
             loss.backward()  # type: ignore[no-untyped-call]
@@ -91,37 +98,58 @@ def record(network: nn.Module, probe: Examples, batch_size: int) -> dict[str, Re
 
 
 class _Gradients:
-    """Sums of one layer's gradients over the batches of a probe, in float64."""
+    """One layer's gradients over the batches of a probe, as autograd adds them up, in float32."""
 
     def __init__(self, layer: WeightLayer) -> None:
         self._layer = layer
-        self._examples = self._batches = 0
+        self._examples = 0
+
+    def add(self, examples: int) -> None:
+        """Take notice of a batch's summed loss, whose gradients the layer's parameters hold."""
+        self._examples += examples
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights and the gradients of the mean loss, float32."""
+        layer = self._layer
+        assert layer.weight.grad is not None  # noqa: S101 - after backward
+        found = {
+            "weight": layer.weight.detach(),
+            "weight_gradient": layer.weight.grad / self._examples,
+        }
+        if layer.bias is not None and layer.bias.grad is not None:
+            found["bias_gradient"] = layer.bias.grad / self._examples
+        return found
+
+    def signal_to_noise(self) -> float:
+        """Return NaN: the batches are not told apart."""
+        return math.nan
+
+
+class _Noise(_Gradients):
+    """The same of batches whose gradients are told apart: their sums and squares, in float64."""
+
+    def __init__(self, layer: WeightLayer) -> None:
+        super().__init__(layer)
         self._total = torch.zeros_like(layer.weight, dtype=torch.float64)
-        self._means = torch.zeros_like(self._total)
         self._squares = torch.zeros_like(self._total)
         self._bias_total: Tensor | None = None
 
     def add(self, examples: int) -> None:
-        """Add the gradients of a batch's summed loss, which the layer's parameters hold."""
+        """Add the gradients of a batch, which are all that the parameters hold."""
+        super().add(examples)
         layer = self._layer
         assert layer.weight.grad is not None  # noqa: S101 - after backward
         gradient = layer.weight.grad.double()
-        mean = gradient / examples
-        self._examples += examples
-        self._batches += 1
         self._total += gradient
-        self._means += mean
-        self._squares += mean.square_()
+        self._squares.addcmul_(gradient, gradient, value=1 / examples)
         if layer.bias is not None and layer.bias.grad is not None:
             bias = layer.bias.grad.double()
             self._bias_total = bias if self._bias_total is None else self._bias_total + bias
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the weights and the gradients of the mean loss, float32."""
-        found = {
-            "weight": self._layer.weight.detach(),
-            "weight_gradient": (self._total / self._examples).float(),
-        }
+        """Return the same as without noise."""
+        found = super().tensors()
+        found["weight_gradient"] = (self._total / self._examples).float()
         if self._bias_total is not None:
             found["bias_gradient"] = (self._bias_total / self._examples).float()
         return found
@@ -129,21 +157,22 @@ class _Gradients:
     def signal_to_noise(self) -> float:
         """Compute rms over parameters of |mean| / standard deviation of dL/dW over the batches.
 
-        Per parameter, with g_b the gradient of the mean loss of batch b: mean_b(g_b) and
-        √(mean_b(g_b²) - mean_b(g_b)²), the population's, float64. Parameters whose gradient does
-        not vary over the batches, as behind a pixel that is always black, have no noise to
-        compare to and are left out.
+        Per parameter, with g_b the gradient of the mean loss of batch b and n_b its size:
+        mean = Σ n_b g_b / Σ n_b and √(Σ n_b g_b² / Σ n_b - mean²), the population's, float64.
+        Parameters whose gradient does not vary over the batches, as behind a pixel that is always
+        black, have no noise to compare to and are left out.
 
         Returns:
             The ratio; NaN where no parameter's gradient varies, as with a single batch.
         """
-        mean = self._means / self._batches
-        variance = self._squares / self._batches - mean.square()
-        # Where all g_b are equal, rounding leaves a variance of some 1e-16 of the square.
-        varies = ~(variance <= _ROUNDING * mean.square())
-        if not varies.any():
-            return math.nan
-        return float((mean[varies].square() / variance[varies]).mean().sqrt())
+        mean_square = (self._total / self._examples).square_()
+        variance = (self._squares / self._examples).sub_(mean_square)
+        # Where all g_b are equal, rounding leaves a variance of some 1e-16 of the square. What is
+        # NaN varies.
+        constant = variance <= _ROUNDING * mean_square
+        varying = constant.numel() - int(torch.count_nonzero(constant))
+        ratios = mean_square.div_(variance).masked_fill_(constant, 0.0)
+        return math.sqrt(float(ratios.sum()) / varying) if varying else math.nan
 
 
 def _joined(seen: list[_Seen]) -> dict[str, Tensor]:

@@ -8,17 +8,14 @@ import pandas as pd
 
 from stages.core import run, tables
 from stages.core.errors import StudyError
-from stages.core.files import MODELS, REPORTS, STATISTICS
-
-METRICS = REPORTS / "metrics.json"
-HEALTH = REPORTS / "health.json"
-CLAIMS = REPORTS / "claims.json"
+from stages.core.files import MODELS, STATISTICS
 
 # {table: the folder that has one of it per variant, its schema}
 TABLES = {
     "history": (MODELS, tables.HISTORY),
     "losses": (MODELS, tables.LOSSES),
     "trace": (MODELS, tables.TRACE),
+    "trace_histograms": (MODELS, tables.TRACE_HISTOGRAMS),
     "layers": (STATISTICS, tables.LAYERS),
     "histograms": (STATISTICS, tables.HISTOGRAMS),
     "units": (STATISTICS, tables.UNITS),

@@ -60,8 +60,13 @@ def losses_path(variant: str) -> Path:
 
 
 def trace_path(variant: str) -> Path:
-    """Return the path of the norms recorded while the run trained."""
+    """Return the path of the statistics recorded while the run trained."""
     return MODELS / variant / "trace.parquet"
+
+
+def trace_histograms_path(variant: str) -> Path:
+    """Return the path of the histograms recorded while the run trained."""
+    return MODELS / variant / "trace_histograms.parquet"
 
 
 def snapshot_path(variant: str, seed: int, epoch: int) -> Path:

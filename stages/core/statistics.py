@@ -8,7 +8,6 @@ counted in `fraction_nonfinite` and in their own bins.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.core.activations import Activation
+from stages.core.magnitudes import Bin, histogram_log2
 
 QUANTILES = {
     "q01": 0.01,
@@ -31,23 +31,11 @@ LINEAR_BINS = 100  # over (-1, 1)
 SATURATED_BELOW = 0.01  # of the supremum of |φ'|
 FLAT_BELOW = float(np.finfo(np.float32).eps)  # 2^-23, of the same
 
-_MANTISSA_BITS = 23  # of float32
-_EXPONENT_BIAS = 127
-_NONFINITE_EXPONENT = 255
-
-
-@dataclass(frozen=True)
-class Bin:
-    """`count` values lie in [left, right)."""
-
-    left: float
-    right: float
-    count: int
-
 
 def rms(values: Tensor) -> Tensor:
     """Return √(Σx² / n) over all n elements, a scalar in float64."""
-    return values.detach().double().square().mean().sqrt()
+    x = values.detach().flatten().double()
+    return (torch.dot(x, x) / len(x)).sqrt()
 
 
 def summarize(values: Tensor, tiny: float) -> dict[str, float]:
@@ -73,17 +61,21 @@ def summarize(values: Tensor, tiny: float) -> dict[str, float]:
         {statistic: value}.
     """
     x = values.detach().flatten().double()
-    magnitude = x.abs()
+    magnitude, mean, squares = x.abs(), x.mean(), torch.dot(x, x)
+    centred = x - mean
+    counts = {
+        "fraction_zero": len(x) - torch.count_nonzero(x),
+        "fraction_tiny": torch.count_nonzero(magnitude < tiny),
+        "fraction_nonfinite": len(x) - torch.count_nonzero(x.isfinite()),
+    }
     summary = {
-        "mean": x.mean(),
-        "std": x.std(correction=0),
-        "rms": rms(x),
+        "mean": mean,
+        "std": (torch.dot(centred, centred) / len(x)).sqrt(),
+        "rms": (squares / len(x)).sqrt(),
         "mean_abs": magnitude.mean(),
         "max_abs": magnitude.max(),
-        "l2_norm": x.square().sum().sqrt(),
-        "fraction_zero": (x == 0).double().mean(),
-        "fraction_tiny": (magnitude < tiny).double().mean(),
-        "fraction_nonfinite": (~x.isfinite()).double().mean(),
+        "l2_norm": squares.sqrt(),
+        **{name: count.double() / len(x) for name, count in counts.items()},
     }
     numbers = torch.stack(list(summary.values())).tolist()
     return dict(zip(summary, numbers, strict=True)) | _quantiles(values)
@@ -96,35 +88,6 @@ def _quantiles(values: Tensor) -> dict[str, float]:
     return dict(zip(QUANTILES, found.astype(float).tolist(), strict=True))
 
 
-def histogram_log2(values: Tensor) -> list[Bin]:
-    """Count |x| in exact powers of two: one bin [2^k, 2^(k+1)) per float32 exponent.
-
-    Zeros are counted in Bin(0, 0), denormals together in Bin(2^-149, 2^-126), infinities in
-    Bin(inf, inf) and NaN in Bin(nan, nan). The exponent is read from the bits, so no value is
-    ever rounded into a neighbouring bin. Empty bins are left out; the counts add up to n.
-
-    Returns:
-        The bins from left to right, NaN last.
-    """
-    bits = values.detach().flatten().float().contiguous().view(torch.int32) & 0x7FFFFFFF
-    exponents = bits >> _MANTISSA_BITS
-    counts = torch.bincount(exponents, minlength=_NONFINITE_EXPONENT + 1).tolist()
-    zeros = int((bits == 0).sum())
-    infinite = int((bits == _NONFINITE_EXPONENT << _MANTISSA_BITS).sum())
-    denormal_edge = 1 - _EXPONENT_BIAS
-    bins = [
-        Bin(0.0, 0.0, zeros),
-        Bin(2.0 ** (denormal_edge - _MANTISSA_BITS), 2.0**denormal_edge, counts[0] - zeros),
-        *(
-            Bin(2.0 ** (e - _EXPONENT_BIAS), 2.0 ** (e - _EXPONENT_BIAS + 1), counts[e])
-            for e in range(1, _NONFINITE_EXPONENT)
-        ),
-        Bin(float("inf"), float("inf"), infinite),
-        Bin(float("nan"), float("nan"), counts[_NONFINITE_EXPONENT] - infinite),
-    ]
-    return [each for each in bins if each.count]
-
-
 def histogram_linear(values: Tensor) -> list[Bin]:
     """Count x in 100 equal bins over (-1, 1), both ends included, as `numpy.histogram` does.
 
@@ -135,13 +98,15 @@ def histogram_linear(values: Tensor) -> list[Bin]:
         The bins from left to right, NaN last.
     """
     x = values.detach().flatten().double()
-    nans = int(x.isnan().sum())
-    below, above = int((x < -1).sum()), int((x > 1).sum())
-    inside = x[(x >= -1) & (x <= 1)]
     half = LINEAR_BINS // 2
     # Scaled before it is shifted: x + 1 would round a small negative x into the bin above zero.
-    index = ((inside * half).floor().long() + half).clamp(max=LINEAR_BINS - 1)
-    counts = torch.bincount(index, minlength=LINEAR_BINS).tolist()
+    # The hundred bins have the numbers 1 to 100, what is below them 0, above them 101, NaN 102.
+    number = (x * half).floor_().add_(half + 1).clamp_(0, LINEAR_BINS + 1)
+    number = number.nan_to_num_(LINEAR_BINS + 2).int()
+    below, *counts, above, nans = torch.bincount(number, minlength=LINEAR_BINS + 3).tolist()
+    ones = int(torch.count_nonzero(x == 1))  # which belong to the last bin
+    counts[-1] += ones
+    above -= ones
     edges = [(i - half) / half for i in range(LINEAR_BINS + 1)]
     middle = [Bin(*each) for each in zip(edges[:-1], edges[1:], counts, strict=True)]
     outside = [

@@ -33,6 +33,16 @@ LOSSES = pa.schema([*_RUN, *_WHEN, ("loss", pa.float64())])
 TRACE = pa.schema(
     [*_RUN, ("step", pa.int64()), *_WHERE, ("statistic", pa.string()), ("value", pa.float64())]
 )
+TRACE_HISTOGRAMS = pa.schema(
+    [
+        *_RUN,
+        ("step", pa.int64()),
+        *_WHERE,
+        ("bin_left", pa.float64()),
+        ("bin_right", pa.float64()),
+        ("count", pa.int64()),
+    ]
+)
 LAYERS = pa.schema([*_RUN, *_WHEN, *_WHERE, ("statistic", pa.string()), ("value", pa.float64())])
 INITIALISATIONS = pa.schema(
     [
@@ -81,6 +91,7 @@ HISTOGRAMS = pa.schema(
 )
 
 Row = Mapping[str, Any]
+Columns = Mapping[str, Any]  # {name: a sequence or an array}, all of the same length
 
 
 def write(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
@@ -93,9 +104,23 @@ def write(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
     for row in rows:
         if set(row) != set(names):
             raise ValueError(f"{path}: a row has the keys {sorted(row)}, not {sorted(names)}")
-    columns = [pa.array([row[name] for row in rows], schema.field(name).type) for name in names]
+    write_columns(path, [{name: [row[name] for row in rows] for name in names}], schema)
+
+
+def write_columns(path: Path, parts: Sequence[Columns], schema: pa.Schema) -> None:
+    """Write parts of a table, each given as its columns, one below the other, as `write` does.
+
+    Raises:
+        ValueError: If a part's keys are not exactly the schema's columns.
+    """
+    for part in parts:
+        if set(part) != set(schema.names):
+            raise ValueError(
+                f"{path}: a part has the keys {sorted(part)}, not {sorted(schema.names)}"
+            )
+    found = [pa.Table.from_pydict(dict(part), schema=schema) for part in parts]
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_arrays(columns, schema=schema), temporary, compression="zstd")
+        pq.write_table(pa.concat_tables(found), temporary, compression="zstd")
 
 
 def read(paths: Sequence[Path], schema: pa.Schema) -> "pd.DataFrame":

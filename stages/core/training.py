@@ -1,18 +1,19 @@
-"""The training loop: one network, one seed; losses by epoch, a trace of norms, snapshots."""
+"""The training loop: one network, one seed; losses by epoch, a trace of gradients, snapshots."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from stages.core.descent import Descent
 from stages.core.examples import Examples
-from stages.core.network import weight_layers
 from stages.core.params.study import Train
+from stages.core.seeds import generator
+from stages.core.trace import Columns, Trace
 
-_EVALUATION_BATCH = 1000  # bounds memory; the result does not depend on it but for rounding
+_EVALUATION_BATCH = 500  # bounds memory; the result does not depend on it but for rounding
 
 
 class Progress(Protocol):
@@ -22,32 +23,19 @@ class Progress(Protocol):
         """One more step is done."""
 
     def trace(self, rows: list[dict[str, Any]], loss: float) -> object:
-        """The norms of a traced step, and its batch's loss, are known."""
+        """The rows of norms of a traced step, and its batch's loss, are known."""
 
     def epoch(self, row: dict[str, Any]) -> object:
         """An epoch is over; `row` is its row of the history."""
 
 
 class Outcome(NamedTuple):
-    """Rows of history.parquet, losses.parquet and trace.parquet, without `variant` and `seed`."""
+    """Rows, or columns, of the tables of these names, without `variant` and `seed`."""
 
     history: list[dict[str, Any]]
     losses: list[dict[str, Any]]
-    trace: list[dict[str, Any]]
-
-
-def generator(seed: int, purpose: str) -> torch.Generator:
-    """Make a generator on the CPU whose stream depends on the seed and on what it is for.
-
-    Separate streams keep the order of the examples the same for every variant, however many
-    numbers its initialisation draws.
-
-    Returns:
-        The generator.
-    """
-    entropy = [seed, *purpose.encode()]
-    state = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(state >> 1)  # manual_seed takes 63 bits
+    trace: Columns
+    trace_histograms: Columns
 
 
 def train(
@@ -79,12 +67,12 @@ def train(
 
     Returns:
         One history row per epoch, 0 included (its running means are those of the evaluation), the
-        mean loss of every batch, and the traced norms.
+        mean loss of every batch, and what the trace recorded.
     """
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=settings.learning_rate, momentum=settings.momentum
-    )
-    recorder = Trace(network)
+    descent = Descent(network, settings.learning_rate, settings.momentum)
+    trace = Trace(network)
+    device = examples["train"].labels.device
+    steps = len(_starts(len(examples["train"].labels), settings.batch_size))
     seen_again = sample(examples["train"], settings.evaluation_size)
     history: list[dict[str, Any]] = []
     by_step: list[dict[str, Any]] = []
@@ -112,29 +100,32 @@ def train(
     close_epoch(0, None)
     for epoch in range(1, settings.epochs + 1):
         network.train()
-        losses, correct, sizes = [], [], []
-        for images, labels in batches(examples["train"], settings.batch_size, order):
+        # Kept in one place each: a small tensor per step, kept until the epoch's end, would leave
+        # the allocator holes of a gradient's size that no gradient fits into (0.5 GB of them).
+        losses = torch.zeros(steps, device=device)
+        correct = torch.zeros((), dtype=torch.int64, device=device)
+        sizes = []
+        for i, (images, labels) in enumerate(
+            batches(examples["train"], settings.batch_size, order)
+        ):
             step += 1
             traced = step == 1 or step % settings.trace_every == 0
-            optimizer.zero_grad()
+            descent.watch = trace.watch if traced else None
             logits = network(images)
             loss = cross_entropy(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if traced:
-                recorder.before_step()
-            optimizer.step()
-            losses.append(loss.detach())
-            correct.append((logits.detach().argmax(1) == labels).sum())
+            loss.backward()  # type: ignore[no-untyped-call] # and the step: see Descent
+            losses[i] = loss.detach()
+            correct += (logits.detach().argmax(1) == labels).sum()
             sizes.append(len(labels))
             if traced:
-                progress.trace(*recorder.after_step(step, losses[-1]))
+                progress.trace(*trace.read(step, losses[i]))
             progress.step()
-        means = torch.stack(losses).double().tolist()
+        means = losses.double().tolist()
         first = step - len(means) + 1
         by_step += [{"epoch": epoch, "step": first + i, "loss": x} for i, x in enumerate(means)]
         total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
-        close_epoch(epoch, (total / sum(sizes), _sum(correct) / sum(sizes)))
-    return Outcome(history, by_step, recorder.rows)
+        close_epoch(epoch, (total / sum(sizes), int(correct) / sum(sizes)))
+    return Outcome(history, by_step, trace.statistics(), trace.histograms())
 
 
 def sample(examples: Examples, size: int) -> Examples:
@@ -156,10 +147,14 @@ def batches(
     """
     count = len(examples.labels)
     permutation = torch.randperm(count, generator=order).to(examples.labels.device)
-    for start in range(0, count, size):
+    for start in _starts(count, size):
         chosen = permutation[start : start + size]
-        if len(chosen) > 1 or size == 1:
-            yield examples.images[chosen], examples.labels[chosen]
+        yield examples.images[chosen], examples.labels[chosen]
+
+
+def _starts(count: int, size: int) -> range:
+    """Return where each batch starts; see `batches` for the last."""
+    return range(0, count - 1 if size > 1 else count, size)
 
 
 @torch.inference_mode()
@@ -183,49 +178,3 @@ def evaluate(network: nn.Module, examples: Examples) -> tuple[float, float]:
 def _sum(values: list[Tensor]) -> float:
     """Add up scalars in float64, read from the device at once."""
     return float(torch.stack(values).double().sum())
-
-
-class Trace:
-    """L2 norms per weight layer at the steps where it is called.
-
-    Recorded are ‖W‖ before the step, ‖dL/dW‖ and ‖dL/db‖ (0 where a layer has no bias) as the
-    optimizer sees them, and the step taken, ‖W_after - W_before‖. Each is a sum over all elements,
-    accumulated in the tensor's own precision; all of a step come from the device at once.
-
-    Attributes:
-        rows: One per step, layer and tensor.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self._layers = weight_layers(network)
-        self._before: list[Tensor] = []
-
-    _TENSORS = ("weight", "weight_gradient", "bias_gradient", "update")
-
-    def before_step(self) -> None:
-        """Keep the weights that the optimizer is about to change."""
-        self._before = [layer.weight.detach().clone() for layer in self._layers.values()]
-
-    def after_step(self, step: int, loss: Tensor) -> tuple[list[dict[str, Any]], float]:
-        """Record the norms of step number `step` (1 is the first).
-
-        Returns:
-            Its rows, and the loss.
-        """
-        norms = []
-        for layer, before in zip(self._layers.values(), self._before, strict=True):
-            update = layer.weight.detach() - before
-            bias_gradient = None if layer.bias is None else layer.bias.grad
-            for tensor in (before, layer.weight.grad, bias_gradient, update):
-                absent = before.new_zeros(())
-                norms.append(torch.linalg.vector_norm(absent if tensor is None else tensor))
-        *values, read = torch.stack([*norms, loss]).tolist()
-        keys = (
-            {"layer_index": index, "layer": name, "tensor": tensor, "statistic": "l2_norm"}
-            for index, name in enumerate(self._layers)
-            for tensor in self._TENSORS
-        )
-        found = [{"step": step, **k, "value": v} for k, v in zip(keys, values, strict=True)]
-        self.rows += found
-        return found, read

@@ -9,11 +9,10 @@ import pytest
 
 from stages import report
 from stages.core import markdown
-from stages.core.files import read_json
+from stages.core.files import CLAIMS, HEALTH, METRICS, read_json
 from stages.core.markdown import Metrics, Rows
 from stages.core.params import section
 from stages.core.params.whole import Params
-from stages.core.results import CLAIMS, HEALTH, METRICS
 
 
 def test_report_shows_each_variant_with_its_numbers(study: Path) -> None:

@@ -27,6 +27,7 @@ def test_models_hold_the_documented_files(study: Path) -> None:
         "seed-0/epoch-001.safetensors",
         "seed-0/epoch-002.safetensors",
         "trace.parquet",
+        "trace_histograms.parquet",
     ]
 
 

@@ -8,41 +8,22 @@ import torch
 from torch import Tensor
 
 from stages.core.activations import ACTIVATIONS
+from stages.core.magnitudes import Bin, histogram_log2
 from stages.core.statistics import (
-    Bin,
     displacement,
     fraction_active,
     fraction_constant,
     fraction_dead,
     fraction_flat,
     histogram_linear,
-    histogram_log2,
     passage,
     saturation,
     summarize,
 )
 from tests import reference
+from tests.reference import CASES, normal
 
 TINY = 1e-8
-DENORMAL = 2.0**-149  # the smallest float32 above zero
-
-
-def normal(scale: float, count: int = 1001) -> Tensor:
-    """Return normal numbers of a scale."""
-    return torch.randn(count, generator=torch.Generator().manual_seed(3)) * scale
-
-
-CASES = {
-    "normal": normal(1.0),
-    "offset": normal(1e-3) + 100,
-    "large": normal(1e30),
-    "small": normal(1e-20),
-    "denormal": normal(1e-40),
-    "mixed-with-zeros": torch.cat([normal(1e-9), torch.zeros(500)]),
-    "zeros": torch.zeros(7),
-    "one-sample": torch.tensor([-2.5]),
-    "matrix": normal(1.0, 600).reshape(20, 30),
-}
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
@@ -61,28 +42,6 @@ def test_summary_of_nan_and_infinity_follows_ieee() -> None:
     assert with_inf["max_abs"] == math.inf
     assert with_inf["rms"] == math.inf
     assert with_inf["fraction_nonfinite"] == 0.5
-
-
-@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_log2_histogram_agrees_with_its_twin(values: Tensor) -> None:
-    counted = {(b.left, b.right): b.count for b in histogram_log2(values)}
-    assert counted == reference.log2_counts(values.flatten().tolist())
-
-
-def test_log2_histogram_counts_every_edge_where_it_belongs() -> None:
-    below_two = 2.0 - 2.0**-23  # the float32 before 2
-    values = [0.0, -0.0, DENORMAL, 2.0**-126, -1.0, below_two, 2.0, math.inf, -math.inf]
-    assert histogram_log2(torch.tensor(values)) == [
-        Bin(0, 0, 2),
-        Bin(DENORMAL, 2.0**-126, 1),
-        Bin(2.0**-126, 2.0**-125, 1),
-        Bin(1, 2, 2),
-        Bin(2, 4, 1),
-        Bin(math.inf, math.inf, 2),
-    ]
-    (only,) = histogram_log2(torch.tensor([math.nan, -math.nan]))
-    assert math.isnan(only.left)
-    assert only.count == 2
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())

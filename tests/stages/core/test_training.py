@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -11,11 +12,14 @@ from torch.nn.functional import cross_entropy
 from stages.core import examples as reading
 from stages.core import idx, training
 from stages.core.examples import Examples
+from stages.core.magnitudes import STATISTICS
 from stages.core.network import Network, build, weight_layers
 from stages.core.params import section
 from stages.core.params.study import Train
 from stages.core.params.whole import Params
-from stages.core.training import Outcome, batches, evaluate, generator, train
+from stages.core.seeds import generator
+from stages.core.training import Outcome, batches, evaluate, train
+from tests import reference
 
 
 class Memory:
@@ -98,14 +102,48 @@ def test_snapshots_are_saved_when_they_are_due(
     assert saved == [0, 2]
 
 
+def frame(columns: Any) -> pd.DataFrame:
+    """Make a frame of what the trace recorded."""
+    return pd.DataFrame(columns)
+
+
 def test_trace_holds_norms_at_its_cadence(settings: Params, examples: dict[str, Examples]) -> None:
     network, outcome = run(settings, examples)
-    assert sorted({row["step"] for row in outcome.trace}) == [1, 10, 20, 30, 40]
-    first = {(r["layer"], r["tensor"]): r["value"] for r in outcome.trace if r["step"] == 1}
-    assert {layer for layer, _ in first} == set(weight_layers(network))
+    trace = frame(outcome.trace)
+    assert trace["step"].unique().tolist() == [1, 10, 20, 30, 40]
+    assert trace["layer"].unique().tolist() == list(weight_layers(network))
+    norms = trace[(trace["step"] == 1) & (trace["statistic"] == "l2_norm")]
+    by_tensor = norms.set_index(["layer", "tensor"])["value"]
     for layer in weight_layers(network):  # at the first step momentum has no past
-        expected = settings.train.learning_rate * first[layer, "weight_gradient"]
-        assert first[layer, "update"] == pytest.approx(expected, rel=1e-3)
+        expected = settings.train.learning_rate * by_tensor[layer, "weight_gradient"]
+        assert by_tensor[layer, "update"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_trace_describes_the_gradients_of_the_batch(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    _, outcome = run(settings, examples)
+    twin = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    images, labels = next(batches(examples["train"], 100, generator(0, "order")))
+    cross_entropy(twin(images), labels).backward()  # type: ignore[no-untyped-call]
+    trace, bins = frame(outcome.trace), frame(outcome.trace_histograms)
+    trace, bins = trace[trace["step"] == 1], bins[bins["step"] == 1]
+    for name, layer in weight_layers(twin).items():
+        for tensor, gradient in (
+            ("weight_gradient", layer.weight.grad),
+            ("bias_gradient", None if layer.bias is None else layer.bias.grad),
+        ):
+            assert gradient is not None
+            rows = trace[(trace["layer"] == name) & (trace["tensor"] == tensor)]
+            found = rows.set_index("statistic")["value"].to_dict()
+            assert list(found) == [*STATISTICS]
+            expected = reference.summary(gradient.flatten().tolist(), tiny=0.0)
+            for statistic in (s for s in STATISTICS if s in expected):
+                value = pytest.approx(expected[statistic], rel=1e-4, abs=1e-9)
+                assert found[statistic] == value, statistic
+            here = bins[(bins["layer"] == name) & (bins["tensor"] == tensor)]
+            counted = here.set_index(["bin_left", "bin_right"])["count"].to_dict()
+            assert counted == reference.log2_counts(gradient.flatten().tolist())
 
 
 def test_losses_of_all_steps_average_to_the_running_mean(
@@ -147,7 +185,14 @@ def test_what_is_told_while_it_runs_is_what_is_recorded(
     outcome = train(network, settings.train, examples, order, lambda _: None, told)
     assert told.steps == 40
     assert told.epochs == outcome.history
-    assert [row for rows, _ in told.traces for row in rows] == outcome.trace
+    told_norms = pd.DataFrame([row for rows, _ in told.traces for row in rows])
+    recorded = frame(outcome.trace)
+    keys = ["step", "layer_index", "layer", "tensor", "statistic"]
+    pd.testing.assert_frame_equal(
+        told_norms.sort_values(keys, ignore_index=True)[[*keys, "value"]],
+        recorded[recorded["statistic"] == "l2_norm"].sort_values(keys, ignore_index=True),
+        check_dtype=False,
+    )
     by_step = {row["step"]: row["loss"] for row in outcome.losses}
     assert [loss for _, loss in told.traces] == [by_step[step] for step in (1, 10, 20, 30, 40)]
 
@@ -183,13 +228,3 @@ def test_batches_hold_each_example_once() -> None:
 def test_a_last_batch_of_one_is_left_out() -> None:
     examples = Examples(torch.zeros(11, 1), torch.arange(11))
     assert [len(y) for _, y in batches(examples, 5, generator(0, "order"))] == [5, 5]
-
-
-def test_streams_differ_by_seed_and_by_purpose() -> None:
-    drawn = {
-        torch.rand(1, generator=generator(seed, purpose)).item()
-        for seed in (0, 1)
-        for purpose in ("initialisation", "order")
-    }
-    assert len(drawn) == 4
-    assert training.generator(5, "order").initial_seed() == generator(5, "order").initial_seed()

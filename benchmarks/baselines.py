@@ -1,0 +1,134 @@
+"""How this is usually done, written as the users of each library would."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+from stages.core.files import RAW
+from stages.core.params.study import Study
+
+AfterBackward = Callable[[], None]
+
+
+def network(depth: int = 5, width: int = 1000) -> nn.Sequential:
+    """Build the article's network as its readers do."""
+    layers: list[nn.Module] = [nn.Flatten(), nn.Linear(784, width), nn.Sigmoid()]
+    for _ in range(depth - 1):
+        layers += [nn.Linear(width, width), nn.Sigmoid()]
+    return nn.Sequential(*layers, nn.Linear(width, 10))
+
+
+def optimizer_of(model: nn.Module, settings: Study) -> torch.optim.SGD:
+    """Make the usual optimizer."""
+    train = settings.train
+    return torch.optim.SGD(model.parameters(), lr=train.learning_rate, momentum=train.momentum)
+
+
+class Usual:
+    """The usual loop: two workers, transforms per image, eager SGD, the loss read at every step."""
+
+    def __init__(self, settings: Study, device: torch.device) -> None:
+        transform = transforms.Compose(
+            [
+                transforms.ToTensor(),
+                transforms.Normalize((settings.data.mean,), (settings.data.std,)),
+            ]
+        )
+        data = datasets.MNIST(str(RAW), train=True, download=False, transform=transform)
+        self._loader = DataLoader(
+            data, batch_size=settings.train.batch_size, shuffle=True, num_workers=2
+        )
+        self._device = device
+        self._model = network().to(device)
+        self._optimizer = optimizer_of(self._model, settings)
+
+    def epoch(self) -> float:
+        """Train for one epoch and return the mean loss."""
+        self._model.train()
+        total = 0.0
+        for images, labels in self._loader:
+            x, y = images.to(self._device), labels.to(self._device)
+            self._optimizer.zero_grad()
+            loss = cross_entropy(self._model(x), y)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            total += loss.item()
+        return total / len(self._loader)
+
+
+@contextmanager
+def wandb_watch(model: nn.Module) -> Iterator[AfterBackward]:
+    """Record with wandb.watch, offline, at every step."""
+    import wandb  # noqa: PLC0415 - only where it is compared
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = wandb.Settings(silent=True, x_disable_stats=True, console="off")
+        with wandb.init(mode="offline", dir=folder, project="bench", settings=settings) as run:
+            run.watch(model, log="gradients", log_freq=1)
+            yield lambda: run.log({})
+            run.unwatch(model)
+
+
+@contextmanager
+def add_histogram(model: nn.Module) -> Iterator[AfterBackward]:
+    """Record with TensorBoard's add_histogram for each parameter, at every step."""
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - only where it is compared
+
+    step = 0
+    with tempfile.TemporaryDirectory() as folder:
+        writer = SummaryWriter(folder)
+
+        def after_backward() -> None:
+            nonlocal step
+            step += 1
+            for name, parameter in model.named_parameters():
+                writer.add_histogram(f"gradients/{name}", parameter.grad, step)
+
+        yield after_backward
+        writer.close()
+
+
+@contextmanager
+def numpy_histogram(model: nn.Module) -> Iterator[AfterBackward]:
+    """Record with NumPy: a histogram and four moments of each gradient, at every step."""
+    records: list[dict[str, tuple[Any, ...]]] = []
+
+    def after_backward() -> None:
+        record: dict[str, tuple[Any, ...]] = {}
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None  # noqa: S101 - after backward
+            gradient = parameter.grad.cpu().numpy()
+            counts, edges = np.histogram(gradient, bins=64)
+            moments = gradient.mean(), gradient.std(), np.abs(gradient).mean()
+            record[name] = (*moments, float(np.linalg.norm(gradient)), counts, edges)
+        records.append(record)
+
+    yield after_backward
+
+
+RECORDERS = {
+    "wandb.watch": wandb_watch,
+    "add_histogram": add_histogram,
+    "NumPy": numpy_histogram,
+}
+
+
+def step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, Tensor],
+    after_backward: AfterBackward,
+) -> None:
+    """Take one eager step and record."""
+    optimizer.zero_grad()
+    cross_entropy(model(batch[0]), batch[1]).backward()  # type: ignore[no-untyped-call]
+    after_backward()
+    optimizer.step()

@@ -1,0 +1,59 @@
+"""A linear layer whose three matrix products are oneDNN's on a CPU.
+
+PyTorch gives products of float32 matrices to MKL, which does not use all that some processors can
+do; oneDNN, which PyTorch ships as well, does (docs/decisions/0008). Both round
+differently, within float32; elsewhere than on a CPU, and where PyTorch was built without oneDNN,
+the layer is `torch.nn.Linear` as it is.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+_AVAILABLE: bool = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
+
+
+def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return left · rightᵀ + bias."""
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
+    return out
+
+
+class _Linear(torch.autograd.Function):
+    """y = x Wᵀ + b, with dL/dx = dL/dy W, dL/dW = dL/dyᵀ x and dL/db = Σ dL/dy over examples."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        (gradient,) = gradients
+        x, weight = ctx.saved_tensors
+        x_gradient = _product(gradient, weight.t()) if ctx.needs_input_grad[0] else None
+        return x_gradient, _product(gradient.t(), x.t()), gradient.sum(0)
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear` with a bias; float32 matrices on a CPU are multiplied by oneDNN.
+
+    Its parameters begin as whatever the memory holds: `network.build` draws them from a generator
+    of its own, and weights that are read from a file replace them.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing from the global generator."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch.nn.Linear
+        """Return x Wᵀ + b, (batch, in_features) -> (batch, out_features)."""
+        float32 = input.dtype == self.weight.dtype == torch.float32
+        if _AVAILABLE and input.device.type == "cpu" and float32 and input.dim() == 2:  # noqa: PLR2004
+            out: Tensor = _Linear.apply(input, self.weight, self.bias)
+            return out
+        return linear(input, self.weight, self.bias)
