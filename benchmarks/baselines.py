@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 from stages.core.files import RAW
@@ -35,7 +35,7 @@ def optimizer_of(model: nn.Module, settings: Study) -> torch.optim.SGD:
 class Usual:
     """The usual loop: two workers, transforms per image, eager SGD, the loss read at every step."""
 
-    def __init__(self, settings: Study, device: torch.device) -> None:
+    def __init__(self, settings: Study, device: torch.device, images: int) -> None:
         transform = transforms.Compose(
             [
                 transforms.ToTensor(),
@@ -44,14 +44,17 @@ class Usual:
         )
         data = datasets.MNIST(str(RAW), train=True, download=False, transform=transform)
         self._loader = DataLoader(
-            data, batch_size=settings.train.batch_size, shuffle=True, num_workers=2
+            Subset(data, range(images)),
+            batch_size=settings.train.batch_size,
+            shuffle=True,
+            num_workers=2,
         )
         self._device = device
         self._model = network().to(device)
         self._optimizer = optimizer_of(self._model, settings)
 
     def epoch(self) -> float:
-        """Train for one epoch and return the mean loss."""
+        """Train for one epoch, start of the workers included, and return the mean loss."""
         self._model.train()
         total = 0.0
         for images, labels in self._loader:

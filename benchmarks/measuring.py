@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -92,11 +91,6 @@ def command(*arguments: str, cwd: str | os.PathLike[str] = ".", **variables: str
         return time.perf_counter() - begun
 
     return run
-
-
-def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def machine() -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_products_are_those_of_a_layers_step() -> None:
 
 def test_the_usual_loop_learns(digits: Study) -> None:
     torch.manual_seed(0)
-    loop = baselines.Usual(digits, torch.device("cpu"))
+    loop = baselines.Usual(digits, torch.device("cpu"), 1000)
     assert loop.epoch() == pytest.approx(math.log(10), abs=0.1)
 
 
