@@ -5,7 +5,7 @@ SHELL := /bin/bash
 	track lint format lock clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHON BASE OUT VARIANTS BRANCH NAMES
+export PYTHON BASE OUT VARIANTS BRANCH NAMES JOBS RAY_ADDRESS
 export MLFLOW_DISABLE_TELEMETRY := 1
 PORT ?= 5000
 
@@ -16,8 +16,10 @@ help: ## this list
 setup:
 	@tools/setup.sh
 
-repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish": of these), then a summary
+repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish"; JOBS=4), a summary
 	@set -f; python -m tools.validate $$VARIANTS
+	@test -z "$$JOBS$$RAY_ADDRESS" || python -m cluster \
+		$$(test -n "$$RAY_ADDRESS" && echo "--address $$RAY_ADDRESS" || echo "--jobs $$JOBS")
 	@set -f; python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done)
 	@test -n "$$VARIANTS" || python -m stages.track # in case MLflow's store is another, or gone
 	@python -m tools.summary
@@ -81,9 +83,9 @@ format: setup ## format the code
 lock: ## renew the locks from pyproject.toml, keeping versions that still fit
 	@test -x .venv/bin/uv || tools/setup.sh
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" --extra dev --extra cluster pyproject.toml -o requirements.lock
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-		--custom-compile-command "make lock" --extra dev --extra bench -c requirements.lock \
+		--custom-compile-command "make lock" --extra dev --extra cluster --extra bench -c requirements.lock \
 		pyproject.toml -o requirements-bench.lock
 	@echo uv | uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 		--custom-compile-command "make lock" - -o requirements-uv.lock
