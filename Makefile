@@ -18,7 +18,7 @@ setup:
 
 repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish"; JOBS=4), a summary
 	@set -f; python -m tools.validate $$VARIANTS
-	@test -z "$$JOBS$$RAY_ADDRESS" || python -m cluster \
+	@test -n "$$VARIANTS" || test -z "$$JOBS$$RAY_ADDRESS" || python -m cluster \
 		$$(test -n "$$RAY_ADDRESS" && echo "--address $$RAY_ADDRESS" || echo "--jobs $$JOBS")
 	@set -f; python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done)
 	@test -n "$$VARIANTS" || python -m stages.track # in case MLflow's store is another, or gone
