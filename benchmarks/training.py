@@ -42,10 +42,10 @@ def load(target: torch.device) -> Examples:
     return examples.load(RAW, "train", section.load(Study).data).to(target)
 
 
-def ours(settings: Study, images: Examples, variant: str = VARIANT) -> float:
+def ours(settings: Study, images: Examples) -> float:
     """Time an epoch of the study's loop at the default cadence of the trace, evaluation aside."""
     target = images.labels.device
-    network = build(settings.variant(variant), 784, 10, generator(0, "initialisation")).to(target)
+    network = build(settings.variant(VARIANT), 784, 10, generator(0, "initialisation")).to(target)
     once = settings.train.model_copy(update={"epochs": 1, "snapshots": (0,), "evaluation_size": 1})
     few = {"train": images, "test": images.first(1)}
 

@@ -20,7 +20,6 @@ from cluster.worker import Outcome
 from stages.core.errors import StudyError, run_command
 
 LOGS = Path(".dvc/tmp/cluster")
-_SAME = ("python", "dvc", "dvc-data", "dvc-objects", "ray")
 
 
 def main(argv: list[str]) -> None:

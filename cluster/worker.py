@@ -140,9 +140,13 @@ def _restore(repo: Any, stage: Any, pull: bool) -> None:
     if not any(out.workspace_status() for out in stage.outs):
         return
     if pull:
-        for objects in stage.get_used_objs().values():
-            repo.cloud.pull(objects)
+        _pull(repo, stage)
     stage.checkout()
+
+
+def _pull(repo: Any, stage: Any) -> None:
+    for objects in stage.get_used_objs().values():
+        repo.cloud.pull(objects)
 
 
 def _known(repo: Any, stage: Any, remote: bool) -> bool:
@@ -155,8 +159,7 @@ def _known(repo: Any, stage: Any, remote: bool) -> bool:
         return False
     cached = _stage_of(repo, stage, entry)
     if remote:
-        for objects in cached.get_used_objs().values():
-            repo.cloud.pull(objects)
+        _pull(repo, cached)
     return bool(cached.outs_cached())
 
 
