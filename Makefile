@@ -18,9 +18,12 @@ setup:
 
 repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish"; JOBS=4), a summary
 	@set -f; python -m tools.validate $$VARIANTS
-	@test -n "$$VARIANTS" || test -z "$$JOBS$$RAY_ADDRESS" || python -m cluster \
-		$$(test -n "$$RAY_ADDRESS" && echo "--address $$RAY_ADDRESS" || echo "--jobs $$JOBS")
-	@set -f; python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done)
+	@set -f; if test -n "$$VARIANTS" || test -z "$$JOBS$$RAY_ADDRESS"; \
+		then python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done); \
+		elif test -n "$$RAY_ADDRESS"; \
+		then python -m cluster --address "$$RAY_ADDRESS" --env MLFLOW_TRACKING_URI; \
+		else MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" \
+			python -m cluster --jobs "$$JOBS"; fi
 	@test -n "$$VARIANTS" || python -m stages.track # in case MLflow's store is another, or gone
 	@python -m tools.summary
 

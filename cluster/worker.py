@@ -1,36 +1,42 @@
-"""One stage in a clean copy of the workspace, wherever Ray puts it.
-
-Some of what is needed DVC does for itself only: how a stage's key in the run cache is computed, and
-how an entry of dvc.lock becomes outputs. Those doors are used here, and nowhere else.
-"""
+"""One stage in a clean copy of the workspace, wherever Ray puts it."""
 
 import logging
 import os
 import platform
-import tempfile
+import shutil
+import subprocess
+import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.workspace import Sharing, unpack
+from filelock import FileLock, Timeout
+
+from cluster import results, workspace
+from cluster.plan import Entry, Step
+from cluster.workspace import Sharing
 
 CACHE = "DVC_CLUSTER_CACHE"  # in a machine's environment: its cache folder, else one in /tmp
 
-Entry = dict[str, Any]
+# Ends the process group when its parent is gone, which closes its standard input.
+_GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(os.getpgrp(), signal.SIGKILL)"
 
 
 class Outcome(NamedTuple):
     """How a stage ended.
 
     Attributes:
-        state: `done`, `cached` (restored from the run cache) or `failed`.
+        state: `done`, `cached` (its result was known) or `failed`.
         seconds: Wall time, with everything around the stage's own command.
         host: Where it ran.
         log: What it and DVC printed.
         entry: Its entry in dvc.lock; empty where it failed.
+        kept: What comes back beside its outputs, packed.
     """
 
     state: str
@@ -38,44 +44,106 @@ class Outcome(NamedTuple):
     host: str
     log: str
     entry: Entry
+    kept: bytes
+
+
+class Job(NamedTuple):
+    """What all stages of a run have in common.
+
+    Attributes:
+        archive: The workspace's sources, as `workspace.pack` made them.
+        sharing: How results travel.
+        environment: Variables to set.
+    """
+
+    archive: bytes
+    sharing: Sharing
+    environment: Mapping[str, str]
+
+
+class Board:
+    """An actor to which stages say that they have begun."""
+
+    def __init__(self) -> None:
+        self._begun: list[tuple[str, str]] = []
+
+    def write(self, address: str, host: str) -> None:
+        """A stage has begun."""
+        self._begun.append((address, host))
+
+    def take(self) -> list[tuple[str, str]]:
+        """Return [(stage, where)] since the last call."""
+        begun, self._begun = self._begun, []
+        return begun
 
 
 def versions() -> dict[str, str]:
-    """Return {package: version} of what is installed, and Python's."""
-    found = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
-    return {"python": platform.python_version(), **found}
+    """Return {package: version} of what an import would find, and Python's."""
+    found = {"python": platform.python_version()}
+    for each in metadata.distributions():
+        found.setdefault(each.metadata["Name"].lower(), each.version)
+    return found
 
 
-def execute(
-    address: str, archive: bytes, sharing: Sharing, entries: Mapping[str, Entry]
-) -> Outcome:
+def execute(step: Step, job: Job, inputs: Mapping[str, Entry], board: Any) -> Outcome:
     """Run one stage and put its results where all find them.
 
     Args:
-        address: The stage.
-        archive: The workspace, as `workspace.pack` made it.
-        sharing: How results travel.
-        entries: {address: entry in dvc.lock} of stages that have run since the workspace was
-            packed, those that it depends on among them.
+        step: The stage.
+        job: What it has in common with others.
+        inputs: {address: entry in dvc.lock} of the stages that it depends on.
+        board: A handle of the `Board`.
 
     Returns:
         How it ended; a command that fails is no exception, since Ray would try it again.
     """
+    board.write.remote(step.address, platform.node())
+    _end_children_with_me()
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="dvc-cluster-") as top:
-        root, log = Path(top, "workspace"), Path(top, "log")
+    state, entry, kept = "failed", Entry(), b""
+    with _scratch() as top:
+        root, log = top / "workspace", top / "log"
         root.mkdir()
-        state, entry = "failed", Entry()
         with log.open("w", encoding="utf-8") as file, _printing_to(file.fileno(), log), chdir(root):
+            os.environ.update(job.environment)
             try:
-                unpack(archive, root, _with_cache(sharing), Path(top, "dvc"))
-                state, entry = _reproduce(root, address, bool(sharing.remote), entries)
+                workspace.unpack(job.archive, root)
+                workspace.configure(root, _with_cache(job.sharing), top / "dvc")
+                state, entry = results.reproduce(root, step, inputs, bool(job.sharing.remote))
+                kept = workspace.pack(root, step.keep)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this stage's failure
                 for each in (error, error.__cause__):
                     if each is not None:
                         file.write(f"{type(each).__name__}: {each}\n")
         text = log.read_text(encoding="utf-8", errors="replace")
-    return Outcome(state, time.monotonic() - begun, platform.node(), text, entry)
+    return Outcome(state, time.monotonic() - begun, platform.node(), text, entry, kept)
+
+
+@cache
+def _end_children_with_me() -> None:
+    """See to it that a stage's processes end when this one is killed: DVC would leave them."""
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    subprocess.Popen([sys.executable, "-S", "-c", _GUARD], stdin=subprocess.PIPE)  # noqa: S603
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give a folder to work in, and delete those of workers that were killed."""
+    work = workspace.own_folder() / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    for lock in work.glob("*.lock"):
+        with suppress(Timeout), FileLock(lock, timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    top = work / uuid.uuid4().hex
+    with FileLock(lock := top.with_suffix(".lock")):
+        top.mkdir()
+        try:
+            yield top
+        finally:
+            shutil.rmtree(top, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _with_cache(sharing: Sharing) -> Sharing:
@@ -83,8 +151,7 @@ def _with_cache(sharing: Sharing) -> Sharing:
         return sharing
     import ray  # noqa: PLC0415 - there is one where there is no shared cache
 
-    node = ray.get_runtime_context().get_node_id()
-    default = Path(tempfile.gettempdir(), f"dvc-cluster-cache-{os.getuid()}-{node[:12]}")
+    default = workspace.own_folder() / f"cache-{ray.get_runtime_context().get_node_id()[:12]}"
     return sharing._replace(cache=os.environ.get(CACHE, str(default)))
 
 
@@ -108,81 +175,3 @@ def _printing_to(descriptor: int, log: Path) -> Iterator[None]:
         logger.setLevel(level)
         logger.removeHandler(handler)
         handler.close()
-
-
-def _reproduce(
-    root: Path, address: str, remote: bool, entries: Mapping[str, Entry]
-) -> tuple[str, Entry]:
-    from dvc.repo import Repo, lock_repo  # noqa: PLC0415 - a second, once a worker
-    from dvc.stage.serialize import to_single_stage_lockfile  # noqa: PLC0415
-
-    with Repo(str(root)) as repo, lock_repo(repo):
-        (stage,) = repo.stage.collect(address)
-        for upstream in repo.index.graph.successors(stage):
-            locked = entries.get(upstream.addressing)
-            _restore(repo, _stage_of(repo, upstream, locked) if locked else upstream, remote)
-        known = _known(repo, stage, remote)
-        ran = repo.reproduce(address, single_item=True)
-        (stage,) = repo.stage.collect(address)
-        entry = dict(to_single_stage_lockfile(stage))
-        if remote:
-            _publish(repo, stage, entry)
-    return ("done" if ran and not known else "cached"), entry
-
-
-def _stage_of(repo: Any, stage: Any, entry: Entry) -> Any:
-    """Return a stage whose outputs are those of an entry, all of them in the cache."""
-    return repo.stage_cache._create_stage(entry, stage.wdir)
-
-
-def _restore(repo: Any, stage: Any, pull: bool) -> None:
-    """Put a stage's outputs in place, those that are not there as they should be."""
-    if not any(out.workspace_status() for out in stage.outs):
-        return
-    if pull:
-        _pull(repo, stage)
-    stage.checkout()
-
-
-def _pull(repo: Any, stage: Any) -> None:
-    for objects in stage.get_used_objs().values():
-        repo.cloud.pull(objects)
-
-
-def _known(repo: Any, stage: Any, remote: bool) -> bool:
-    """Say whether the run cache has the stage's result; fetch it where only the remote does."""
-    stage.save_deps()
-    if remote:
-        _transfer(repo, stage, to_remote=False)
-    entry = repo.stage_cache._load(stage)
-    if not entry:
-        return False
-    cached = _stage_of(repo, stage, entry)
-    if remote:
-        _pull(repo, cached)
-    return bool(cached.outs_cached())
-
-
-def _publish(repo: Any, stage: Any, entry: Entry) -> None:
-    """Send the outputs, then the entry that names them."""
-    for objects in _stage_of(repo, stage, entry).get_used_objs().values():
-        repo.cloud.push(objects)
-    _transfer(repo, stage, to_remote=True)
-
-
-def _transfer(repo: Any, stage: Any, to_remote: bool) -> None:
-    """Copy the run cache's entries of one stage, where DVC would copy those of all."""
-    from dvc.fs import generic  # noqa: PLC0415
-    from dvc.stage.cache import _get_stage_hash  # noqa: PLC0415
-
-    key = _get_stage_hash(stage)
-    here, there = repo.cache.legacy, repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
-    source, target = (here, there) if to_remote else (there, here)
-    folder = source.fs.join(source.path, "runs", key[:2], key)
-    if not source.fs.exists(folder):
-        return
-    for path in source.fs.find(folder):
-        copy = target.fs.join(target.path, "runs", key[:2], key, source.fs.name(path))
-        if not target.fs.exists(copy):
-            target.fs.makedirs(target.fs.parent(copy), exist_ok=True)
-            generic.copy(source.fs, path, target.fs, copy)

@@ -1,8 +1,13 @@
 """A clean copy of a workspace: packed by the driver, unpacked where a stage runs."""
 
 import io
+import os
+import shutil
+import stat
 import subprocess
 import tarfile
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +28,56 @@ class Sharing(NamedTuple):
     remote: dict[str, Any]
 
 
-def pack(root: Path) -> bytes:
-    """Pack what Git knows or would add, with edits not yet committed; no data, no outputs."""
+def own_folder() -> Path:
+    """Return this user's folder for scratch copies and caches, which nobody else has made.
+
+    Raises:
+        StudyError: If somebody else has: they could put results of their own into it.
+    """
+    folder = Path(tempfile.gettempdir(), f"dvc-cluster-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise StudyError(f"{folder}: is not a folder of this user's; remove it, or set TMPDIR")
+    return folder
+
+
+def pack(root: Path, names: Iterable[str]) -> bytes:
+    """Pack files, folders with what is in them, and what links lead to; leave out what is not."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", dereference=True) as tar:
+        for name in sorted(names):
+            if (root / name).exists():
+                tar.add(root / name, arcname=name)
+    return buffer.getvalue()
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Unpack what `pack` returned.
+
+    By hand, since not every Python 3.11 has tarfile's `filter`, which keeps links and paths in.
+
+    Raises:
+        StudyError: At what is neither file nor folder, or would land outside `folder`.
+    """
+    root = folder.resolve()
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        for member in tar:
+            target = (root / member.name).resolve()
+            content = tar.extractfile(member) if member.isfile() else None
+            if not target.is_relative_to(root) or (content is None and not member.isdir()):
+                raise StudyError(f"{member.name}: no file or folder inside {folder}")
+            if content is None:
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                shutil.copyfileobj(content, file)
+            target.chmod(member.mode)
+
+
+def sources(root: Path) -> set[str]:
+    """Return what Git knows or would add, with edits not yet committed; no data, no outputs."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=root,
@@ -32,26 +85,18 @@ def pack(root: Path) -> bytes:
         text=True,
         check=True,
     ).stdout.split("\0")
-    names = {*listed, ".dvc/config.local"} - {""}  # the latter is ignored, but may have secrets
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name in sorted(names):
-            if (root / name).is_file():
-                tar.add(root / name, arcname=name)
-    return buffer.getvalue()
+    files = {name for name in listed if name and not (root / name).is_dir()}
+    return files | {".dvc/config.local"}  # which Git ignores, but it may have the remote's secrets
 
 
-def unpack(archive: bytes, folder: Path, sharing: Sharing, scratch: Path) -> None:
-    """Unpack a workspace, and point its DVC at the shared cache or the remote.
+def configure(folder: Path, sharing: Sharing, scratch: Path) -> None:
+    """Point a copy's DVC at the shared cache or the remote.
 
     Args:
-        archive: What `pack` returned.
-        folder: An empty folder.
+        folder: The copy.
         sharing: How results travel.
         scratch: For DVC's own files; a folder that is deleted with the copy.
     """
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        tar.extractall(folder, filter="data")
     (folder / ".dvc").mkdir(exist_ok=True)
     with Repo(str(folder), uninitialized=True) as repo, repo.config.edit("local") as config:
         config["core"] |= {"no_scm": True, "analytics": False, "site_cache_dir": str(scratch)}
@@ -60,33 +105,3 @@ def unpack(archive: bytes, folder: Path, sharing: Sharing, scratch: Path) -> Non
             name = sharing.remote["name"]
             config["core"]["remote"] = name
             config["remote"].setdefault(name, {}).update(sharing.remote["settings"])
-
-
-def sharing(root: Path, several_machines: bool) -> Sharing:
-    """Find out how results can travel, and that they can, before any work begins.
-
-    Returns:
-        How.
-
-    Raises:
-        StudyError: If there is no remote, or it cannot be reached.
-    """
-    with Repo(str(root)) as repo:
-        if not several_machines:
-            return Sharing(repo.cache.legacy.path, {})
-        name = repo.config["core"].get("remote")
-        if not name:
-            raise StudyError(
-                "a cluster needs a DVC remote that all its machines reach, and none is set up:"
-                " dvc remote add --default NAME URL (docs/scale.md)"
-            )
-        settings = dict(repo.config["remote"][name])
-        try:
-            odb = repo.cloud.get_remote_odb(name)
-            odb.fs.makedirs(odb.path, exist_ok=True)
-            odb.fs.ls(odb.path)
-        except Exception as error:  # noqa: BLE001 - each file system has its own
-            raise StudyError(
-                f"the DVC remote {name} ({settings['url']}) cannot be reached: {error}"
-            ) from None
-        return Sharing("", {"name": name, "settings": settings})
