@@ -106,6 +106,8 @@ def execute(step: Step, job: Job, inputs: Mapping[str, Entry], board: Any) -> Ou
         root.mkdir()
         with log.open("w", encoding="utf-8") as file, _printing_to(file.fileno(), log), chdir(root):
             os.environ.update(job.environment)
+            if job.sharing.remote:  # `python` is the one whose packages the driver has compared
+                os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{_path()}"
             try:
                 workspace.unpack(job.archive, root)
                 workspace.configure(root, _with_cache(job.sharing), top / "dvc")
@@ -117,6 +119,12 @@ def execute(step: Step, job: Job, inputs: Mapping[str, Entry], board: Any) -> Ou
                         file.write(f"{type(each).__name__}: {each}\n")
         text = log.read_text(encoding="utf-8", errors="replace")
     return Outcome(state, time.monotonic() - begun, platform.node(), text, entry, kept)
+
+
+@cache
+def _path() -> str:
+    """Return PATH as Ray gave it to this process, which runs one stage after another."""
+    return os.environ.get("PATH", os.defpath)
 
 
 @cache
