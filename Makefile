@@ -1,7 +1,13 @@
 # Every command runs in .venv, which tools/setup.sh makes from the locks when it has to.
 SHELL := /bin/bash
+# On Linux what a recipe runs ends with Make, and DVC with the recipe, should one of them be killed.
+ifneq ($(shell command -v setpriv 2>/dev/null),)
+TIED := setpriv --pdeathsig KILL
+SHELL := setpriv
+.SHELLFLAGS := --pdeathsig KILL /bin/bash -c
+endif
 .DEFAULT_GOAL := help
-.PHONY: help repro bench stale check review comment pull push publish step-summary predict test quick ui \
+.PHONY: help repro bench stale check review comment pull push publish step-summary predict test torture quick ui \
 	track lint format lock clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -17,13 +23,14 @@ setup:
 	@tools/setup.sh
 
 repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish"; JOBS=4), a summary
-	@set -f; python -m tools.validate $$VARIANTS
+	@set -f; python -m stages.validate $$VARIANTS
+	@python -m tools.recover
 	@set -f; if test -n "$$VARIANTS" || test -z "$$JOBS$$RAY_ADDRESS"; \
-		then python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done); \
+		then $(TIED) python -m dvc repro $$(for v in $$VARIANTS; do echo "extract@$$v"; done); \
 		elif test -n "$$RAY_ADDRESS"; \
-		then python -m cluster --address "$$RAY_ADDRESS" --env MLFLOW_TRACKING_URI; \
+		then $(TIED) python -m cluster --address "$$RAY_ADDRESS" --env MLFLOW_TRACKING_URI; \
 		else MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" \
-			python -m cluster --jobs "$$JOBS"; fi
+			$(TIED) python -m cluster --jobs "$$JOBS"; fi
 	@test -n "$$VARIANTS" || python -m stages.track # in case MLflow's store is another, or gone
 	@python -m tools.summary
 
@@ -64,6 +71,9 @@ predict: setup ## what theory says of a variant, without training (V=relu THRESH
 
 test: setup ## run the tests
 	@python -m pytest
+
+torture: setup ## inject faults into the pipeline for ten minutes, and count (WRITE=1: into the docs)
+	@python -m tests.torture $(if $(WRITE),--write)
 
 quick: setup ## every variant for one epoch, in a scratch copy: results here stay as they are
 	@python -m tools.quick

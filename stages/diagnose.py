@@ -2,7 +2,8 @@
 
 In: params.yaml (`diagnose`, `variants`), every variant's tables in models/ and data/statistics/.
 Out: reports/metrics.json (DVC metrics, by variant), reports/health.json (a row per variant and
-check), reports/claims.json (a row per claim) and reports/plots/*.csv (for `dvc plots`).
+check), reports/claims.json (a row per claim) and reports/plots/*.csv (for `dvc plots`, of the
+variants that `selection` shows).
 """
 
 import argparse
@@ -11,37 +12,60 @@ import sys
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
-from stages.core import claims, files, health, metrics, results, run, verdicts
+from stages.core import claims, files, health, metrics, results, run, selection, verdicts
+from stages.core.activations import ACTIVATIONS
 from stages.core.article import CLAIMS
-from stages.core.errors import run_command
+from stages.core.command import run_stage
+from stages.core.errors import StudyError, run_command
 from stages.core.files import REPORTS, write_json, write_text
 from stages.core.params import section
 from stages.core.params.whole import Params
 from stages.core.results import select
+
+# What the claims are about, some of them all variants at once; the other tables are larger.
+JUDGED = ("history", "losses", "layers", "histograms", "initialisation", "depths", "theory")
+
+
+def tidy(_argv: list[str]) -> None:
+    """Remove what is left of variants that params.yaml no longer has."""
+    for folder in (files.MODELS, files.STATISTICS):
+        if not folder.is_dir():
+            raise StudyError(f"{folder}: missing; run: dvc repro")
+    results.remove_leftovers(section.load(Params).variants)
 
 
 def main(argv: list[str]) -> None:
     """Judge the variants of params.yaml, and the claims."""
     argparse.ArgumentParser(prog="python -m stages.diagnose", description=__doc__).parse_args(argv)
     settings = section.load(Params)
-    names = list(settings.variants)
-    results.remove_leftovers(names)
-    tables = {table: results.read(table, names) for table in results.TABLES}
     measured: dict[str, dict[str, Any]] = {}
     checks: list[dict[str, Any]] = []
-    for name, variant in settings.variants.items():
-        subject = health.subject(name, variant.activation, run.load(name).classes, tables)
+    for name, variant in tqdm(
+        settings.variants.items(), desc="diagnose", unit="variant", disable=None
+    ):
+        tables = {table: results.read(table, [name]) for table in results.TABLES}
+        activation = ACTIVATIONS[variant.activation]
+        subject = health.Subject(name, activation, run.load(name).classes, tables)
         own = health.examine(subject, settings.diagnose)
         checks += own
         verdict = {"verdict": verdicts.in_words(own)}
-        measured[name] = metrics.measure(subject.tables, variant.depth) | verdict
+        measured[name] = metrics.measure(tables, variant.depth) | verdict
+    tables = {table: results.read(table, settings.variants) for table in JUDGED}
     judged = [claims.judge(claim, tables, settings.variants) for claim in CLAIMS]
-    write_json(files.METRICS, rounded(measured))
+    found = rounded(measured)
+    shown = selection.shown(found, settings.baseline)
+    write_json(files.METRICS, found)
     write_json(files.HEALTH, rounded(checks))
     write_json(files.CLAIMS, rounded(judged))
-    write_text(REPORTS / "plots" / "curves.csv", curves(tables["history"]))
-    write_text(REPORTS / "plots" / "gradients.csv", gradients(tables["layers"]))
+    write_text(REPORTS / "plots" / "curves.csv", curves(of(shown, tables["history"])))
+    write_text(REPORTS / "plots" / "gradients.csv", gradients(of(shown, tables["layers"])))
+
+
+def of(variants: list[str], table: pd.DataFrame) -> pd.DataFrame:
+    """Take the rows of some variants."""
+    return table[table["variant"].isin(variants)]
 
 
 def rounded(content: Any) -> Any:
@@ -60,7 +84,16 @@ def rounded(content: Any) -> Any:
 
 
 def curves(history: pd.DataFrame) -> str:
-    """Return losses and accuracies by variant and epoch, mean over the seeds, as CSV."""
+    """Return losses and accuracies by variant and epoch, mean over the seeds, as CSV.
+
+    Of more than `selection.EPOCHS` epochs these many, at even distances.
+
+    Returns:
+        Its text.
+    """
+    epochs = sorted(history["epoch"].unique())
+    few = [epochs[index] for index in selection.spread(len(epochs), selection.EPOCHS)]
+    history = history[history["epoch"].isin(few)]
     mean = history.groupby(["variant", "epoch"], sort=False).mean(numeric_only=True)
     return _csv(mean.drop(columns=["seed", "step"]).reset_index())
 
@@ -77,4 +110,5 @@ def _csv(frame: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    # First, because a stage fails if what it depends on changes while it runs, by whoever.
+    sys.exit(run_command(tidy) or run_stage(main))

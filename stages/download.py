@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from stages.core import sources
-from stages.core.errors import StudyError, run_command
+from stages.core.command import run_stage
+from stages.core.errors import StudyError
 from stages.core.files import RAW, replacing
 from stages.core.idx import raw_folder
 from stages.core.params import section
@@ -77,4 +78,4 @@ def _place(fetched: Path, destination: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_stage(main))

@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from stages.core import comparison, device, examples, results, run, statistics
-from stages.core.errors import StudyError, run_command
+from stages.core import comparison, device, examples, memory, results, run, statistics
+from stages.core.command import run_stage
+from stages.core.errors import StudyError
 from stages.core.examples import Examples
 from stages.core.files import RAW
 from stages.core.initialisation import measure
@@ -50,8 +51,18 @@ def main(argv: list[str]) -> None:
             f"{run.description_path(name)}: these weights were trained with other parameters than"
             f" params.yaml has now; train them anew: dvc repro train@{name}"
         )
+    deepest = variant.model_copy(update={"depth": settings.extract.sweep_depths[-1]})
     target = device.resolve(description.train.device)
     test = examples.load(RAW, "test", description.data).to(target)
+    memory.check(
+        "extract.sweep_depths",
+        memory.needed_bytes(
+            deepest,
+            description.inputs,
+            description.classes,
+            min(settings.extract.batch_size, len(test.labels)),
+        ),
+    )
     probed = extract(description, test, settings.extract)
     initialisations, depths = initialise(variant, test, settings.extract)
     measured = pd.DataFrame(initialisations + [r for r in depths if r["depth"] != variant.depth])
@@ -214,4 +225,4 @@ def load_network(description: Run, seed: int, epoch: int) -> Network:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_stage(main))

@@ -1,13 +1,15 @@
 """Draw the figures: `python -m stages.render`.
 
 In: params.yaml (`variants`), every variant's tables, reports/metrics.json and reports/health.json.
-Out: reports/figures/*.png, the same bytes for the same numbers.
+Out: reports/figures/*.png, the same bytes for the same numbers, of the variants that `selection`
+shows, and reports/figures/variants/*.png, one of each variant.
 """
 
 import argparse
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -18,49 +20,72 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from tqdm import tqdm
 
-from stages.core import figures, frames, results
-from stages.core.errors import run_command
-from stages.core.files import HEALTH, METRICS, REPORTS, read_json, replacing
+from stages.core import figures, frames, results, selection, verdicts
+from stages.core.command import run_stage
+from stages.core.files import HEALTH, METRICS, REPORTS, replacing
 from stages.core.params import section
 from stages.core.params.study import Study, Variant
 
 FOLDER = REPORTS / "figures"
 WIDTH = 8.3  # inches: at 200 dots per inch twice the width of a pull request page
 COLUMNS = 3
+PAIRS = 4  # the most in the figure of standard and Xavier weights
+TABLES = ("history", "trace", "layers", "histograms", "theory")
 
 
 def main(argv: list[str]) -> None:
     """Draw every figure."""
     argparse.ArgumentParser(prog="python -m stages.render", description=__doc__).parse_args(argv)
     settings = section.load(Study)
-    names = list(settings.variants)
-    tables = {table: results.read(table, names) for table in results.TABLES}
-    histograms, layers = tables["histograms"], tables["layers"]
-    pairs = xavier_pairs(settings.variants)
+    metrics = verdicts.read(METRICS)
+    names = selection.shown(metrics, settings.baseline)
+    works = overview(settings, metrics, names)
+    for name in settings.variants:
+        works[f"variants/{name}"] = partial(card, name)
     with mpl.rc_context(figures.STYLE):
-        baseline = histograms[histograms["variant"] == settings.baseline]
-        drawn = {
-            "gradient-histogram": gradient_histogram(baseline),
-            "gradient-distributions": gradient_distributions(histograms, names),
-            "activation-distributions": activation_distributions(layers, names),
-            "gradient-decay": gradient_decay(layers, names),
-            "attenuation-by-depth": attenuation_by_depth(tables["theory"], names),
-            "learning-curves": learning_curves(tables["history"], names),
-            "gradient-trace": gradient_trace(tables["trace"], names),
-            "attenuation-by-variant": attenuation_by_variant(read_json(METRICS)),
-            "saturation": saturation(layers, names),
-            "generalization-gap": generalization_gap(tables["history"], names),
-            "health": health_matrix(read_json(HEALTH)),
-        }
-        for name in names:
-            own = {key: frame[frame["variant"] == name] for key, frame in tables.items()}
-            drawn[f"variants/{name}"] = card(name, own)
-        if pairs:
-            drawn["standard-and-xavier"] = standard_and_xavier(histograms, pairs)
-        for name, figure in drawn.items():
+        for name, work in tqdm(works.items(), desc="render", unit="figure", disable=None):
             with replacing(FOLDER / f"{name}.png") as path:
-                figure.savefig(path, format="png", metadata={"Software": None})
+                work().savefig(path, format="png", metadata={"Software": None})
+
+
+def overview(
+    settings: Study, metrics: dict[str, Any], names: list[str]
+) -> dict[str, Callable[[], Figure]]:
+    """Return {name: what draws it} of the figures that set variants side by side.
+
+    Args:
+        settings: Of the study.
+        metrics: As in reports/metrics.json.
+        names: The variants to show.
+    """
+    tables = read(names)
+    histograms, layers, history = tables["histograms"], tables["layers"], tables["history"]
+    baseline = histograms[histograms["variant"] == settings.baseline]
+    checks = [row for row in verdicts.read(HEALTH) if row["variant"] in names]
+    works: dict[str, Callable[[], Figure]] = {
+        "gradient-histogram": lambda: gradient_histogram(baseline),
+        "gradient-distributions": lambda: gradient_distributions(histograms, names),
+        "activation-distributions": lambda: activation_distributions(layers, names),
+        "gradient-decay": lambda: gradient_decay(layers, names),
+        "attenuation-by-depth": lambda: attenuation_by_depth(tables["theory"], names),
+        "learning-curves": lambda: learning_curves(history, names),
+        "gradient-trace": lambda: gradient_trace(tables["trace"], names),
+        "attenuation-by-variant": lambda: attenuation_by_variant({n: metrics[n] for n in names}),
+        "saturation": lambda: saturation(layers, names),
+        "generalization-gap": lambda: generalization_gap(history, names),
+        "health": lambda: health_matrix(checks),
+    }
+    pairs = xavier_pairs({name: settings.variants[name] for name in names})[:PAIRS]
+    if pairs:
+        works["standard-and-xavier"] = lambda: standard_and_xavier(histograms, pairs)
+    return works
+
+
+def read(names: list[str]) -> dict[str, pd.DataFrame]:
+    """Read what the figures show of some variants."""
+    return {table: results.read(table, names) for table in TABLES}
 
 
 def gradient_histogram(histograms: pd.DataFrame) -> Figure:
@@ -113,10 +138,10 @@ def gradient_decay(layers: pd.DataFrame, names: list[str]) -> Figure:
     row = figure.subplots(1, len(epochs), sharey=True, squeeze=False)[0]
     for axes, epoch in zip(row, epochs, strict=True):
         rows = frame[frame["epoch"] == epoch]
-        figures.draw_lines(rows, axes, "layer_index", "rms", figures.looks(names))
-        axes.set(title=moment(epoch), yscale="log", xlabel="weight layer, from the input")
+        figures.draw_lines(rows, axes, "layer_index", "rms", figures.looks(names), "log")
+        axes.set(title=moment(epoch), xlabel="weight layer, from the input")
     row[0].set_ylabel("rms of dL/dz per example")
-    _legend_below(figure, row[0])
+    _legend_below(figure)
     return figure
 
 
@@ -128,8 +153,7 @@ def attenuation_by_depth(theory: pd.DataFrame, names: list[str]) -> Figure:
         figures.draw_attenuation,
         ("hidden layers", "attenuation at initialisation"),
     )
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    figure.legend(*_named(figure), loc="outside upper center", ncols=4)
     return figure
 
 
@@ -138,11 +162,13 @@ def learning_curves(history: pd.DataFrame, names: list[str]) -> Figure:
     frame = frames.learning_curves(history)
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     row = figure.subplots(1, 2)
-    for axes, column in zip(row, ("train_loss", "test_accuracy"), strict=True):
-        figures.draw_lines(frame, axes, "epoch", column, figures.looks(names))
-    row[0].set(xlabel="epoch", ylabel="training loss (nats, log scale)", yscale="log")
+    for axes, column, scale in zip(
+        row, ("train_loss", "test_accuracy"), ("log", "linear"), strict=True
+    ):
+        figures.draw_lines(frame, axes, "epoch", column, figures.looks(names), scale)
+    row[0].set(xlabel="epoch", ylabel="training loss (nats, log scale)")
     row[1].set(xlabel="epoch", ylabel="test accuracy", ylim=(0, 1.02))
-    _legend_below(figure, row[0])
+    _legend_below(figure)
     return figure
 
 
@@ -200,7 +226,7 @@ def generalization_gap(history: pd.DataFrame, names: list[str]) -> Figure:
     figures.draw_lines(frame, axes, "epoch", "gap", figures.looks(names))
     axes.axhline(0, color="#999999", linewidth=0.8)
     axes.set(xlabel="epoch", ylabel="test loss - training loss (nats)")
-    _legend_below(figure, axes)
+    _legend_below(figure)
     return figure
 
 
@@ -226,8 +252,9 @@ def standard_and_xavier(histograms: pd.DataFrame, pairs: list[tuple[str, str]]) 
     return figure
 
 
-def card(name: str, tables: dict[str, pd.DataFrame]) -> Figure:
+def card(name: str) -> Figure:
     """Draw one variant in six panels, from its own tables alone."""
+    tables = read([name])
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     figure.suptitle(name, fontsize=10)
     curves, decay, depth, gradients, activations, trace = figure.subplots(2, 3).flatten()
@@ -239,8 +266,8 @@ def card(name: str, tables: dict[str, pd.DataFrame]) -> Figure:
     curves.legend()
     snapshots = frames.gradient_decay(layers).assign(variant=lambda rows: rows["epoch"].map(moment))
     moments = list(snapshots["variant"].unique())
-    figures.draw_lines(snapshots, decay, "layer_index", "rms", figures.looks(moments))
-    decay.set(xlabel="weight layer, from the input", ylabel="rms of dL/dz", yscale="log")
+    figures.draw_lines(snapshots, decay, "layer_index", "rms", figures.looks(moments), "log")
+    decay.set(xlabel="weight layer, from the input", ylabel="rms of dL/dz")
     decay.legend()
     figures.draw_attenuation(frames.attenuation_by_depth(tables["theory"]), depth)
     depth.set(xlabel="hidden layers", ylabel="attenuation at initialisation")
@@ -268,7 +295,7 @@ def xavier_pairs(variants: dict[str, Variant]) -> list[tuple[str, str]]:
     return [
         (variant.compare_to, name)
         for name, variant in variants.items()
-        if variant.compare_to is not None
+        if variant.compare_to in variants
         and variant.differences(variants[variant.compare_to])
         == {"init": ("default", "xavier_uniform")}
     ]
@@ -318,10 +345,18 @@ def _layer_legend(figure: Figure, colors: list[Any], title: str, marker: str = "
     figure.legend(handles=lines, title=title, loc="outside upper center", ncols=12)
 
 
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, handlelength=3)
+def _legend_below(figure: Figure) -> None:
+    figure.legend(*_named(figure), loc="outside lower center", ncols=5, handlelength=3)
+
+
+def _named(figure: Figure) -> tuple[list[Any], list[str]]:
+    """Return what is named in any of the figure's axes, each name once."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_stage(main))

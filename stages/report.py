@@ -15,9 +15,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.core import markdown, measures
-from stages.core.errors import run_command
-from stages.core.files import CLAIMS, HEALTH, METRICS, REPORTS, read_json, write_text
+from stages.core import markdown, measures, selection, verdicts
+from stages.core.command import run_stage
+from stages.core.files import CLAIMS, HEALTH, METRICS, REPORTS, write_text
 from stages.core.markdown import Metrics, Rows
 from stages.core.metrics import DIGITS
 from stages.core.params import section
@@ -32,7 +32,7 @@ AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is sa
 def main(argv: list[str]) -> None:
     """Write the report."""
     argparse.ArgumentParser(prog="python -m stages.report", description=__doc__).parse_args(argv)
-    found = (read_json(path) for path in (METRICS, HEALTH, CLAIMS))
+    found = (verdicts.read(path) for path in (METRICS, HEALTH, CLAIMS))
     text = report(section.load(Params), *found)
     write_text(REPORTS / "README.md", text)
 
@@ -50,7 +50,7 @@ def report(settings: Params, metrics: Metrics, checks: Rows, claims: Rows) -> st
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for name in ("number", "percent", "interval", "effect", "sentence"):
+    for name in ("number", "percent", "interval", "effect", "sentence", "listed"):
         environment.filters[name] = getattr(markdown, name)
     deviations = {
         name: values["hop_deviation"]
@@ -59,6 +59,9 @@ def report(settings: Params, metrics: Metrics, checks: Rows, claims: Rows) -> st
     }
     verdicts = {name: values["verdict"].split(", ") for name, values in metrics.items()}
     keys = numeric_keys(metrics)
+    names = selection.shown(metrics, settings.baseline)
+    own = {name: metrics[name] for name in names}
+    checks = [row for row in checks if row["variant"] in own]
     return environment.get_template(TEMPLATE.name).render(
         data=settings.data,
         train=settings.train,
@@ -67,8 +70,12 @@ def report(settings: Params, metrics: Metrics, checks: Rows, claims: Rows) -> st
         margin=settings.diagnose.at_chance.margin,
         baseline=settings.baseline,
         metrics=metrics,
-        variants_table=markdown.variants_table(settings.variants, metrics),
-        theory_table=markdown.theory_table(metrics),
+        shown=names,
+        left_out=len(metrics) - len(names),
+        epochs_in_plots=selection.EPOCHS,
+        verdicts_table=markdown.verdicts_table(metrics, names),
+        variants_table=markdown.variants_table(settings.variants, own),
+        theory_table=markdown.theory_table(own),
         claims_table=markdown.claims_table(claims),
         health_table=markdown.health_table(checks),
         problems_table=markdown.problems_table(checks),
@@ -116,4 +123,4 @@ def extreme(metrics: Metrics, key: str, choose: Callable[..., Any]) -> tuple[str
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_stage(main))

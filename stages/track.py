@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import lock, store
-from stages.core.errors import StudyError, run_command
+from stages.core.command import run_stage
+from stages.core.errors import StudyError
 from stages.core.files import read_json, write_json
 from stages.core.params import section
 from stages.core.params.study import Study
@@ -67,4 +68,4 @@ def seen_before(now: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_stage(main))

@@ -6,22 +6,22 @@ snapshot; and a journal.
 """
 
 import argparse
-import math
 import sys
 from functools import partial
 from typing import Any
 
-from safetensors.torch import save_file
 from tqdm import tqdm
 
-from stages.core import device, examples, idx, run, tables, training
-from stages.core.errors import run_command
+from stages.core import device, examples, idx, memory, resume, run, tables, training
+from stages.core.command import run_stage
+from stages.core.errors import StudyError
 from stages.core.examples import Examples
-from stages.core.files import RAW, replacing
+from stages.core.files import RAW
 from stages.core.journal import Journal, Reporter
 from stages.core.network import build
 from stages.core.params import section
 from stages.core.params.study import Study
+from stages.core.resume import Keeper
 from stages.core.run import Run
 from stages.core.seeds import generator
 from stages.core.tables import Columns
@@ -29,7 +29,11 @@ from stages.core.training import Outcome
 
 
 def main(argv: list[str]) -> None:
-    """Train the variant that the command line names."""
+    """Train the variant that the command line names.
+
+    Raises:
+        StudyError: If there are too few examples, or not enough memory.
+    """
     parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
     parser.add_argument("variant", help="a key of `variants` in params.yaml")
     name = parser.parse_args(argv).variant
@@ -37,6 +41,8 @@ def main(argv: list[str]) -> None:
     variant = settings.variant(name)
     target = device.resolve(settings.train.device)
     data = {split: examples.load(RAW, split, settings.data).to(target) for split in idx.FILES}
+    if len(data["train"].labels) < 2:  # noqa: PLR2004 - batch normalization needs a variance
+        raise StudyError(f"{RAW}: 1 training example or none; there should be 2 or more")
     description = Run(
         variant=name,
         network=variant,
@@ -45,6 +51,15 @@ def main(argv: list[str]) -> None:
         train=settings.train,
         data=settings.data,
     )
+    memory.check(
+        f"variants.{name}",
+        memory.needed_bytes(
+            variant,
+            description.inputs,
+            idx.CLASSES,
+            min(settings.train.batch_size, len(data["train"].labels)),
+        ),
+    )
     description.save()
     history: list[dict[str, Any]] = []
     losses: list[dict[str, Any]] = []
@@ -52,9 +67,10 @@ def main(argv: list[str]) -> None:
     trace_histograms: list[Columns] = []
     seeds = settings.train.seeds
     peak = partial(device.peak_memory_bytes, target)
+    key = resume.identity(description, target)
     with Journal(name, seeds, device.describe(target), peak) as journal:
         for seed in seeds:
-            outcome = train_seed(description, seed, data, journal)
+            outcome = train_seed(description, seed, data, journal, key)
             history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
             losses += [{"variant": name, "seed": seed, **row} for row in outcome.losses]
             trace.append(_of(name, seed, outcome.trace))
@@ -65,6 +81,7 @@ def main(argv: list[str]) -> None:
         tables.write_columns(
             run.trace_histograms_path(name), trace_histograms, tables.TRACE_HISTOGRAMS
         )
+    resume.forget(name)
 
 
 def _of(variant: str, seed: int, columns: Columns) -> Columns:
@@ -72,8 +89,17 @@ def _of(variant: str, seed: int, columns: Columns) -> Columns:
     return {"variant": [variant] * count, "seed": [seed] * count, **columns}
 
 
-def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: Journal) -> Outcome:
+def train_seed(
+    description: Run, seed: int, data: dict[str, Examples], journal: Journal, key: str
+) -> Outcome:
     """Train one seed's network, save its snapshots and say how it ended.
+
+    Args:
+        description: What to train.
+        seed: Of the initialisation and the order.
+        data: `train` and `test`.
+        journal: Where progress goes.
+        key: What `resume.identity` said; a training with the same that was cut off is gone on with.
 
     Returns:
         What the training loop recorded.
@@ -85,16 +111,25 @@ def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: 
         description.classes,
         generator(seed, "initialisation"),
     ).to(data["train"].images.device)
-
-    def save(epoch: int) -> None:
-        with replacing(run.snapshot_path(description.variant, seed, epoch)) as path:
-            save_file(network.state_dict(), path)
-
     label = f"{description.variant} seed {seed}"
-    steps = math.ceil(len(data["train"].labels) / settings.batch_size) * settings.epochs
+    keeper = Keeper(description, seed, key, network)
+    done = 0
+    if keeper.resumed:
+        done = keeper.resumed.epoch
+        journal.resume(done, keeper.elapsed_s)
+        print(f"{label}: goes on after epoch {done} of {settings.epochs}")
+    steps = len(training.starts(len(data["train"].labels), settings.batch_size))
     order = generator(seed, "order")
-    with tqdm(total=steps, desc=label, unit="step", disable=None, mininterval=0.5) as bar:
-        outcome = training.train(network, settings, data, order, save, Reporter(journal, seed, bar))
+    with tqdm(
+        total=steps * settings.epochs,
+        initial=steps * done,
+        desc=label,
+        unit="step",
+        disable=None,
+        mininterval=0.5,
+    ) as bar:
+        reporter = Reporter(journal, seed, bar)
+        outcome = training.train(network, settings, data, order, keeper, reporter)
     last = outcome.history[-1]
     print(
         f"{label}: {last['epoch']} epochs, train loss {last['train_loss']:.4f},"
@@ -104,4 +139,4 @@ def train_seed(description: Run, seed: int, data: dict[str, Examples], journal: 
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_stage(main))

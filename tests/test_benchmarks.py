@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import baselines, extraction, measuring, pipeline, recording, scale, training
+from benchmarks import baselines, extraction, load, measuring, pipeline, recording, scale, training
 from benchmarks.measuring import Result, meets, ratio
 from stages import download
 from stages.core.errors import StudyError
+from stages.core.files import write_json
 from stages.core.params import section
 from stages.core.params.study import Study
 
@@ -41,6 +42,17 @@ def test_cases_take_turns() -> None:
 
 def test_a_ratio_is_the_median_over_repeats_not_that_of_the_medians() -> None:
     assert ratio([2.0, 30.0, 6.0], [1.0, 10.0, 2.0]) == 3.0
+
+
+def test_time_that_grows_with_the_variants_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(count: int, seconds: float) -> load.Row:
+        own = {f"{stage}, {unit}": seconds for stage in load.STAGES for unit in ("s", "GiB")}
+        return {"variants": count, **own}
+
+    monkeypatch.setattr(load, "load", lambda: [row(5, 9.0), row(10, 0.1), row(30, 0.3)])
+    memory, growth = load.measure()
+    assert memory.value == 0.3
+    assert growth.value == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +133,9 @@ def test_the_report_says_what_was_missed_and_what_was_not_measured() -> None:
     ]
     found = {
         "machine": {"cores": 2, "gpu": None},
-        "minutes": 1.0,
-        "results": [each._asdict() for each in results],
+        "minutes": {"training": 1.0},
+        "results": {"training": [each._asdict() for each in results]},
+        "tables": {},
     }
     lines = {
         line.split("|")[1].strip(): line for line in bench.report(found).splitlines() if "|" in line
@@ -152,4 +165,11 @@ def test_there_are_as_many_true_stages_as_the_study_has(
     monkeypatch.chdir(Path(__file__).parent.parent)
     variants = section.load(Study).variants
     names = pipeline.stage_names()
-    assert len(names) == len(set(names)) == 5 + 2 * len(variants)
+    assert len(names) == len(set(names)) == 6 + 2 * len(variants)
+
+
+def test_what_was_measured_on_this_machine_before_stays(workspace: Path) -> None:
+    found: dict[str, object] = {"machine": {"cores": 2}, "minutes": {}, "results": {"a": []}}
+    write_json(workspace / "reports/benchmarks.json", found)
+    assert bench.known({"cores": 2}) == found
+    assert bench.known({"cores": 4})["results"] == {}

@@ -14,6 +14,8 @@ from stages.core import tracking
 from tests.serving import free_port, serving
 from tests.tiny import write_lock
 
+expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy machine
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
 # A system package, which pip cannot bring. Only a machine without it leaves these tests out:

@@ -18,7 +18,7 @@ NEEDED = {
     "stages.track": set(),  # as long as there is nothing to mirror
     "stages.core.mirror": {"pandas", "mlflow"},
     "stages.core.live": {"mlflow"},
-    "tools.validate": set(),
+    "stages.validate": set(),
     "tools.check": set(),
 }
 

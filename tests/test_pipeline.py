@@ -1,10 +1,8 @@
 """Real `dvc repro` in temporary Git repositories: which stages run after which edit."""
 
 import gzip
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,57 +10,25 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
+from ray.cluster_utils import Cluster
 
 from stages.core.sources import sha256
 from stages.core.tracking import EXPERIMENT
+from tests import serving
+from tests.repository import call, lay_out, repro
 from tests.tiny import BASELINE, DIGITS, ROOT, tiny_params, write_params
 
-COPIED = [".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"]
-COPIED += ["Makefile", "stages", "tools"]
 EVERY = ["train@sigmoid", "extract@sigmoid", "train@relu", "extract@relu"]
 CLOSING = ["diagnose", "render", "report", "track"]
-AUTHOR = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t"}
-AUTHOR |= {"GIT_COMMITTER_EMAIL": "t@t", "GIT_CONFIG_GLOBAL": os.devnull}
-
-
-def call(
-    folder: Path, *command: str, status: int = 0, environment: dict[str, str] | None = None
-) -> str:
-    """Run a command in `folder` and return what it printed; it must end as expected."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | AUTHOR | {"PATH": path, "OMP_NUM_THREADS": "1"} | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == status, done.stdout
-    return done.stdout
-
-
-def repro(folder: Path, *options: str) -> list[str]:
-    """Reproduce and return the stages that ran (those restored from the cache did not)."""
-    printed = call(folder, sys.executable, "-m", "dvc", "repro", *options)
-    return re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a repository in which the whole pipeline has run and its results are committed."""
     folder = tmp_path_factory.mktemp("finished") / "study"
-    for name in COPIED:
-        source, target = ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    write_params(folder, two_variants())
-    call(folder, "git", "init", "-q")
-    assert sorted(repro(folder)) == sorted(["download", *EVERY, *CLOSING])
+    lay_out(folder, two_variants())
+    assert sorted(repro(folder)) == sorted(["validate", "download", *EVERY, *CLOSING])
     call(folder, "git", "add", ".")
     call(folder, "git", "commit", "-qm", "results")
     return folder
@@ -100,9 +66,61 @@ def test_nothing_runs_where_nothing_changed(finished: Path) -> None:
     assert call(finished, "git", "status", "--porcelain") == ""
 
 
+def complete_runs(uri: str) -> list[Run]:
+    """Return all runs of a store, after a look whether each result has one, and it is complete."""
+    runs = serving.runs(uri)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert sorted(run.info.run_name for run in runs) == ["Report", "relu", "sigmoid"]
+    variants = [run for run in runs if run.info.run_name != "Report"]
+    assert all(run.data.metrics["system/train_duration_s"] > 0 for run in variants)
+    assert all("train_loss" in run.data.metrics for run in variants)
+    return runs
+
+
+def test_a_cluster_of_two_gives_the_same_lock_and_runs_nothing_twice(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    call(tmp_path, "git", "clone", "-q", str(finished), str(folder))
+    (folder / "dvc.lock").unlink()
+    call(folder, sys.executable, "-m", "dvc", "remote", "add", "-d", "s", str(tmp_path / "remote"))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    made = Cluster()
+    try:
+        for number in (1, 2):
+            node = {"DVC_CLUSTER_CACHE": str(tmp_path / f"cache{number}"), "OMP_NUM_THREADS": "1"}
+            made.add_node(num_cpus=1, env_vars=node)
+        printed = call(
+            folder,
+            *(sys.executable, "-m", "cluster", "--address", made.address),
+            *("--env", "MLFLOW_TRACKING_URI", "--env", "LIVE_METRICS"),
+            environment={"MLFLOW_TRACKING_URI": uri, "LIVE_METRICS": "1", "PYTHONPATH": str(ROOT)},
+        )
+    finally:
+        made.shutdown()  # type: ignore[no-untyped-call]
+    logs = [printed, *(log.read_text() for log in (folder / ".dvc/tmp/cluster").glob("*.log"))]
+    ran = [name for text in logs for name in re.findall(r"(?m)^Running stage '([^']+)'", text)]
+    assert sorted(ran) == sorted(["validate", "download", *EVERY, *CLOSING])
+    assert (folder / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
+    # Both trained at once, each showing its run in the same file while it ran; `track` ran here.
+    runs = complete_runs(uri)
+    assert all(run.info.artifact_uri.startswith(tmp_path.as_uri()) for run in runs)
+
+
+def test_make_runs_stages_side_by_side_in_one_store(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    call(tmp_path, "git", "clone", "-q", str(finished), str(folder))
+    (folder / "dvc.lock").unlink()
+    printed = make(folder, "repro", JOBS="2", LIVE_METRICS="1", MLFLOW_TRACKING_URI="")
+    assert (folder / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
+    assert printed.count("Stage 'validate' didn't change") == 1  # one `dvc repro`, at the end
+    assert "report: reports/README.md" in printed
+    complete_runs(f"sqlite:///{folder}/mlflow.db")
+
+
 def test_a_changed_variant_reruns_itself_and_what_follows(repository: Path) -> None:
     write_params(repository, with_change(lambda c: c["variants"]["relu"].update(width=12)))
-    assert repro(repository) == ["train@relu", "extract@relu", *CLOSING]
+    assert repro(repository) == ["validate", "train@relu", "extract@relu", *CLOSING]
     write_params(repository, two_variants())
     # What DVC caches is restored; the JSON files and the report are in Git alone.
     assert repro(repository) == ["diagnose", "report", "track"]
@@ -111,13 +129,13 @@ def test_a_changed_variant_reruns_itself_and_what_follows(repository: Path) -> N
 def test_a_new_variant_is_all_that_is_trained(repository: Path) -> None:
     extra = BASELINE | {"activation": "tanh", "compare_to": "sigmoid"}
     write_params(repository, with_change(lambda c: c["variants"].update(tanh=extra)))
-    assert repro(repository) == ["train@tanh", "extract@tanh", *CLOSING]
+    assert repro(repository) == ["validate", "train@tanh", "extract@tanh", *CLOSING]
     assert "| tanh " in (repository / "reports/README.md").read_text()
 
 
 def test_a_removed_variant_leaves_nothing_behind(repository: Path) -> None:
     write_params(repository, with_change(lambda c: c["variants"].pop("relu")))
-    assert repro(repository) == CLOSING
+    assert repro(repository) == ["validate", *CLOSING]
     assert not (repository / "models/relu").exists()
     assert not (repository / "data/statistics/relu").exists()
     assert "| relu " not in (repository / "reports/README.md").read_text()
@@ -136,18 +154,29 @@ def test_a_changed_threshold_judges_again_but_measures_nothing(repository: Path)
 
     write_params(repository, with_change(change))
     # The health figure is drawn again because health.json names the threshold.
-    assert repro(repository) == CLOSING
+    assert repro(repository) == ["validate", *CLOSING]
 
 
-def test_an_expectation_reruns_nothing(repository: Path) -> None:
+def test_an_edit_to_no_effect_leaves_nothing_stale_and_makes_no_run(repository: Path) -> None:
+    path = repository / "stages/core/health.py"
+    path.write_text(path.read_text() + "# a remark\n")
+    before = (repository / ".study/identities.json").read_bytes()
+    printed = make(repository, "repro")
+    assert "Running stage 'diagnose'" in printed
+    assert "MLflow: nothing new" in printed
+    assert (repository / ".study/identities.json").read_bytes() == before
+    assert "up to date" in call(repository, sys.executable, "-m", "tools.stale")
+
+
+def test_an_expectation_is_validated_and_reruns_nothing_else(repository: Path) -> None:
     expected = {"relu": {"exploding_tensor": False}}
     write_params(repository, with_change(lambda c: c.update(expect=expected)))
-    assert repro(repository) == []
+    assert repro(repository) == ["validate"]
 
 
 def test_a_changed_optimizer_trains_all_variants_again(repository: Path) -> None:
     write_params(repository, with_change(lambda c: c["train"].update(momentum=0.5)))
-    assert sorted(repro(repository)) == sorted([*EVERY, *CLOSING])
+    assert sorted(repro(repository)) == sorted(["validate", *EVERY, *CLOSING])
 
 
 def test_changed_raw_data_go_through_every_stage(
@@ -162,7 +191,7 @@ def test_changed_raw_data_go_through_every_stage(
     checksum = sha256(source / name)
     write_params(repository, with_change(lambda c: c["data"]["checksums"].update({name: checksum})))
     monkeypatch.setenv("MNIST_SOURCE", str(source))
-    assert sorted(repro(repository)) == sorted(["download", *EVERY, *CLOSING])
+    assert sorted(repro(repository)) == sorted(["validate", "download", *EVERY, *CLOSING])
 
 
 def test_damaged_raw_data_are_restored_from_the_cache(repository: Path) -> None:
@@ -238,6 +267,7 @@ def test_a_reproduction_of_some_variants_runs_no_others(repository: Path, tmp_pa
     write_params(repository, with_change(lambda c: c["train"].update(momentum=0.5)))
     printed = make(repository, "repro", VARIANTS="relu")
     assert re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE) == [
+        "validate",
         "train@relu",
         "extract@relu",
     ]
@@ -256,7 +286,7 @@ def test_a_clone_without_data_names_all_that_an_edit_makes_stale(
     write_params(clone, with_change(lambda c: c["variants"]["relu"].update(width=12)))
     printed = call(clone, sys.executable, "-m", "tools.stale", status=1)
     stages = [line.split()[2] for line in printed.splitlines() if " is stale: " in line]
-    assert stages == ["train@relu", "extract@relu", *CLOSING]
+    assert stages == ["validate", "train@relu", "extract@relu", *CLOSING]
     assert "variants.relu modified" in printed
     assert "run: make repro, and commit dvc.lock and reports/" in printed
 
@@ -265,7 +295,7 @@ def test_a_dry_run_names_what_an_edit_makes_stale_and_runs_nothing(repository: P
     write_params(repository, with_change(lambda c: c["variants"]["relu"].update(width=12)))
     before = (repository / "dvc.lock").read_bytes()
     stale = repro(repository, "--dry", "--allow-missing")
-    assert stale == ["train@relu", "extract@relu", *CLOSING]
+    assert stale == ["validate", "train@relu", "extract@relu", *CLOSING]
     assert (repository / "dvc.lock").read_bytes() == before
 
 
@@ -294,3 +324,14 @@ def test_dvc_draws_the_curves_of_every_variant(finished: Path, tmp_path: Path) -
 def test_dvc_shows_the_metrics_by_variant(finished: Path) -> None:
     table = call(finished, sys.executable, "-m", "dvc", "metrics", "show", "--md")
     assert "relu.test_accuracy" in table
+
+
+@pytest.mark.parametrize("name", ["a;touch done", "$(touch done)", "a|touch done", "../done", "-h"])
+def test_a_variants_name_reaches_no_shell_even_under_plain_dvc(repository: Path, name: str) -> None:
+    extra = BASELINE | {"compare_to": "sigmoid"}
+    write_params(repository, with_change(lambda c: c["variants"].update({name: extra})))
+    before = sorted((repository / "models").rglob("*"))
+    printed = call(repository, sys.executable, "-m", "dvc", "repro", status=255)
+    assert "done" not in {path.name for path in repository.rglob("*")}
+    assert sorted((repository / "models").rglob("*")) == before
+    assert "params.yaml: variants." in printed or "is invalid" in printed

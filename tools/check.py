@@ -8,7 +8,7 @@ import sys
 
 from stages.core import verdicts
 from stages.core.errors import StudyError, run_command
-from stages.core.files import HEALTH, read_json
+from stages.core.files import HEALTH
 from stages.core.params import section
 from stages.core.params.section import PATH
 from stages.core.params.whole import Params
@@ -21,10 +21,7 @@ def main(_argv: list[str]) -> None:
         StudyError: If one does not hold, or the verdicts are missing.
     """
     expected = section.load(Params).expect
-    try:
-        checks = read_json(HEALTH)
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{HEALTH}: cannot be read ({error}); run: dvc repro") from None
+    checks = verdicts.read(HEALTH)
     missing = sorted(set(expected) - {row["variant"] for row in checks})
     if missing:
         raise StudyError(f"{HEALTH}: lacks {', '.join(missing)}; run: dvc repro")

@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.core.errors import StudyError, run_command
+from stages.core.files import VALIDATED
 from stages.core.lock import LOCK
 
 
@@ -64,11 +65,13 @@ def direct(status: dict[str, list[Any]]) -> dict[str, str]:
 
 
 def followed(stale: dict[str, str], locked: dict[str, Any]) -> dict[str, str]:
-    """Add the stages that depend on what stale ones write."""
+    """Add the stages that depend on what stale ones write, but for what never changes."""
     found = dict(stale)
     waiting = list(stale)
     for other in waiting:  # which grows meanwhile
         for out in locked.get(other, {}).get("outs", []):
+            if out["path"] == str(VALIDATED):
+                continue
             for stage, entry in locked.items():
                 needs = [dep["path"] for dep in entry.get("deps", [])]
                 if stage not in found and any(f"{out['path']}/".startswith(f"{n}/") for n in needs):

@@ -1,6 +1,6 @@
 """Stochastic gradient descent that takes each parameter's step within the backward pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -26,10 +26,20 @@ class Descent:
         self.watch: Watch | None = None
         self._learning_rate = learning_rate
         self._momentum = momentum
-        for parameter in network.parameters():
-            velocity = torch.zeros_like(parameter)
-            step = partial(self._step, velocity)
+        self._velocities = {n: torch.zeros_like(p) for n, p in network.named_parameters()}
+        for name, parameter in network.named_parameters():
+            step = partial(self._step, self._velocities[name])
             parameter.register_post_accumulate_grad_hook(step)  # type: ignore[no-untyped-call]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return {parameter: its velocity v}; they change with the next step."""
+        return dict(self._velocities)
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with the velocities that `state` returned."""
+        for name, velocity in self._velocities.items():
+            velocity.copy_(state[name])
 
     @torch.no_grad()
     def _step(self, velocity: Tensor, parameter: Tensor) -> None:

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 # without its yellow, which is too pale for a line.
 PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 LINES = ("-", "--", ":", "-.")
+MARKS = 25  # along a line; more would hide it
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 STYLE: dict[Any, Any] = {
@@ -57,6 +58,75 @@ def layer_colors(count: int) -> list[Any]:
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0, 0.9, count)]
 
 
+class Lost(NamedTuple):
+    """A mark at the edge of the axes for values that have no place on them."""
+
+    marker: str
+    edge: float
+    words: str
+
+
+NOT_FINITE = Lost("x", 0.97, "not finite")
+NOT_POSITIVE = Lost("v", 0.03, "zero")
+
+
+def mark_lost(
+    axes: Axes, at: pd.Series, values: pd.Series, color: str, upright: bool = True
+) -> None:
+    """Mark what is NaN or infinite, and on a logarithmic axis what is zero, at the axes' edge.
+
+    Args:
+        axes: What the values were drawn in, with its scale already set.
+        at: Where along the other axis.
+        values: What was drawn.
+        color: Of what was drawn.
+        upright: Whether the values run upwards; else to the right.
+    """
+    scale = axes.get_yscale() if upright else axes.get_xscale()
+    finite = np.isfinite(values.to_numpy(dtype=float))
+    lost = {NOT_FINITE: ~finite, NOT_POSITIVE: finite & (values <= 0) & (scale == "log")}
+    for how, which in lost.items():
+        where = at[which].iloc[:: max(1, int(which.sum()) // MARKS)]
+        edge = np.full(len(where), how.edge)
+        if len(where):
+            place = axes.get_xaxis_transform() if upright else axes.get_yaxis_transform()
+            x, y = (where, edge) if upright else (edge, where)
+            axes.update_datalim(np.column_stack([x, y]), updatex=upright, updatey=not upright)
+            # Named once in an axes, however many variants have some.
+            known = how.words in axes.get_legend_handles_labels()[1]
+            axes.scatter(
+                x,
+                y,
+                marker=how.marker,
+                color=color,
+                s=14,
+                linewidth=1,
+                transform=place,
+                clip_on=False,
+                label=None if known else how.words,
+                zorder=4,
+            )
+
+
+def note_lost(axes: Axes, layers: list[Any], words: str) -> Axes:
+    """Name the layers of which nothing could be drawn."""
+    if layers:
+        text = f"layer{'s' if len(layers) > 1 else ''} {spans(layers)}: {words}"
+        axes.text(0.02, 0.96, text, transform=axes.transAxes, va="top", fontsize=6.5)
+    return axes
+
+
+def spans(numbers: list[Any]) -> str:
+    """Write whole numbers in ascending order, runs of them as from - to."""
+    runs: list[list[int]] = []
+    for number in map(int, numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} - {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
 def draw_gradient_histogram(frame: pd.DataFrame, axes: Axes) -> Axes:
     """Draw counts of dL/dW in equal bins on a logarithmic axis."""
     axes.bar(
@@ -76,7 +146,8 @@ def draw_gradient_distributions(frame: pd.DataFrame, axes: Axes, colors: list[An
         ordered = rows.sort_values("log10_left")
         middle = (ordered["log10_left"] + ordered["log10_right"]) / 2
         axes.plot(middle, ordered["share"], color=colors[int(str(index))], label=str(index))
-    return axes
+    known = frame.groupby("layer_index")["share"].count()
+    return note_lost(axes, list(known[known == 0].index), "zero or not finite")
 
 
 def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
@@ -92,7 +163,8 @@ def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]
     axes.plot(frame["layer_index"], frame["q50"], "o", color="white", mec="black", ms=3.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlim=(-0.6, frame["layer_index"].max() + 0.6))
-    return axes
+    broken = ~np.isfinite(frame[["q01", "q99"]].to_numpy()).all(axis=1)
+    return note_lost(axes, list(frame["layer_index"][broken]), "not finite")
 
 
 def draw_activation_distributions(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
@@ -101,8 +173,10 @@ def draw_activation_distributions(frame: pd.DataFrame, axes: Axes, colors: list[
         edges = [*rows["bin_left"], rows["bin_right"].iloc[-1]]
         axes.stairs(rows["share"], edges, color=colors[int(str(index))], linewidth=1.1)
     taken = frame[frame["share"] > 0]
-    axes.set_xlim(taken["bin_left"].min(), taken["bin_right"].max())
-    return axes
+    if len(taken):
+        axes.set_xlim(taken["bin_left"].min(), taken["bin_right"].max())
+    within = frame.groupby("layer_index")["share"].sum()
+    return note_lost(axes, list(within[within == 0].index), "none between -1 and 1")
 
 
 def draw_attenuation_by_variant(frame: pd.DataFrame, axes: Axes) -> Axes:
@@ -123,6 +197,7 @@ def draw_attenuation_by_variant(frame: pd.DataFrame, axes: Axes) -> Axes:
         label="measured, with 95 % interval",
     )
     axes.set(xscale="log", yticks=rows, yticklabels=frame["variant"])
+    mark_lost(axes, pd.Series(rows, frame.index), frame["measured"], PALETTE[4], upright=False)
     return axes
 
 
@@ -171,11 +246,23 @@ def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
     return axes
 
 
-def draw_lines(frame: pd.DataFrame, axes: Axes, x: str, y: str, variants: dict[str, Look]) -> Axes:
+def draw_lines(
+    frame: pd.DataFrame,
+    axes: Axes,
+    x: str,
+    y: str,
+    variants: dict[str, Look],
+    scale: str = "linear",
+) -> Axes:
     """Draw y against x, a line with its own look per variant."""
+    axes.set_yscale(scale)
     for name, look in variants.items():
         rows = frame[frame["variant"] == name].sort_values(x)
-        axes.plot(rows[x], rows[y], label=name, markevery=1, **look._asdict())
+        every = max(1, len(rows) // MARKS)
+        axes.plot(rows[x], rows[y], label=name, markevery=every, **look._asdict())
+    for name, look in variants.items():
+        rows = frame[frame["variant"] == name].sort_values(x)
+        mark_lost(axes, rows[x], rows[y], look.color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 
@@ -195,6 +282,7 @@ def draw_attenuation(frame: pd.DataFrame, axes: Axes) -> Axes:
         label="measured",
     )
     axes.set_yscale("log")
+    mark_lost(axes, frame["depth"], frame["measured"], PALETTE[4])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 

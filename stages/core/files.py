@@ -2,12 +2,14 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from stages.core.errors import StudyError
+
+VALIDATED = Path("data/validated")
 RAW = Path("data/raw")
 MODELS = Path("models")
 STATISTICS = Path("data/statistics")
@@ -29,19 +31,23 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary path, an empty file.
+
+    Raises:
+        StudyError: If the disk is full, or the file cannot be written for another reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.tmp")  # one name: a kill leaves one, soon replaced
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(b"")
         yield temporary
-        temporary.chmod(0o644)  # mkstemp's 0o600 would hide results from other users
         _fsync(temporary)
         temporary.replace(path)
         _fsync(path.parent)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _fsync(path: Path) -> None:

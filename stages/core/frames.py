@@ -32,7 +32,8 @@ def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFram
 
     Zeros, infinities and NaN have no place on a logarithmic axis: they count in the total, so
     that the shares shown fall short of 1 by theirs. So do bins that hold less than a thousandth
-    of a layer: thin tails reach down to 1e-40 and would leave no room for the rest.
+    of a layer: thin tails reach down to 1e-40 and would leave no room for the rest. A layer of
+    which nothing is shown has one row, of NaN.
 
     Returns:
         Columns variant, layer_index, share, log10_left, log10_right.
@@ -47,7 +48,8 @@ def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFram
     bins = rows.assign(share=rows["count"] / total)[shown]
     keys = ["variant", "layer_index", "bin_left", "bin_right"]
     shares = bins.groupby(keys, sort=False)["share"].sum().reset_index()
-    shares = shares[shares["share"] >= SMALLEST_SHARE]
+    layers = rows[["variant", "layer_index"]].drop_duplicates()
+    shares = layers.merge(shares[shares["share"] >= SMALLEST_SHARE], how="left")
     return pd.DataFrame(
         {
             **shares[["variant", "layer_index", "share"]],

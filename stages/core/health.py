@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from stages.core.activations import ACTIVATIONS, Activation
+from stages.core.activations import Activation
 from stages.core.params import whole
 from stages.core.params.whole import Diagnose
 from stages.core.results import select
@@ -335,9 +335,3 @@ RULES: dict[str, Callable[[Subject, Any], Checks]] = {
     "overtraining": _overtraining,
     "at_chance": _at_chance,
 }
-
-
-def subject(name: str, activation: str, classes: int, tables: Tables) -> Subject:
-    """Put a variant's own rows of all tables together."""
-    own = {key: frame[frame["variant"] == name] for key, frame in tables.items()}
-    return Subject(name, ACTIVATIONS[activation], classes, own)

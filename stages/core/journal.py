@@ -15,10 +15,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
+from stages.core.errors import StudyError
 from stages.core.run import history_path
 
 if TYPE_CHECKING:
@@ -74,12 +78,26 @@ class Journal:
         return self
 
     def write(self, line: Line) -> None:
-        """Append a line."""
-        with path(self._variant).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Append a line; NaN and infinities, which JSON has not, as "NaN" and "Infinity".
+
+        Raises:
+            StudyError: If the disk is full, or the file cannot be written for another reason.
+        """
+        try:
+            with path(self._variant).open("ab") as file:
+                file.write(to_json(line, inf_nan_mode="strings") + b"\n")
+        except OSError as error:
+            raise StudyError(
+                f"{path(self._variant)}: cannot be written: {error.strerror}"
+            ) from error
         due = time.monotonic() - self._begun_s >= self._viewer_after_s
         if due and self._viewer is None and line["kind"] not in {"end", "failed"}:
             self._show()
+
+    def resume(self, epoch: int, elapsed_s: float) -> None:
+        """A training goes on that was cut off after an epoch; the time up to there counts."""
+        self._begun_s -= elapsed_s
+        self.write({"kind": "resumed", "epoch": epoch, "elapsed_s": elapsed_s})
 
     def _show(self) -> None:
         command = [sys.executable, "-m", "stages.core.live", self._variant]
@@ -105,7 +123,8 @@ class Journal:
                 }
             )
         else:
-            self.write({"kind": "failed", "reason": f"{kind.__name__}: {error}"})
+            with suppress(StudyError):  # as when the disk is full, which is the reason then
+                self.write({"kind": "failed", "reason": f"{kind.__name__}: {error}"})
         if self._viewer is not None:
             assert self._viewer.stdin is not None  # noqa: S101 - asked for above
             self._viewer.stdin.close()  # the viewer's sign that the journal is complete

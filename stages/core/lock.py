@@ -54,9 +54,19 @@ def stages(name: str) -> list[str]:
 
 
 def identities(found: dict[str, Entry]) -> dict[str, str]:
-    """Give what tells these results from any others: a digest of entries and metrics."""
+    """Give what tells these results from any others: a digest of outputs and metrics.
+
+    Of outputs alone, all of which `track` depends on (run.json has the parameters): code that was
+    edited to no effect makes no new run, and DVC, which then leaves `track` out, is right to.
+
+    Returns:
+        {name: SHA-256}.
+    """
     metrics = read_json(METRICS)
-    return {name: digest([entry, metrics.get(name)]) for name, entry in found.items()}
+    return {
+        name: digest([{stage: own["outs"] for stage, own in entry.items()}, metrics.get(name)])
+        for name, entry in found.items()
+    }
 
 
 def digest(content: Any) -> str:

@@ -4,17 +4,38 @@ from typing import Any
 
 from tabulate import tabulate
 
-from stages.core import verdicts
+from stages.core import selection, verdicts
 from stages.core.params.study import Variant
 
 Metrics = dict[str, dict[str, Any]]
 Rows = list[dict[str, Any]]
 
+LISTED = 12  # names in a sentence
 SIGNS = {"problem": "×", "fine": "·", "undefined": "?", "not applicable": "-"}
 
 
+def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
+    """Lay the verdicts out: how many variants have each, and where these lie."""
+    rows = []
+    for verdict, names in selection.by_verdict(metrics).items():
+        rows.append([verdict, str(len(names)), str(len(set(names) & set(shown)))])
+        for key, write in (("attenuation_init", number), ("test_accuracy", percent)):
+            known = [metrics[name][key] for name in names if metrics[name][key] is not None]
+            rows[-1] += [write(choose(known, default=None)) for choose in (min, max)]
+    headers = [
+        "verdict",
+        "variants",
+        "shown here",
+        "smallest attenuation at initialisation",
+        "largest",
+        "lowest test accuracy",
+        "highest",
+    ]
+    return _table(headers, rows, "lrrrrrr")
+
+
 def variants_table(variants: dict[str, Variant], metrics: Metrics) -> str:
-    """Lay the variants out, a row each."""
+    """Lay variants out, a row for each that has metrics."""
     rows = [
         [
             name,
@@ -136,6 +157,13 @@ def difference(variants: dict[str, Variant], name: str) -> str:
         return "(reference)"
     changes = variants[name].differences(variants[reference])
     return f"{reference}: " + ", ".join(f"{key} {new}".lower() for key, (_, new) in changes.items())
+
+
+def listed(names: list[str], nothing: str = "none") -> str:
+    """Name a few in a sentence, and count the others."""
+    more = len(names) - LISTED
+    rest = [f"and {more} more"] if more > 0 else []
+    return ", ".join(names[:LISTED] + rest) or nothing
 
 
 def number(value: float | None) -> str:

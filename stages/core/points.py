@@ -21,18 +21,20 @@ def prefix(seed: int, seeds: Iterable[int]) -> str:
 
 def of_epoch(row: Mapping[str, Any], before: str) -> list[Point]:
     """Name the losses and accuracies of one row of history.parquet."""
-    return [Point(before + k, v, int(row["epoch"])) for k, v in row.items() if k not in _EPOCH]
+    return [
+        Point(before + k, float(v), int(row["epoch"])) for k, v in row.items() if k not in _EPOCH
+    ]
 
 
 def of_trace(rows: Iterable[Mapping[str, Any]], before: str) -> list[Point]:
     """Name ‖dL/dW‖ of rows of trace.parquet, so that they stand in the layers' order."""
     norms = (r for r in rows if (r["tensor"], r["statistic"]) == ("weight_gradient", "l2_norm"))
     return [
-        Point(f"{before}gradient/{r['layer_index']:02d}-{r['layer']}", r["value"], r["step"])
+        Point(f"{before}gradient/{r['layer_index']:02d}-{r['layer']}", float(r["value"]), r["step"])
         for r in norms
     ]
 
 
-def of_loss(step: int, loss: float, before: str) -> Point:
+def of_loss(step: int, loss: float | str, before: str) -> Point:
     """Name the loss of one batch."""
-    return Point(f"{before}loss", loss, step)
+    return Point(f"{before}loss", float(loss), step)

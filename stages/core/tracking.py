@@ -16,6 +16,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from stages.core import store
@@ -36,7 +37,6 @@ _TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 _METRICS_PER_CALL = 1000  # MLflow's limits
 _PARAMS_PER_CALL = 100
 _LARGEST = 1.7976931348623157e308  # what MLflow makes of infinity
-_LOCK = Path(".study/mlflow.lock")
 
 
 class StoreError(Exception):
@@ -71,6 +71,12 @@ def _speaking(uri: str) -> Iterator[None]:
         raise StoreError(f"MLflow at {uri}: {reason[:200]}") from error
 
 
+def _folder_of_database(uri: str) -> Path | None:
+    """Return the folder of SQLite's file; None for any other store."""
+    database = make_url(uri).database if uri.startswith("sqlite") else None
+    return Path(database).parent if database else None
+
+
 class Store:
     """The runs of one experiment, in the store that MLFLOW_TRACKING_URI names, or in mlflow.db."""
 
@@ -78,17 +84,24 @@ class Store:
         for noisy in ("alembic", "mlflow", "urllib3"):  # a line per migration, and per retry
             logging.getLogger(noisy).setLevel(logging.ERROR)
         self.uri = store.uri()
-        _LOCK.parent.mkdir(exist_ok=True)
+        # A database may be used from several working directories at once: by stages side by side.
+        folder = _folder_of_database(self.uri)
+        lock = (folder or Path()) / ".study/mlflow.lock"
         # Two processes that create the tables of a new database at once break it.
-        with _speaking(self.uri), FileLock(_LOCK):
-            self._client = MlflowClient(tracking_uri=self.uri)
-            self._experiment = self._find_or_create(experiment)
+        with _speaking(self.uri):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock):
+                self._client = MlflowClient(tracking_uri=self.uri)
+                self._experiment = self._find_or_create(experiment, folder)
 
-    def _find_or_create(self, experiment: str) -> str:
+    def _find_or_create(self, experiment: str, folder: Path | None) -> str:
         known = self._client.get_experiment_by_name(experiment)
         if known is None:
             try:
-                return str(self._client.create_experiment(experiment, tags=_TRAINING_VIEW))
+                artifacts = (folder / "mlruns" / experiment).resolve().as_uri() if folder else None
+                return str(
+                    self._client.create_experiment(experiment, artifacts, tags=_TRAINING_VIEW)
+                )
             except MlflowException:  # another machine was quicker, or else this fails again
                 known = self._client.get_experiment_by_name(experiment)
                 if known is None:
@@ -139,7 +152,7 @@ class Store:
             Whether anything was written.
         """
         with _speaking(self.uri):
-            runs = [run for run in self._runs() if run.info.run_name == name]
+            runs = list(self._runs(f"attributes.run_name = '{name}'"))
             same = [run for run in runs if run.data.tags.get(IDENTITY) == identity]
             finished = [run for run in same if run.info.status == FINISHED]
             if finished:
@@ -235,12 +248,12 @@ class Store:
                     elif not stale and SUPERSEDED in tags:
                         self._client.delete_tag(run_id, SUPERSEDED)
 
-    def _runs(self) -> Iterator[Run]:
-        """Yield every run of the experiment that was not deleted."""
-        page = self._client.search_runs([self._experiment])
+    def _runs(self, which: str = "") -> Iterator[Run]:
+        """Yield the experiment's runs that were not deleted, or those of a filter."""
+        page = self._client.search_runs([self._experiment], which)
         yield from page
         while page.token:
-            page = self._client.search_runs([self._experiment], page_token=page.token)
+            page = self._client.search_runs([self._experiment], which, page_token=page.token)
             yield from page
 
 

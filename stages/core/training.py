@@ -1,6 +1,6 @@
 """The training loop: one network, one seed; losses by epoch, a trace of gradients, snapshots."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -29,6 +29,38 @@ class Progress(Protocol):
         """An epoch is over; `row` is its row of the history."""
 
 
+class State(NamedTuple):
+    """What the rest of a training depends on, at the end of an epoch.
+
+    Attributes:
+        epoch: The epoch, 1 the first.
+        history: The rows of the history so far.
+        tensors: Weights, velocities, the state of the order's generator, and what was recorded.
+    """
+
+    epoch: int
+    history: list[dict[str, Any]]
+    tensors: dict[str, Tensor]
+
+
+class Store(Protocol):
+    """Where a training puts its snapshots, and what it takes to go on when it is cut off.
+
+    Attributes:
+        resumed: The state to go on from; None to begin.
+    """
+
+    @property
+    def resumed(self) -> State | None:
+        """See above."""
+
+    def snapshot(self, epoch: int) -> object:
+        """The network is as it should be saved for an epoch, 0 the initialisation."""
+
+    def keep(self, state: State) -> object:
+        """An epoch is over; the tensors may change once this returns."""
+
+
 class Outcome(NamedTuple):
     """Rows, or columns, of the tables of these names, without `variant` and `seed`."""
 
@@ -43,7 +75,7 @@ def train(
     settings: Train,
     examples: dict[str, Examples],
     order: torch.Generator,
-    save: Callable[[int], None],
+    store: Store,
     progress: Progress,
 ) -> Outcome:
     """Train `network` in place by stochastic gradient descent on the mean cross-entropy.
@@ -62,8 +94,11 @@ def train(
         settings: How to train.
         examples: `train` and `test`.
         order: Draws one permutation of the examples per epoch.
-        save: Called with the epoch's number for each entry of `settings.snapshots`.
-        progress: Told of every step, traced step and epoch.
+        store: Told of each entry of `settings.snapshots`, and of the state after every epoch. From
+            its `resumed` state training goes on to the same result, byte for byte, that it would
+            have had; `network` and `order` are then overwritten.
+        progress: Told of every step, traced step and epoch; after a resumed state of what came
+            before it, but for its steps.
 
     Returns:
         One history row per epoch, 0 included (its running means are those of the evaluation), the
@@ -72,10 +107,10 @@ def train(
     descent = Descent(network, settings.learning_rate, settings.momentum)
     trace = Trace(network)
     device = examples["train"].labels.device
-    steps = len(_starts(len(examples["train"].labels), settings.batch_size))
+    steps = len(starts(len(examples["train"].labels), settings.batch_size))
     seen_again = sample(examples["train"], settings.evaluation_size)
     history: list[dict[str, Any]] = []
-    by_step: list[dict[str, Any]] = []
+    losses_so_far: list[Tensor] = []
     step = 0
 
     def close_epoch(epoch: int, running: tuple[float, float] | None) -> None:
@@ -95,10 +130,19 @@ def train(
         history.append(row)
         progress.epoch(row)
         if epoch in settings.snapshots:
-            save(epoch)
+            store.snapshot(epoch)
 
-    close_epoch(0, None)
-    for epoch in range(1, settings.epochs + 1):
+    done = 0
+    if store.resumed is None:
+        close_epoch(0, None)
+    else:
+        done, history, tensors = store.resumed
+        losses = _restore(tensors, network, descent, trace, order)
+        losses_so_far = list(torch.split(losses.to(device), steps))
+        step = done * steps
+        for row in history:
+            progress.epoch(row)
+    for epoch in range(done + 1, settings.epochs + 1):
         network.train()
         # Kept in one place each: a small tensor per step, kept until the epoch's end, would leave
         # the allocator holes of a gradient's size that no gradient fits into (0.5 GB of them).
@@ -120,12 +164,45 @@ def train(
             if traced:
                 progress.trace(*trace.read(step, losses[i]))
             progress.step()
+        losses_so_far.append(losses)
         means = losses.double().tolist()
-        first = step - len(means) + 1
-        by_step += [{"epoch": epoch, "step": first + i, "loss": x} for i, x in enumerate(means)]
         total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
         close_epoch(epoch, (total / sum(sizes), int(correct) / sum(sizes)))
+        tensors = _gather(torch.cat(losses_so_far), network, descent, trace, order)
+        store.keep(State(epoch, history, tensors))
+    by_step = [
+        {"epoch": at // steps + 1, "step": at + 1, "loss": loss}
+        for at, loss in enumerate(torch.cat(losses_so_far).double().tolist())
+    ]
     return Outcome(history, by_step, trace.statistics(), trace.histograms())
+
+
+def _gather(
+    losses: Tensor, network: nn.Module, descent: Descent, trace: Trace, order: torch.Generator
+) -> dict[str, Tensor]:
+    parts = {"network": network.state_dict(), "velocity": descent.state(), "trace": trace.state()}
+    named = {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
+    return {"losses": losses, "order": order.get_state(), **named}
+
+
+def _restore(
+    tensors: Mapping[str, Tensor],
+    network: nn.Module,
+    descent: Descent,
+    trace: Trace,
+    order: torch.Generator,
+) -> Tensor:
+    """Undo `_gather`; return the losses."""
+
+    def part(name: str) -> dict[str, Tensor]:
+        start = f"{name}."
+        return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+    network.load_state_dict(part("network"))
+    descent.restore(part("velocity"))
+    trace.restore(part("trace"))
+    order.set_state(tensors["order"])
+    return tensors["losses"]
 
 
 def sample(examples: Examples, size: int) -> Examples:
@@ -147,12 +224,12 @@ def batches(
     """
     count = len(examples.labels)
     permutation = torch.randperm(count, generator=order).to(examples.labels.device)
-    for start in _starts(count, size):
+    for start in starts(count, size):
         chosen = permutation[start : start + size]
         yield examples.images[chosen], examples.labels[chosen]
 
 
-def _starts(count: int, size: int) -> range:
+def starts(count: int, size: int) -> range:
     """Return where each batch starts; see `batches` for the last."""
     return range(0, count - 1 if size > 1 else count, size)
 

@@ -1,10 +1,30 @@
 """What the rows of reports/health.json amount to: verdicts by rule, in words, and as expected."""
 
+from pathlib import Path
 from typing import Any
+
+from stages.core.errors import StudyError
+from stages.core.files import read_json
 
 PROBLEM, FINE, UNDEFINED, NOT_APPLICABLE = "problem", "fine", "undefined", "not applicable"
 
 Row = dict[str, Any]
+
+
+def read(path: Path) -> Any:
+    """Read a file that `diagnose` writes.
+
+    Returns:
+        Its content.
+
+    Raises:
+        StudyError: If it is missing or damaged.
+    """
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StudyError(f"{path}: cannot be read ({reason}); run: dvc repro diagnose") from None
 
 
 def verdict(rows: list[Row], rule: str) -> str:

@@ -1,5 +1,13 @@
 """The train stage: what it leaves behind, byte for byte, and how it refuses."""
 
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +17,7 @@ from safetensors.torch import load_file
 from stages import download, train
 from stages.core import run
 from stages.core.errors import StudyError
-from tests.tiny import tiny_params, write_params
+from tests.tiny import ROOT, tiny_params, write_params
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -93,3 +101,140 @@ def test_a_missing_gpu_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch
     write_params(workspace, content)
     with pytest.raises(StudyError, match=r"train\.device: cuda, but torch sees no GPU"):
         train.main(["relu"])
+
+
+def begin(variant: str, **variables: str) -> subprocess.Popen[bytes]:
+    """Start the stage in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.train", variant],
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def many_epochs(seeds: list[int]) -> None:
+    """Prepare a training that takes seconds."""
+    content = tiny_params()
+    content["train"] |= {"epochs": 30, "snapshots": [0, 1, 30], "seeds": seeds}
+    write_params(Path(), content)
+    download.main([])
+
+
+def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+    """Kill a process once something holds."""
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(workspace: Path) -> None:
+    many_epochs([0, 1])
+    with begin("relu") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    expected = contents(workspace / "models")
+    assert not (workspace / ".study/resume/relu").exists()
+
+    second = workspace / ".study/resume/relu/seed-1.safetensors"
+    kill_when(begin("relu"), second.exists)
+    shutil.rmtree(workspace / "models")  # as DVC does
+    with begin("relu") as process:
+        printed, _ = process.communicate()
+    assert process.returncode == 0
+    goes_on = re.findall(r"relu seed (\d): goes on after epoch (\d+) of 30", printed.decode())
+    assert [seed for seed, _ in goes_on] == ["0", "1"]
+    assert goes_on[0][1] == "30"
+    assert contents(workspace / "models") == expected
+    assert not second.exists()
+    lines = [json.loads(line) for line in (workspace / ".study/journals/relu.jsonl").open()]
+    assert [line["kind"] for line in lines].count("resumed") == 2
+    assert lines[-1]["duration_s"] > sum(x["elapsed_s"] for x in lines if x["kind"] == "resumed")
+
+
+def test_the_state_of_another_training_is_not_gone_on_with(workspace: Path) -> None:
+    many_epochs([0])
+    kill_when(begin("relu"), (workspace / ".study/resume/relu/seed-0.safetensors").exists)
+    content = tiny_params()
+    content["train"]["learning_rate"] = 0.02
+    write_params(workspace, content)
+    with begin("relu") as process:
+        printed, _ = process.communicate()
+    assert b"goes on" not in printed
+    assert pd.read_parquet("models/relu/history.parquet")["epoch"].max() == 2
+
+
+def test_a_state_that_is_damaged_is_not_gone_on_with(workspace: Path) -> None:
+    many_epochs([0])
+    state = workspace / ".study/resume/relu/seed-0.safetensors"
+    kill_when(begin("relu"), state.exists)
+    state.write_bytes(state.read_bytes()[:1000])
+    with begin("relu") as process:
+        printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert b"goes on" not in printed
+
+
+def test_a_snapshot_that_was_damaged_since_is_not_taken_over(workspace: Path) -> None:
+    many_epochs([0])
+    state = workspace / ".study/resume/relu/seed-0.safetensors"
+    kill_when(begin("relu"), state.exists)
+    output = workspace / "models/relu/seed-0/epoch-000.safetensors"
+    with output.open("r+b") as file:  # in place, so that a second name of the file has it too
+        file.truncate(output.stat().st_size // 2)
+    shutil.rmtree(workspace / "models")
+    with begin("relu") as process:
+        printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert b"goes on" not in printed
+    assert load_file(output)
+
+
+def test_a_full_disk_is_said_in_one_line_and_training_goes_on_later(workspace: Path) -> None:
+    many_epochs([0])
+    state = workspace / ".study/resume/relu/seed-0.safetensors"
+    whole = begin("relu")
+    kill_when(whole, state.exists)
+    before = state.read_bytes()
+    limit = len(before) // 2  # no file may be larger: what a full disk does to the state
+    limited = (
+        f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+        " os.execv(sys.executable, [sys.executable, '-m', 'stages.train', 'relu'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", limited],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+    ) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    last = errors.decode().strip().splitlines()[-1]
+    assert re.match(r"error: \S+/relu/\S+: cannot be written: .*[Ff]ile too large", last)
+    assert state.read_bytes() == before
+    with begin("relu") as process:
+        printed, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"goes on after epoch" in printed
+
+
+def test_a_single_example_is_refused(workspace: Path) -> None:
+    download.main([])
+    for name, count in (("images-idx3", 28 * 28 + 16), ("labels-idx1", 9)):
+        path = workspace / f"data/raw/MNIST/raw/train-{name}-ubyte"
+        path.write_bytes(path.read_bytes()[:4] + b"\0\0\0\1" + path.read_bytes()[8:count])
+    with pytest.raises(StudyError, match="data/raw: 1 training example or none"):
+        train.main(["relu"])
+
+
+def test_more_memory_than_there_is_is_refused_with_an_estimate(workspace: Path) -> None:
+    content = tiny_params()
+    content["variants"]["relu"] |= {"depth": 1_000_000_000}
+    write_params(workspace, content)
+    download.main([])
+    with pytest.raises(
+        StudyError, match=r"variants\.relu: training it takes about [\d,.]+ GiB, and"
+    ):
+        train.main(["relu"])
+    assert not (workspace / "models").exists()

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    PositiveInt,
     StringConstraints,
     ValidationError,
 )
@@ -28,6 +29,8 @@ PATH = Path("params.yaml")
 # Safe in a file name, a shell word, a DVC stage name and an MLflow key alike.
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
+# What counts fits into 32 bits: larger numbers are slips of the finger that torch cannot take.
+Count = Annotated[PositiveInt, Field(le=1_000_000_000)]
 
 
 def one_of(registry: Collection[str]) -> AfterValidator:
@@ -49,7 +52,7 @@ def _strictly_increasing(values: tuple[int, ...]) -> tuple[int, ...]:
 
 # `strict` forbids a list where a tuple is declared, and YAML has no tuples.
 Increasing = Annotated[
-    tuple[Annotated[NonNegativeInt, Field(strict=True)], ...],
+    tuple[Annotated[NonNegativeInt, Field(strict=True, le=1_000_000_000)], ...],
     Field(min_length=1, strict=False),
     AfterValidator(_strictly_increasing),
 ]
@@ -68,7 +71,7 @@ def load(model: type[Sections], path: Path = PATH) -> Sections:
     """Read and validate the sections of params.yaml (YAML 1.2, as DVC reads it) that `model` has.
 
     A stage asks for those that it depends on, so that it neither reads nor imports the others;
-    `tools.validate` asks for all of them before DVC runs anything.
+    `stages.validate` asks for all of them before anything else runs.
 
     Args:
         model: `study.Study`, `probing.Probing` or `whole.Params`.

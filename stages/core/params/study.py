@@ -10,7 +10,6 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveFloat,
-    PositiveInt,
     StringConstraints,
     field_validator,
     model_validator,
@@ -19,7 +18,15 @@ from pydantic import (
 from stages.core.activations import ACTIVATIONS
 from stages.core.errors import StudyError, did_you_mean
 from stages.core.initialisers import INITIALISERS
-from stages.core.params.section import PATH, Increasing, Section, VariantName, one_of
+from stages.core.params.section import (
+    PATH,
+    Count,
+    Increasing,
+    Probability,
+    Section,
+    VariantName,
+    one_of,
+)
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -41,23 +48,23 @@ class Data(Section):
     """Which images, and how they are scaled."""
 
     dataset: Literal["MNIST", "FashionMNIST", "KMNIST"]
-    mean: float
-    std: PositiveFloat
+    mean: Probability  # of pixels in [0, 1]
+    std: Annotated[float, Field(ge=1e-3, le=1)]
     checksums: Checksums
 
 
 class Train(Section):
     """How every variant is trained."""
 
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    epochs: Count
+    batch_size: Count
     optimizer: Literal["SGD"]
-    learning_rate: PositiveFloat
+    learning_rate: Annotated[PositiveFloat, Field(le=1e30)]
     momentum: Annotated[NonNegativeFloat, Field(lt=1)]
     seeds: Increasing
     snapshots: Increasing
-    evaluation_size: PositiveInt
-    trace_every: PositiveInt
+    evaluation_size: Count
+    trace_every: Count
     device: Literal["auto", "cpu", "cuda"]
 
     @model_validator(mode="after")
@@ -74,10 +81,10 @@ class Variant(Section):
     """A network, and the variant that it is compared to."""
 
     activation: Annotated[str, one_of(ACTIVATIONS)]
-    depth: PositiveInt
-    width: PositiveInt
+    depth: Count
+    width: Count
     init: Annotated[str, one_of(INITIALISERS)]
-    std: PositiveFloat | None = None
+    std: Annotated[PositiveFloat, Field(le=1e6)] | None = None
     normalization: Literal["none", "batch"]
     skip: bool
     compare_to: VariantName | None = None
@@ -122,6 +129,17 @@ class Study(Section):
         if all(variant.compare_to is not None for variant in variants.values()):
             raise ValueError("one variant, the baseline, should have no compare_to")
         return variants
+
+    @model_validator(mode="after")
+    def _batch_normalization_has_a_batch(self) -> "Study":
+        if self.train.batch_size == 1:
+            for name, variant in self.variants.items():
+                if variant.normalization == "batch":
+                    raise ValueError(
+                        f"variants.{name}.normalization: batch needs train.batch_size to be 2 or"
+                        " more; given 1"
+                    )
+        return self
 
     @property
     def baseline(self) -> str:

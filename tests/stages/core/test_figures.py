@@ -125,3 +125,53 @@ def test_activation_distributions_span_the_bins_that_hold_anything(axes: Axes) -
     )
     figures.draw_activation_distributions(frame, axes, ["red"])
     assert axes.get_xlim() == (-0.02, 0.02)
+
+
+def test_what_has_no_place_on_the_axes_is_marked_at_their_edge(axes: Axes) -> None:
+    frame = pd.DataFrame(
+        {"variant": "a", "x": [0, 1, 2, 3], "y": [1.0, math.nan, 0.0, math.inf]},
+    )
+    figures.draw_lines(frame, axes, "x", "y", figures.looks(["a"]), "log")
+    above, below = axes.collections
+    assert (above.get_label(), below.get_label()) == ("not finite", "zero")
+    assert np.asarray(above.get_offsets()).tolist() == [[1, 0.97], [3, 0.97]]
+    assert np.asarray(below.get_offsets()).tolist() == [[2, 0.03]]
+    low, high = axes.get_xlim()
+    assert low < 0
+    assert high > 3
+
+
+def test_a_zero_is_no_loss_on_a_linear_axis_and_many_marks_are_thinned(axes: Axes) -> None:
+    frame = pd.DataFrame({"variant": "a", "x": range(500), "y": [0.0, *[math.nan] * 499]})
+    figures.draw_lines(frame, axes, "x", "y", figures.looks(["a"]))
+    (marks,) = axes.collections
+    assert marks.get_label() == "not finite"
+    assert 20 <= len(np.asarray(marks.get_offsets())) <= 30
+
+
+def test_a_variant_without_a_finite_attenuation_keeps_its_row(axes: Axes) -> None:
+    numbers = {"predicted": math.nan, "measured": math.nan, "low": math.nan, "high": math.nan}
+    frame = pd.DataFrame([{"variant": "a", **dict.fromkeys(numbers, 0.5)}, {"variant": "b"}])
+    figures.draw_attenuation_by_variant(frame, axes)
+    marks = axes.collections[-1]
+    assert marks.get_label() == "not finite"
+    assert np.asarray(marks.get_offsets()).tolist() == [[0.97, 0]]
+
+
+def test_layers_of_which_nothing_can_be_drawn_are_named(axes: Axes) -> None:
+    columns = ["variant", "layer_index", "share", "log10_left", "log10_right"]
+    rows = [("v", index, math.nan, math.nan, math.nan) for index in (0, 1, 2, 4)]
+    frame = pd.DataFrame([*rows, ("v", 3, 0.5, -2.0, -1.0)], columns=columns)
+    figures.draw_gradient_distributions(frame, axes, ["red"] * 5)
+    assert [text.get_text() for text in axes.texts] == ["layers 0 - 2, 4: zero or not finite"]
+
+
+def test_activations_that_all_overflowed_are_said_to_have(axes: Axes) -> None:
+    quantiles = dict.fromkeys(["q01", "q05", "q25", "q50", "q75", "q95", "q99"], math.nan)
+    figures.draw_activation_quantiles(
+        pd.DataFrame([{"layer_index": 0, **quantiles}]), axes, ["red"]
+    )
+    outside = {"layer_index": [0], "bin_left": [-1.0], "bin_right": [1.0], "share": [0.0]}
+    figures.draw_activation_distributions(pd.DataFrame(outside), axes, ["red"])
+    said = [text.get_text() for text in axes.texts]
+    assert said == ["layer 0: not finite", "layer 0: none between -1 and 1"]

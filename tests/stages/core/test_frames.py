@@ -28,6 +28,18 @@ def test_gradient_histogram_pools_layers_and_leaves_out_what_is_outside() -> Non
     assert frame.to_numpy().tolist() == [[0, 0, 0.02, 12]]
 
 
+def test_a_layer_whose_gradients_are_all_zero_is_not_forgotten() -> None:
+    frame = frames.gradient_distributions(
+        histograms(
+            ("v", 0, 0, "weight_gradient", "log2", 0.0, 0.0, 9),
+            ("v", 0, 1, "weight_gradient", "log2", 0.5, 1.0, 9),
+        ),
+        "weight_gradient",
+    )
+    assert frame["layer_index"].tolist() == [0, 1]
+    assert frame["share"].isna().tolist() == [True, False]
+
+
 def test_gradient_distributions_are_shares_of_all_zeros_included() -> None:
     frame = frames.gradient_distributions(
         histograms(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from stages.core import health
+from stages.core.activations import ACTIVATIONS
 from stages.core.health import Tables, epochs_since_fall, examine, longest_stall
 from stages.core.params import section
 from stages.core.params.whole import Diagnose, Params
@@ -85,7 +86,7 @@ def thresholds() -> Diagnose:
 
 def found(tables: Tables, thresholds: Diagnose, activation: str) -> dict[str, list[dict[str, Any]]]:
     """Return {rule: its rows}."""
-    subject = health.subject("v", activation, 10, tables)
+    subject = health.Subject("v", ACTIVATIONS[activation], 10, tables)
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in examine(subject, thresholds):
         rows.setdefault(row["rule"], []).append(row)

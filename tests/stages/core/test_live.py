@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from mlflow import MlflowClient
 
 from stages import download, extract, track, train
 from stages.core import journal, tracking
+from stages.core.errors import StudyError
+from tests.processes import until
 from tests.serving import runs
 from tests.tiny import ROOT, tiny_params, write_lock, write_params
 
@@ -30,14 +31,6 @@ def uri(workspace: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(journal.SWITCH, "1")
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)  # the tests' machine may be busy
     return uri
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_finished_training_has_shown_all_its_metrics_and_track_completes_its_run(
@@ -86,7 +79,7 @@ def test_a_training_that_is_killed_leaves_a_failed_run(
 def test_a_training_that_fails_says_so(uri: str, workspace: Path) -> None:
     (workspace / "models/relu").mkdir(parents=True)
     (workspace / "models/relu/trace.parquet").mkdir()  # which cannot be replaced by a file
-    with pytest.raises(OSError, match=r"trace\.parquet"):
+    with pytest.raises(StudyError, match=r"trace\.parquet: cannot be written: Is a directory"):
         train.main(["relu"])
     assert [run.info.status for run in runs(uri)] == ["FAILED"]
     *_, last = journal.read("relu")

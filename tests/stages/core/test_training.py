@@ -1,5 +1,6 @@
 """The training loop on real digits: what it records, and that it is reproducible."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from stages.core.params import section
 from stages.core.params.study import Train
 from stages.core.params.whole import Params
 from stages.core.seeds import generator
-from stages.core.training import Outcome, batches, evaluate, train
+from stages.core.training import Outcome, State, batches, evaluate, train
 from tests import reference
 
 
@@ -43,6 +44,23 @@ class Memory:
         self.epochs.append(row)
 
 
+class Kept:
+    """Remembers what training keeps; a state's tensors as they were then."""
+
+    def __init__(self, resumed: State | None = None) -> None:
+        self.resumed = resumed
+        self.snapshots: list[int] = []
+        self.states: list[State] = []
+
+    def snapshot(self, epoch: int) -> None:
+        """Keep the number."""
+        self.snapshots.append(epoch)
+
+    def keep(self, state: State) -> None:
+        """Keep a copy."""
+        self.states.append(copy.deepcopy(state))
+
+
 @pytest.fixture(scope="module")
 def examples(study_folder: Path) -> dict[str, Examples]:
     """Give the fixture's digits."""
@@ -55,7 +73,7 @@ def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tupl
     options = Train(**settings.train.model_dump() | changes)
     network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
     order = generator(0, "order")
-    return network, train(network, options, examples, order, lambda _: None, Memory())
+    return network, train(network, options, examples, order, Kept(), Memory())
 
 
 def test_history_has_a_row_per_epoch_and_the_loss_falls(
@@ -95,11 +113,11 @@ def test_first_steps_are_those_of_momentum_written_out(
 def test_snapshots_are_saved_when_they_are_due(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
-    saved: list[int] = []
+    kept = Kept()
     network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
     options = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
-    train(network, options, examples, generator(0, "order"), saved.append, Memory())
-    assert saved == [0, 2]
+    train(network, options, examples, generator(0, "order"), kept, Memory())
+    assert kept.snapshots == [0, 2]
 
 
 def frame(columns: Any) -> pd.DataFrame:
@@ -182,7 +200,7 @@ def test_what_is_told_while_it_runs_is_what_is_recorded(
     network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
     told = Memory()
     order = generator(0, "order")
-    outcome = train(network, settings.train, examples, order, lambda _: None, told)
+    outcome = train(network, settings.train, examples, order, Kept(), told)
     assert told.steps == 40
     assert told.epochs == outcome.history
     told_norms = pd.DataFrame([row for rows, _ in told.traces for row in rows])
@@ -197,10 +215,57 @@ def test_what_is_told_while_it_runs_is_what_is_recorded(
     assert [loss for _, loss in told.traces] == [by_step[step] for step in (1, 10, 20, 30, 40)]
 
 
+@pytest.mark.parametrize("name", ["relu", "sigmoid-batchnorm"])
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_resumed_training_ends_as_if_it_had_never_stopped(
+    settings: Params, examples: dict[str, Examples], name: str, epoch: int
+) -> None:
+    options = Train(**settings.train.model_dump() | {"epochs": 3, "snapshots": (0, 2, 3)})
+
+    def once(seed: int, kept: Kept) -> tuple[Network, Outcome, Memory]:
+        network = build(settings.variants[name], 784, 10, generator(seed, "initialisation"))
+        told = Memory()
+        outcome = train(network, options, examples, generator(seed, "order"), kept, told)
+        return network, outcome, told
+
+    whole = Kept()
+    network, expected, _ = once(0, whole)
+    kept = Kept(whole.states[epoch - 1])
+    other, outcome, told = once(1, kept)  # all that differs comes from the state
+    assert kept.snapshots == [each for each in (2, 3) if each > epoch]
+    assert outcome.history == expected.history == told.epochs
+    assert outcome.losses == expected.losses
+    assert frame(outcome.trace).equals(frame(expected.trace))
+    assert frame(outcome.trace_histograms).equals(frame(expected.trace_histograms))
+    for mine, theirs in zip(
+        other.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
 def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples]) -> None:
     _, outcome = run(settings, examples, learning_rate=1e30)
     assert not math.isfinite(outcome.history[-1]["train_loss"])
     assert len(outcome.history) == 3
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid-batchnorm"])
+def test_examples_of_a_single_class_are_trained_on_like_any(
+    settings: Params, examples: dict[str, Examples], name: str
+) -> None:
+    alike = examples["train"].labels == 3
+    three = Examples(examples["train"].images[alike], examples["train"].labels[alike])
+    network = build(settings.variants[name], 784, 10, generator(0, "initialisation"))
+    options = Train(
+        **settings.train.model_dump() | {"epochs": 20, "snapshots": (0, 20), "trace_every": 1}
+    )
+    own = {"train": three, "test": examples["test"]}
+    outcome = train(network, options, own, generator(0, "order"), Kept(), Memory())
+    assert outcome.history[-1]["train_accuracy_end"] == 1
+    assert outcome.history[-1]["test_accuracy"] < 0.5
+    norms = frame(outcome.trace).query("tensor == 'weight_gradient' and statistic == 'l2_norm'")
+    by_step = norms.groupby("step")["value"].sum()
+    assert 0 < by_step.iloc[-1] < 0.1 * by_step.iloc[0]
 
 
 def test_evaluation_is_the_mean_over_all_examples(

@@ -1,0 +1,208 @@
+"""Any value of any type in any place of params.yaml: it trains, or one line says what is wrong."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages import download, validate
+from stages.core import examples, idx, training
+from stages.core.errors import StudyError
+from stages.core.examples import Examples
+from stages.core.files import RAW
+from stages.core.network import build
+from stages.core.params import section
+from stages.core.params.whole import Params
+from stages.core.seeds import generator
+from stages.core.training import State
+from tests.tiny import tiny_params, write_params
+
+INTEGERS = [-1, 0, 1, 2, 3, 17, 10**9, 10**9 + 1, 2**31, 2**63, 2**64, 10**30]
+FLOATS = [0.0, -0.0, 5e-324, 1e-30, 0.5, 1.0, 1e30, 1e308, float("inf"), float("nan")]
+TEXTS = ["", "relu", "sigmoid", "../x", "a b", "; touch pwned", "$(touch pwned)", "é", "null", "1"]
+SCALARS = st.one_of(
+    st.sampled_from([*INTEGERS, *FLOATS, *TEXTS, None, True, False]),
+    st.integers(),
+    st.floats(),
+    st.text(st.characters(exclude_categories=["C"]), max_size=20),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(TEXTS), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every mapping's key and list's entry."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in entries:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+def changed(content: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """Return a copy with another value in one place."""
+    made = copy.deepcopy(content)
+    target = made
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    return made
+
+
+def base() -> dict[str, Any]:
+    """Return parameters that use everything there is."""
+    content = tiny_params()
+    content["train"] |= {"epochs": 1, "snapshots": [0, 1], "seeds": [0, 1]}
+    content["variants"]["relu"] |= {"init": "normal", "std": 0.1, "skip": True}
+    content["expect"] = {"relu": {"vanishing_gradient": False}}
+    return content
+
+
+PLACES = list(places(base()))
+
+
+class Nowhere:
+    """Shows nothing and keeps nothing."""
+
+    resumed = None
+
+    def step(self) -> None:
+        """Ignore."""
+
+    def trace(self, rows: list[dict[str, Any]], loss: float) -> None:
+        """Ignore."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Ignore."""
+
+    def snapshot(self, epoch: int) -> None:
+        """Ignore."""
+
+    def keep(self, state: State) -> None:
+        """Ignore."""
+
+
+@pytest.fixture
+def digits(workspace: Path) -> Path:
+    """Give a workspace with the fixture's digits."""
+    download.main([])
+    return workspace
+
+
+def train_a_step(params: Params) -> None:
+    """Train every variant for an epoch of one batch, or a few."""
+    data = {split: examples.load(RAW, split, params.data) for split in idx.FILES}
+    size = min(params.train.batch_size, 20)
+    few = {k: Examples(v.images[:size], v.labels[:size]) for k, v in data.items()}
+    once = params.train.model_copy(update={"epochs": 1, "snapshots": (0, 1)})
+    for seed in once.seeds:
+        for variant in params.variants.values():
+            network = build(variant, 784, idx.CLASSES, generator(seed, "initialisation"))
+            order = generator(seed, "order")
+            outcome = training.train(network, once, few, order, Nowhere(), Nowhere())
+            assert [row["epoch"] for row in outcome.history] == [0, 1]
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(place=st.sampled_from(PLACES), value=VALUES)
+def test_any_value_anywhere_trains_or_is_refused_in_one_line(
+    digits: Path, place: tuple[Any, ...], value: Any
+) -> None:
+    write_params(digits, changed(base(), place, value))
+    before = sorted(digits.rglob("*"))
+    try:
+        validate.main([])
+    except StudyError as error:
+        for line in str(error).splitlines():
+            assert line.startswith("params.yaml: ")
+            assert len(line) < 400
+        (digits / "data/validated").unlink(missing_ok=True)
+        assert sorted(digits.rglob("*")) == [p for p in before if p.name != "validated"]
+        return
+    train_a_step(section.load(Params))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file: Input should be a mapping"),
+        ("[1, 2]", "the file: Input should be a mapping"),
+        ("a: [", "not YAML: "),
+        ("\t- a", "not YAML: "),
+        ("train: {epochs: 1}\ntrain: {epochs: 2}\n", 'found duplicate key "train"'),
+        ("!!python/object/apply:os.system ['touch pwned']", "not YAML: "),
+        ("\x00", "not YAML: "),
+    ],
+)
+def test_what_is_no_yaml_is_said_so(workspace: Path, text: str, said: str) -> None:
+    (workspace / "params.yaml").write_text(text)
+    with pytest.raises(StudyError, match=r"params\.yaml: ") as error:
+        validate.main([])
+    assert said in str(error.value)
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../x", "a/b", "a b", "a;touch pwned", "$(touch pwned)", "`touch pwned`", "a|b", "a&b"),
+        *("-rf", "a\nb", "A", "a@b", "a:b", "a.b", "${key}", "'", '"', "", "é", "x" * 65),
+    ],
+)
+def test_a_name_that_a_shell_dvc_or_mlflow_could_misread_is_refused(
+    workspace: Path, name: str
+) -> None:
+    content = tiny_params()
+    content["variants"][name] = dict(content["variants"]["relu"])
+    write_params(workspace, content)
+    with pytest.raises(StudyError, match=r"params\.yaml: variants\."):
+        validate.main([])
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        (("variants", "relu", "depth"), "variants.relu"),
+        (("variants", "relu", "width"), "variants.relu"),
+        (("extract", "sweep_depths", 2), "extract.sweep_depths"),
+    ],
+)
+def test_a_network_larger_than_the_memory_is_refused_with_an_estimate(
+    workspace: Path, place: tuple[Any, ...], key: str
+) -> None:
+    write_params(workspace, changed(tiny_params(), place, 10**9))
+    with pytest.raises(StudyError, match=rf"params\.yaml: {key}: training it takes about [\d,.]+"):
+        validate.main([])
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
+        "a: &a {b: *a}\n",
+        "a: " + "[" * 100_000 + "]" * 100_000,
+    ],
+    ids=["bomb", "cycle", "depth"],
+)
+def test_a_file_that_aliases_or_brackets_blow_up_is_refused(workspace: Path, text: str) -> None:
+    path = workspace / "params.yaml"
+    path.write_text(text + path.read_text())
+    with pytest.raises(StudyError, match=r"params\.yaml: nests too deeply, or its aliases"):
+        validate.main([])
