@@ -10,6 +10,9 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from cluster import plan, results, workspace
 from cluster.driver import LOGS, Driver, log
+from cluster.plan import Entry
 from cluster.worker import Job
 from cluster.workspace import Sharing
 from stages.core.errors import StudyError, run_command
@@ -77,7 +81,7 @@ def _run(options: argparse.Namespace) -> None:
         finally:
             ray.shutdown()
         entries = {name: each.entry for name, each in outcomes.items() if each.entry}
-        results.take(root, entries, pull=bool(sharing.remote))
+        _take(root, entries, sharing)
         failed = [name for name, each in outcomes.items() if each.state == "failed"]
         blocked = {step.address for step in todo} - set(entries)
     for step in steps:  # each after those that it depends on
@@ -89,6 +93,23 @@ def _run(options: argparse.Namespace) -> None:
         raise StudyError("\n".join(f"{name} failed; its log is {log(name)}" for name in failed))
     if wrong:
         raise StudyError("dvc repro failed (see above)")
+
+
+def _take(root: Path, entries: Mapping[str, Entry], sharing: Sharing) -> None:
+    try:
+        results.take(root, entries, pull=bool(sharing.remote))
+    except Exception as error:
+        if not sharing.remote:
+            raise
+        raise StudyError(
+            f"the DVC remote {sharing.remote['name']} was there and is no longer: {_reason(error)};"
+            " stages that were done are not run again"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what an error says in several."""
+    return " ".join(str(error).split())
 
 
 def _dvc_repro(targets: list[str], pull: bool) -> int:
@@ -116,13 +137,16 @@ def _sharing(root: Path, several_machines: bool) -> Sharing:
             )
         settings = dict(repo.config["remote"][name])
         try:
-            odb = repo.cloud.get_remote_odb(name)
+            odb = repo.cloud.get_remote_odb(name, hash_name="md5-dos2unix")
             odb.fs.makedirs(odb.path, exist_ok=True)
-            odb.fs.ls(odb.path)
+            # Written, since of a bucket that is still empty, and of none, a listing says the same.
+            probe = odb.fs.join(odb.path, f".cluster-{uuid.uuid4().hex}")
+            odb.fs.pipe_file(probe, b"")
+            with suppress(Exception):  # who may write need not be allowed to delete
+                odb.fs.remove(probe)
         except Exception as error:  # noqa: BLE001 - each file system has its own
-            reason = " ".join(str(error).split())
             raise StudyError(
-                f"the DVC remote {name} ({settings['url']}) cannot be reached: {reason}"
+                f"the DVC remote {name} ({settings['url']}) cannot be reached: {_reason(error)}"
             ) from None
         return Sharing("", {"name": name, "settings": settings})
 
@@ -170,8 +194,7 @@ def _connect(ray: Any, options: argparse.Namespace) -> float:
         _knock(options.address)
         ray.init(options.address, runtime_env={"py_modules": modules}, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise StudyError(f"no Ray cluster at {options.address}: {reason}") from None
+        raise StudyError(f"no Ray cluster at {options.address}: {_reason(error)}") from None
     return 1
 
 

@@ -245,6 +245,29 @@ def test_a_machine_with_another_version_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_remote_that_is_gone_in_the_middle_is_said_so(
+    project: Path, machines: Any, tmp_path: Path
+) -> None:
+    edit(project, SLOW)
+    remote = tmp_path / "remote"
+    dvc(project, "remote", "add", "--default", "store", str(remote))
+    with begin(project, "--address", machines.address) as driver:
+        _, stage = started(project)
+        remote.rename(tmp_path / "gone")
+        remote.touch()
+        os.kill(stage, signal.SIGUSR1)
+        printed, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert "Traceback" not in errors
+    assert "  failed   slow" in printed
+    assert "FileExistsError" in errors or "NotADirectoryError" in errors
+    remote.unlink()
+    (tmp_path / "gone").rename(remote)
+    (tmp_path / "runs.again").touch()
+    assert run(project, "--address", machines.address).returncode == 0
+    assert runs(project).count("quick") == 1
+
+
 def edit(project: Path, pipeline: str) -> None:
     """Replace a project's pipeline."""
     (project / "dvc.yaml").write_text(pipeline)
@@ -259,7 +282,7 @@ stages:
   slow:
     cmd: >-
       echo slow >> $RUNS; echo $PPID $$ >> $RUNS.processes;
-      test -e $RUNS.again || sleep 60; echo slow > slow
+      trap : USR1; test -e $RUNS.again || { sleep 60 & wait; kill $!; }; echo slow > slow
     deps: [quick]
     outs: [slow]
 """
