@@ -23,8 +23,15 @@ from cluster.workspace import Sharing
 
 CACHE = "DVC_CLUSTER_CACHE"  # in a machine's environment: its cache folder, else one in /tmp
 
-# Ends the process group when its parent is gone, which closes its standard input.
-_GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(os.getpgrp(), signal.SIGKILL)"
+# Ends the process group when what holds its standard input is gone. No child of that one, since
+# Ray ends a worker's children, but not theirs, before it ends the worker.
+_GUARD = """
+import os, signal, sys
+if os.fork():
+    os._exit(0)
+sys.stdin.read()
+os.killpg(os.getpgrp(), signal.SIGKILL)
+"""
 
 
 class Outcome(NamedTuple):
@@ -128,11 +135,18 @@ def _path() -> str:
 
 
 @cache
-def _end_children_with_me() -> None:
-    """See to it that a stage's processes end when this one is killed: DVC would leave them."""
+def _end_children_with_me() -> subprocess.Popen[bytes]:
+    """See to it that a stage's processes end when this one is killed: DVC would leave them.
+
+    Returns:
+        What holds the guard's standard input open, as long as this process is there.
+    """
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
-    subprocess.Popen([sys.executable, "-S", "-c", _GUARD], stdin=subprocess.PIPE)  # noqa: S603
+    command = [sys.executable, "-S", "-c", _GUARD]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this Python
+    guard.wait()
+    return guard
 
 
 @contextmanager

@@ -252,7 +252,7 @@ def test_a_remote_that_is_gone_in_the_middle_is_said_so(
     remote = tmp_path / "remote"
     dvc(project, "remote", "add", "--default", "store", str(remote))
     with begin(project, "--address", machines.address) as driver:
-        _, stage = started(project)
+        _, stage, _ = started(project)
         remote.rename(tmp_path / "gone")
         remote.touch()
         os.kill(stage, signal.SIGUSR1)
@@ -282,24 +282,25 @@ stages:
   slow:
     cmd: >-
       echo slow >> $RUNS; echo $PPID $$ >> $RUNS.processes;
-      trap : USR1; test -e $RUNS.again || { sleep 60 & wait; kill $!; }; echo slow > slow
+      trap : USR1; test -e $RUNS.again ||
+      { sleep 600 & echo $! >> $RUNS.processes; wait; kill $!; }; echo slow > slow
     deps: [quick]
     outs: [slow]
 """
 
 
-def started(project: Path) -> tuple[int, int]:
-    """Wait for the stage `slow` to run; return the processes of Ray's worker and of the stage."""
+def started(project: Path) -> tuple[int, int, int]:
+    """Wait for the stage `slow`; return the processes of Ray's worker, the stage and its child."""
     path = project.parent / "runs.processes"
-    until(lambda: path.exists() and len(path.read_text().split()) == 2)
-    worker, stage = map(int, path.read_text().split())
-    return worker, stage
+    until(lambda: path.exists() and len(path.read_text().split()) == 3)
+    worker, stage, child = map(int, path.read_text().split())
+    return worker, stage, child
 
 
 def test_a_worker_that_is_killed_costs_its_stage_another_try(project: Path) -> None:
     edit(project, SLOW)
     with begin(project, "--jobs", "2") as driver:
-        worker, stage = started(project)
+        worker, stage, child = started(project)
         (project.parent / "runs.again").touch()
         os.kill(worker, signal.SIGKILL)
         printed, errors = driver.communicate(timeout=60)
@@ -307,6 +308,7 @@ def test_a_worker_that_is_killed_costs_its_stage_another_try(project: Path) -> N
     assert runs(project) == ["quick", "slow", "slow"]
     assert printed.count("  done ") == 2
     assert not alive(stage)
+    assert not alive(child)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -316,13 +318,13 @@ def test_what_was_done_when_the_driver_was_killed_is_not_done_again(
     edit(project, SLOW)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     with begin(project, "--jobs", "2") as driver:
-        _, stage = started(project)
+        _, stage, child = started(project)
         driver.send_signal(how)
         _, errors = driver.communicate(timeout=60)
     assert how == signal.SIGKILL or errors == (
         "error: interrupted; stages that were done are not run again\n"
     )
-    until(lambda: not alive(stage))
+    until(lambda: not alive(stage) and not alive(child))
     (project.parent / "runs.again").touch()
     again = run(project, "--jobs", "2")
     assert again.returncode == 0, again.stderr
