@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dvc.exceptions import DvcException, PrettyDvcException
+from dvc.lock import LockError
 from dvc.repo import Repo
 from filelock import FileLock, Timeout
 
@@ -50,8 +52,9 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     if options.jobs is not None and options.jobs < 1:
         raise StudyError(f"--jobs should be 1 or more; given {options.jobs}")
-    if not Path("dvc.yaml").exists():
-        raise StudyError(f"{Path.cwd()}: there is no dvc.yaml")
+    for name in (".dvc", "dvc.yaml"):
+        if not Path(name).exists():
+            raise StudyError(f"{Path.cwd()}: no {name} here; run from a DVC repository's root")
     LOGS.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(LOGS / "lock", timeout=0):
@@ -60,6 +63,9 @@ def main(argv: list[str]) -> None:
         raise StudyError(f"{Path.cwd()}: another run of the pipeline is at work here") from None
     except KeyboardInterrupt:
         raise StudyError("interrupted; stages that were done are not run again") from None
+    except DvcException as error:
+        more = "; `dvc status` says where" if isinstance(error, PrettyDvcException) else ""
+        raise StudyError(f"{_reason(error)}{more}") from None
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -99,7 +105,7 @@ def _take(root: Path, entries: Mapping[str, Entry], sharing: Sharing) -> None:
     try:
         results.take(root, entries, pull=bool(sharing.remote))
     except Exception as error:
-        if not sharing.remote:
+        if not sharing.remote or isinstance(error, LockError):
             raise
         raise StudyError(
             f"the DVC remote {sharing.remote['name']} was there and is no longer: {_reason(error)};"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.lock import make_lock
 from filelock import FileLock
 from ray.cluster_utils import Cluster
 from ruamel.yaml import YAML
@@ -165,6 +166,40 @@ def test_two_drivers_at_once_are_refused(project: Path) -> None:
         done = run(project, "--jobs", "2")
     assert done.returncode == 1
     assert "another run of the pipeline is at work here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        ("stages: [", "unable to read: 'dvc.yaml', YAML file structure is corrupted; `dvc status`"),
+        ("stages: {a: {cmdd: x}}", "validation failed: 2 errors; `dvc status` says where"),
+        ("stages: {a: {cmd: x, deps: [b], outs: [b]}}", "both a dependency and an output in stage"),
+    ],
+)
+def test_a_pipeline_that_dvc_refuses_is_refused_in_one_line(
+    project: Path, pipeline: str, message: str
+) -> None:
+    edit(project, pipeline)
+    done = run(project, "--jobs", "2")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert message in line
+
+
+def test_a_dvc_that_is_at_work_here_is_told(project: Path) -> None:
+    (project / ".dvc/tmp").mkdir()
+    with make_lock(str(project / ".dvc/tmp/lock")):
+        done = run(project, "--jobs", "2")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: Unable to acquire lock. Most likely another DVC process is")
+
+
+def test_where_there_is_no_repository_none_is_begun(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    done = run(tmp_path, "--jobs", "2")
+    assert done.stderr == f"error: {tmp_path}: no .dvc here; run from a DVC repository's root\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["dvc.yaml"]
 
 
 @pytest.mark.parametrize(

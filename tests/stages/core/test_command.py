@@ -140,7 +140,6 @@ def adopter(request: pytest.FixtureRequest) -> Iterator[None]:
     prctl(child_subreaper, 0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets one choose who adopts")
 @pytest.mark.usefixtures("adopter")
 def test_a_stage_ends_where_dvc_is_gone_before_it_can_look(toy: Path) -> None:
     (toy / "toy.py").write_text("import time\ntime.sleep(2)\n" + TOY)
