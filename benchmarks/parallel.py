@@ -3,10 +3,7 @@
 import math
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from benchmarks.measuring import Result, command, interleave, ratio
+from benchmarks.repository import repository
 from stages.core.files import RAW
 from stages.core.params.section import PATH
 from tools.quick import copy_working_tree, shorten
@@ -22,18 +20,6 @@ JOBS = (1, 2, 4, 8)
 SLEEPING, SLEEP_S = 10, 3.0
 MANY, FEWER = 1000, 100
 VARIANTS = ("sigmoid", "tanh", "relu", "swish")
-
-
-@contextmanager
-def repository(stages: dict[str, Any]) -> Iterator[Path]:
-    """Make a repository with a pipeline and the file `input`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        YAML().dump({"stages": stages}, path / "dvc.yaml")
-        (path / "input").write_text("")
-        subprocess.run(["git", "init", "-q"], cwd=path, check=True)  # noqa: S607
-        subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=path, check=True)
-        yield path
 
 
 def fan(width: int, work: str) -> dict[str, Any]:
@@ -55,7 +41,7 @@ def sleeping() -> list[dict[str, Any]]:
     rows = []
     for jobs in tqdm(JOBS, desc="sleeping", unit="run", disable=None):
         with repository(fan(SLEEPING, f"sleep {SLEEP_S} && echo ${{item}}")) as folder:
-            wall_s = command("-m", "cluster", "--jobs", str(jobs), **_in(folder))()
+            wall_s = _cluster(folder, jobs)
         ideal_s = SLEEP_S * math.ceil(SLEEPING / jobs)
         rows.append(
             {
@@ -78,7 +64,7 @@ def many() -> list[Result]:
     """Divide the wall time of a thousand stages that do next to nothing by their number."""
     jobs = os.cpu_count() or 1
     with repository(fan(MANY, "echo ${item}")) as folder:
-        wall_s = command("-m", "cluster", "--jobs", str(jobs), **_in(folder))()
+        wall_s = _cluster(folder, jobs)
     return [
         Result(
             f"driver: overhead a stage, {MANY:,} stages, {jobs} at a time",
@@ -97,7 +83,7 @@ def fewer() -> list[Result]:
     with repository(fan(FEWER, "echo ${item}")) as folder:
         plain_s = command("-m", "dvc", "repro", cwd=folder)()
     with repository(fan(FEWER, "echo ${item}")) as folder:
-        ours_s = command("-m", "cluster", "--jobs", str(jobs), **_in(folder))()
+        ours_s = _cluster(folder, jobs)
     return [
         Result(
             f"`dvc repro` of {FEWER} stages that do nothing, over JOBS={jobs}",
@@ -146,6 +132,10 @@ def _study(top: Path, *arguments: str) -> float:
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)  # noqa: S607
     here = {"MNIST_SOURCE": str(next(RAW.glob("*/raw")).resolve()), "LIVE_METRICS": "0"}
     return command("-m", *arguments, **_in(folder), **here)()
+
+
+def _cluster(folder: Path, jobs: int) -> float:
+    return command("-m", "cluster", "--jobs", str(jobs), **_in(folder))()
 
 
 def _in(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.measuring import Result, command, interleave, ratio
+from benchmarks.repository import repository
 from benchmarks.training import VARIANT
 from stages.core import examples, idx
 from stages.core.examples import Examples
@@ -49,14 +50,8 @@ def stage_names() -> list[str]:
 @contextlib.contextmanager
 def true_stages() -> Iterator[Path]:
     """Make a repository whose pipeline has as many stages as the study's, each of them `true`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        stages = {name: {"cmd": "true", "deps": ["input"]} for name in stage_names()}
-        YAML().dump({"stages": stages}, path / "dvc.yaml")
-        (path / "input").write_text("")
-        subprocess.run(["git", "init", "-q"], cwd=path, check=True)  # noqa: S607
-        for arguments in (["init", "-q"], ["config", "core.analytics", "false"], ["repro", "-q"]):
-            subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=path, check=True)  # noqa: S603
+    with repository({n: {"cmd": "true", "deps": ["input"]} for n in stage_names()}) as path:
+        subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=path, check=True)
         yield path
 
 

@@ -71,8 +71,7 @@ def main(argv: list[str]) -> None:
 def _run(options: argparse.Namespace) -> None:
     root = Path.cwd()
     steps = plan.plan(root)
-    stale = [step for step in steps if step.stale]
-    todo = [step for step in stale if not step.local]
+    todo = [step for step in steps if step.due]
     sharing = _sharing(root, several_machines=options.address is not None)
     blocked: set[str] = set()
     failed: list[str] = []

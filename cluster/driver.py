@@ -31,7 +31,7 @@ class Driver:
     def __init__(self, ray: Any, steps: Sequence[Step], job: Job, cpus: float) -> None:
         self._ray = ray
         self._locked = {step.address: step.locked for step in steps if step.locked}
-        self._todo = {step.address: step for step in steps if step.stale and not step.local}
+        self._todo = {step.address: step for step in steps if step.due}
         self._cpus = cpus
         self._job = ray.put(job)
         self._board = ray.remote(worker.Board).options(num_cpus=0).remote()

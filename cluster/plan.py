@@ -64,6 +64,11 @@ class Step(NamedTuple):
     keep: tuple[str, ...]
 
     @property
+    def due(self) -> bool:
+        """Whether it is to run on the cluster."""
+        return self.stale and not self.local
+
+    @property
     def upstream(self) -> list[str]:
         """The addresses of what it depends on."""
         return [need.address for need in self.needs]

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from stages import track
 from stages.core import tracking
+from tests.processes import needs
 from tests.serving import free_port, serving
 from tests.tiny import write_lock
 
@@ -18,12 +19,7 @@ expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy mac
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
-# A system package, which pip cannot bring. Only a machine without it leaves these tests out:
-# `.ci/run` installs it and sets ALL_TESTS, with which nothing is left out.
-pytestmark = pytest.mark.skipif(
-    BROWSER is None and "ALL_TESTS" not in os.environ,
-    reason="Chromium is not installed here (Debian: apt install chromium)",
-)
+pytestmark = needs(BROWSER, "Chromium is not installed here (Debian: apt install chromium)")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from stages import download, extract, track, train
 from stages.core import journal
+from tests.processes import needs
 from tests.serving import free_port, kill, runs, serving
 from tests.tiny import ROOT, tiny_params, write_lock, write_params
 
@@ -24,11 +25,8 @@ def postgres_bin() -> Path | None:
     return installed[-1].parent if installed else Path(found).parent if found else None
 
 
-# A system package, which pip cannot bring. Only a machine without it leaves these tests out:
-# `.ci/run` installs it and sets ALL_TESTS, with which nothing is left out.
-pytestmark = pytest.mark.skipif(
-    postgres_bin() is None and "ALL_TESTS" not in os.environ,
-    reason="PostgreSQL is not installed here (Debian: apt install postgresql)",
+pytestmark = needs(
+    postgres_bin(), "PostgreSQL is not installed here (Debian: apt install postgresql)"
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import until
+from tests.processes import needs, until
 from tests.repository import lay_out, surroundings
 from tests.tiny import DIGITS, tiny_params
 from tests.torture import MAKE, Torture, table
@@ -33,7 +33,7 @@ def test_faults_cost_time_and_nothing_else(torture: Torture) -> None:
     assert torture.survived == torture.injected
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv, of util-linux, here")
+@needs(shutil.which("setpriv"), "setpriv is not installed here (Debian: apt install util-linux)")
 @pytest.mark.parametrize("above", ["make", "shell"])
 def test_dvc_ends_with_make_and_with_its_shell(tmp_path: Path, above: str) -> None:
     lay_out(tmp_path, tiny_params())

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from cluster import results
 from tests.processes import alive, until
+from tests.repository import call
 from tests.tiny import ROOT
 
 PIPELINE = """
@@ -54,34 +55,22 @@ stages:
 """
 
 
-def git(folder: Path, *arguments: str) -> None:
-    """Run git as nobody in particular."""
-    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 def dvc(folder: Path, *arguments: str, **variables: str) -> None:
     """Run DVC."""
-    subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        env={**os.environ, **variables},
-    )
+    call(folder, sys.executable, "-m", "dvc", *arguments, environment=variables)
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the pipeline as plain `dvc repro` leaves it, without its cache."""
     folder = tmp_path_factory.mktemp("plain")
-    git(folder, "init", "-q")
+    call(folder, "git", "init", "-q")
     dvc(folder, "init", "-q")
     dvc(folder, "config", "core.analytics", "false")
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "input.txt").write_text("hello\n")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "pipeline")
+    call(folder, "git", "add", "-A")
+    call(folder, "git", "commit", "-qm", "pipeline")
     dvc(folder, "repro", RUNS=os.devnull)
     return folder
 
@@ -90,7 +79,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(expected: Path, tmp_path: Path) -> Path:
     """Give a fresh clone of the pipeline, with an edit that Git does not have."""
     folder = tmp_path / "project"
-    git(tmp_path, "clone", "-q", str(expected), str(folder))
+    call(tmp_path, "git", "clone", "-q", str(expected), str(folder))
     return folder
 
 
