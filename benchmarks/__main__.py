@@ -15,8 +15,8 @@ from tabulate import tabulate
 
 from benchmarks import measuring
 from benchmarks.measuring import Result, meets
-from stages.core.errors import StudyError, run_command
-from stages.core.files import RAW, REPORTS, read_json, write_json, write_text
+from vanishing.errors import StudyError, run_command
+from vanishing.files import RAW, REPORTS, read_json, write_json, write_text
 
 NAMES = ("training", "recording", "extraction", "pipeline", "parallel", "scale", "load")
 GPU_ROWS = [

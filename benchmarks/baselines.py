@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
-from stages.core.files import RAW
-from stages.core.params.study import Study
+from vanishing.files import RAW
+from vanishing.params.study import Study
 
 AfterBackward = Callable[[], None]
 

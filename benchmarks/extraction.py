@@ -13,13 +13,14 @@ from torch.nn.functional import cross_entropy
 from benchmarks.measuring import Result, interleave, ratio, timed
 from benchmarks.training import VARIANT
 from stages import extract
-from stages.core import examples, run
-from stages.core.examples import Examples
-from stages.core.files import MODELS, RAW
-from stages.core.network import build
-from stages.core.params import section
-from stages.core.params.probing import Probing
-from stages.core.seeds import generator
+from vanishing.datasets import examples
+from vanishing.datasets.examples import Examples
+from vanishing.files import MODELS, RAW
+from vanishing.networks.mlp import build
+from vanishing.params import base as section
+from vanishing.params.extract import Probing
+from vanishing.results import run
+from vanishing.seeds import generator
 
 REPEATS = 3
 

@@ -12,9 +12,9 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.measuring import Result, command, timed
-from stages.core.files import MODELS, REPORTS, STATISTICS
-from tests.crowd import multiply
-from tests.tiny import BASELINE, DIGITS, tiny_params, write_lock, write_params
+from tests.support.many_variants import multiply
+from tests.support.study import BASELINE, DIGITS, tiny_params, write_lock, write_params
+from vanishing.files import MODELS, REPORTS, STATISTICS
 
 EPOCHS = 500
 VARIANTS = (50, 100, 200)

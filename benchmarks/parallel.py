@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from benchmarks.measuring import Result, command, interleave, ratio
 from benchmarks.repository import repository
-from stages.core.files import RAW
-from stages.core.params.section import PATH
 from tools.quick import copy_working_tree, shorten
+from vanishing.files import RAW
+from vanishing.params.base import PATH
 
 JOBS = (1, 2, 4, 8)
 SLEEPING, SLEEP_S = 10, 3.0

@@ -14,14 +14,14 @@ from ruamel.yaml import YAML
 from benchmarks.measuring import Result, command, interleave, ratio
 from benchmarks.repository import repository
 from benchmarks.training import VARIANT
-from stages.core import examples, idx
-from stages.core.examples import Examples
-from stages.core.files import RAW
-from stages.core.network import build
-from stages.core.params import section
-from stages.core.params.study import Study
-from stages.core.seeds import generator
-from tests.tiny import BASELINE, DIGITS, tiny_params, write_params
+from tests.support.study import BASELINE, DIGITS, tiny_params, write_params
+from vanishing.datasets import examples, idx
+from vanishing.datasets.examples import Examples
+from vanishing.files import RAW
+from vanishing.networks.mlp import build
+from vanishing.params import base as section
+from vanishing.params.study import Study
+from vanishing.seeds import generator
 
 REPEATS = 5
 _PROBE = """

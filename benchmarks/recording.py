@@ -12,14 +12,14 @@ from torch.nn.functional import cross_entropy
 from benchmarks import baselines, training
 from benchmarks.baselines import RECORDERS
 from benchmarks.measuring import Case, Result, interleave, ratio
-from stages.core.descent import Descent
-from stages.core.magnitudes import Measured, collect, describe
-from stages.core.magnitudes import measure as measure_tensor
-from stages.core.network import build
-from stages.core.params import section
-from stages.core.params.study import Study
-from stages.core.seeds import generator
-from stages.core.trace import Trace
+from vanishing.networks.mlp import build
+from vanishing.params import base as section
+from vanishing.params.study import Study
+from vanishing.recording.trace import Trace
+from vanishing.seeds import generator
+from vanishing.stats.fast import Measured, collect, describe
+from vanishing.stats.fast import measure as measure_tensor
+from vanishing.training.sgd import Descent
 
 REPEATS = 9
 _STEPS = 10  # of each case and repeat; the median counts

@@ -11,10 +11,10 @@ from tqdm import tqdm
 from benchmarks import recording, training
 from benchmarks.measuring import command
 from benchmarks.recording import Ours, median_step
-from stages.core.files import MODELS, STATISTICS
-from stages.core.params import section
-from stages.core.params.study import Study
-from tests.tiny import BASELINE, DIGITS, tiny_params, write_params
+from tests.support.study import BASELINE, DIGITS, tiny_params, write_params
+from vanishing.files import MODELS, STATISTICS
+from vanishing.params import base as section
+from vanishing.params.study import Study
 
 NETWORKS = [(5, width) for width in (250, 500, 1000, 2000, 4000)]
 NETWORKS += [(depth, 1000) for depth in (1, 2, 10, 20, 50)]

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from benchmarks.baselines import Usual
 from benchmarks.measuring import Result, interleave, ratio, timed
-from stages.core import device, examples, linear, training
-from stages.core.examples import Examples
-from stages.core.files import RAW
-from stages.core.network import Network, build
-from stages.core.params import section
-from stages.core.params.study import Study
-from stages.core.seeds import generator
+from vanishing import device
+from vanishing.datasets import examples
+from vanishing.datasets.examples import Examples
+from vanishing.files import RAW
+from vanishing.networks import linear
+from vanishing.networks.mlp import Network, build
+from vanishing.params import base as section
+from vanishing.params.study import Study
+from vanishing.seeds import generator
+from vanishing.training import loop as training
 
 VARIANT = "sigmoid"  # the article's network
 REPEATS = 12

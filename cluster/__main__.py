@@ -27,7 +27,7 @@ from cluster.driver import LOGS, Driver, log
 from cluster.plan import Entry
 from cluster.worker import Job
 from cluster.workspace import Sharing
-from stages.core.errors import StudyError, run_command
+from vanishing.errors import StudyError, run_command
 
 PATIENCE_S = 10.0  # the longest to wait for a cluster to answer
 
@@ -194,7 +194,9 @@ def _connect(ray: Any, options: argparse.Namespace) -> float:
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         return each
     here = Path(__file__).parent.parent
-    modules = [str(here / name) for name in ("cluster", "stages")]  # what a worker imports of ours
+    modules = [
+        str(here / name) for name in ("cluster", "stages", "vanishing")
+    ]  # what a worker imports of ours
     try:
         _knock(options.address)
         ray.init(options.address, runtime_env={"py_modules": modules}, **quiet)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from cluster import worker, workspace
 from cluster.plan import Step
 from cluster.worker import Job, Outcome
-from stages.core.errors import StudyError
+from vanishing.errors import StudyError
 
 LOGS = Path(".dvc/tmp/cluster")
 TICK_S = 1.0  # how often to look who has begun

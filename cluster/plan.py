@@ -11,7 +11,7 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import PipelineStage, Stage
 from dvc.stage.serialize import to_pipeline_file
 
-from stages.core.errors import StudyError
+from vanishing.errors import StudyError
 
 META = "ray"  # in a stage's `meta`: Ray's options for it and what else comes back, or `local`
 LOCAL = "local"  # not for the cluster: left to `dvc repro` in the user's workspace

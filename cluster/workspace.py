@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dvc.repo import Repo
 
-from stages.core.errors import StudyError
+from vanishing.errors import StudyError
 
 
 class Sharing(NamedTuple):

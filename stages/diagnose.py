@@ -14,15 +14,19 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from stages.core import claims, files, health, metrics, results, run, selection, verdicts
-from stages.core.activations import ACTIVATIONS
-from stages.core.article import CLAIMS
-from stages.core.command import run_stage
-from stages.core.errors import StudyError, run_command
-from stages.core.files import REPORTS, write_json, write_text
-from stages.core.params import section
-from stages.core.params.whole import Params
-from stages.core.results import select
+from vanishing import files
+from vanishing.activations import ACTIVATIONS
+from vanishing.errors import StudyError, run_command
+from vanishing.files import REPORTS, write_json, write_text
+from vanishing.judging import claims, health, metrics, verdicts
+from vanishing.judging.article import CLAIMS
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.pipeline.guard import run_stage
+from vanishing.reporting import selection
+from vanishing.results import run
+from vanishing.results import tables as results
+from vanishing.results.tables import select
 
 # What the claims are about, some of them all variants at once; the other tables are larger.
 JUDGED = ("history", "losses", "layers", "histograms", "initialisation", "depths", "theory")

@@ -11,14 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stages.core import sources
-from stages.core.command import run_stage
-from stages.core.errors import StudyError
-from stages.core.files import RAW, replacing
-from stages.core.idx import raw_folder
-from stages.core.params import section
-from stages.core.params.study import Study
-from stages.core.sources import Fetch
+from vanishing.datasets import sources
+from vanishing.datasets.idx import raw_folder
+from vanishing.datasets.sources import Fetch
+from vanishing.errors import StudyError
+from vanishing.files import RAW, replacing
+from vanishing.params import base as section
+from vanishing.params.study import Study
+from vanishing.pipeline.guard import run_stage
 
 
 def main(argv: list[str]) -> None:

@@ -18,18 +18,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from stages.core import comparison, device, examples, memory, results, run, statistics
-from stages.core.command import run_stage
-from stages.core.errors import StudyError
-from stages.core.examples import Examples
-from stages.core.files import RAW
-from stages.core.initialisation import measure
-from stages.core.network import Network
-from stages.core.params import section
-from stages.core.params.probing import Extract, Probing
-from stages.core.params.study import Variant
-from stages.core.recording import Recorded, record
-from stages.core.run import Run
+from vanishing import device
+from vanishing.datasets import examples
+from vanishing.datasets.examples import Examples
+from vanishing.errors import StudyError
+from vanishing.files import RAW
+from vanishing.networks import memory
+from vanishing.networks.mlp import Network
+from vanishing.params import base as section
+from vanishing.params.extract import Extract, Probing
+from vanishing.params.study import Variant
+from vanishing.pipeline.guard import run_stage
+from vanishing.recording.initialisation import measure
+from vanishing.recording.probe import Recorded, record
+from vanishing.results import run
+from vanishing.results import tables as results
+from vanishing.results.run import Run
+from vanishing.stats import exact as statistics
+from vanishing.theory import comparison
 
 Rows = list[dict[str, Any]]
 

@@ -22,11 +22,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from tqdm import tqdm
 
-from stages.core import figures, frames, results, selection, verdicts
-from stages.core.command import run_stage
-from stages.core.files import HEALTH, METRICS, REPORTS, replacing
-from stages.core.params import section
-from stages.core.params.study import Study, Variant
+from vanishing.files import HEALTH, METRICS, REPORTS, replacing
+from vanishing.judging import verdicts
+from vanishing.params import base as section
+from vanishing.params.study import Study, Variant
+from vanishing.pipeline.guard import run_stage
+from vanishing.reporting import panels as figures
+from vanishing.reporting import plot_data as frames
+from vanishing.reporting import selection
+from vanishing.results import tables as results
 
 FOLDER = REPORTS / "figures"
 WIDTH = 8.3  # inches: at 200 dots per inch twice the width of a pull request page

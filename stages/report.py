@@ -15,15 +15,17 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.core import markdown, measures, selection, verdicts
-from stages.core.command import run_stage
-from stages.core.files import CLAIMS, HEALTH, METRICS, REPORTS, write_text
-from stages.core.markdown import Metrics, Rows
-from stages.core.metrics import DIGITS
-from stages.core.params import section
-from stages.core.params.whole import Params
+from vanishing.files import CLAIMS, HEALTH, METRICS, REPORTS, write_text
+from vanishing.judging import effects as measures
+from vanishing.judging import verdicts
+from vanishing.judging.metrics import DIGITS
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.pipeline.guard import run_stage
+from vanishing.reporting import markdown, selection
+from vanishing.reporting.markdown import Metrics, Rows
 
-TEMPLATE = Path(__file__).parent / "core" / "report.md.j2"
+TEMPLATE = Path(markdown.__file__).parent / "report.md.j2"
 FIGURES = REPORTS / "figures"
 
 AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is said to hold

@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stages.core import lock, store
-from stages.core.command import run_stage
-from stages.core.errors import StudyError
-from stages.core.files import read_json, write_json
-from stages.core.params import section
-from stages.core.params.study import Study
+from vanishing.errors import StudyError
+from vanishing.files import read_json, write_json
+from vanishing.params import base as section
+from vanishing.params.study import Study
+from vanishing.pipeline import lock
+from vanishing.pipeline.guard import run_stage
+from vanishing.tracking import identity as store
 
 OUT = Path(".study/identities.json")  # what should be mirrored, wherever; DVC's sign that it was
 SEEN = Path(".study/mirror.json")  # what the last `track` that was through saw, and where
@@ -42,8 +43,8 @@ def main(argv: list[str]) -> None:
         print("MLflow: nothing new")
         return
     # Seconds that a pipeline with nothing to do is spared.
-    from stages.core.mirror import mirror  # noqa: PLC0415
-    from stages.core.tracking import StoreError  # noqa: PLC0415
+    from vanishing.tracking.mirror import mirror  # noqa: PLC0415
+    from vanishing.tracking.store import StoreError  # noqa: PLC0415
 
     SEEN.unlink(missing_ok=True)
     try:

@@ -12,20 +12,26 @@ from typing import Any
 
 from tqdm import tqdm
 
-from stages.core import device, examples, idx, memory, resume, run, tables, training
-from stages.core.command import run_stage
-from stages.core.errors import StudyError
-from stages.core.examples import Examples
-from stages.core.files import RAW
-from stages.core.journal import Journal, Reporter
-from stages.core.network import build
-from stages.core.params import section
-from stages.core.params.study import Study
-from stages.core.resume import Keeper
-from stages.core.run import Run
-from stages.core.seeds import generator
-from stages.core.tables import Columns
-from stages.core.training import Outcome
+from vanishing import device
+from vanishing.datasets import examples, idx
+from vanishing.datasets.examples import Examples
+from vanishing.errors import StudyError
+from vanishing.files import RAW
+from vanishing.networks import memory
+from vanishing.networks.mlp import build
+from vanishing.params import base as section
+from vanishing.params.study import Study
+from vanishing.pipeline.guard import run_stage
+from vanishing.results import run
+from vanishing.results import schemas as tables
+from vanishing.results.run import Run
+from vanishing.results.schemas import Columns
+from vanishing.seeds import generator
+from vanishing.tracking.journal import Journal, Reporter
+from vanishing.training import checkpoint as resume
+from vanishing.training import loop as training
+from vanishing.training.checkpoint import Keeper
+from vanishing.training.loop import Outcome
 
 
 def main(argv: list[str]) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core import memory
-from stages.core.command import run_stage
-from stages.core.errors import StudyError
-from stages.core.files import VALIDATED, write_text
-from stages.core.idx import CLASSES
-from stages.core.params import section
-from stages.core.params.whole import Params
+from vanishing.datasets.idx import CLASSES
+from vanishing.errors import StudyError
+from vanishing.files import VALIDATED, write_text
+from vanishing.networks import memory
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.pipeline.guard import run_stage
 
 # Of each of the datasets that params.yaml can name.
 _PIXELS = 28 * 28

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.core.journal import SWITCH
-from stages.core.params import section
-from stages.core.params.whole import Params
-from tests.tiny import DIGITS, run_stages, tiny_params, write_params
+from tests.support.study import DIGITS, run_stages, tiny_params, write_params
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.tracking.journal import SWITCH
 
 
 @pytest.fixture(autouse=True, scope="session")

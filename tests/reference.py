@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.core.activations import Activation
+from vanishing.activations import Activation
 
 
 def normal(scale: float, count: int = 1001) -> Tensor:

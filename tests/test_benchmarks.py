@@ -10,10 +10,10 @@ from benchmarks import __main__ as bench
 from benchmarks import baselines, extraction, load, measuring, pipeline, recording, scale, training
 from benchmarks.measuring import Result, meets, ratio
 from stages import download
-from stages.core.errors import StudyError
-from stages.core.files import write_json
-from stages.core.params import section
-from stages.core.params.study import Study
+from vanishing.errors import StudyError
+from vanishing.files import write_json
+from vanishing.params import base as section
+from vanishing.params.study import Study
 
 ARTICLE = [(784, 1000), *[(1000, 1000)] * 4, (1000, 10)]
 

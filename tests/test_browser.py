@@ -10,10 +10,10 @@ from mlflow import MlflowClient
 from playwright.sync_api import Page, expect, sync_playwright
 
 from stages import track
-from stages.core import tracking
-from tests.processes import needs
-from tests.serving import free_port, serving
-from tests.tiny import write_lock
+from tests.support.mlflow_server import free_port, serving
+from tests.support.processes import needs
+from tests.support.study import write_lock
+from vanishing.tracking import store as tracking
 
 expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy machine
 

@@ -10,11 +10,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import diagnose, download, extract, render, report, track, train, validate
-from stages.core.params import section
-from stages.core.params.section import Section
-from stages.core.params.study import Study, Variant
-from stages.core.tracking import Store
-from tests.tiny import ROOT, tiny_params, write_lock
+from tests.support.study import ROOT, tiny_params, write_lock
+from vanishing.params import base as section
+from vanishing.params.base import Section
+from vanishing.params.study import Study, Variant
+from vanishing.tracking.store import Store
 
 PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 MAINS: dict[str, Callable[[], None]] = {
@@ -45,9 +45,13 @@ def imported(module: Path) -> set[Path]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.Constant) and str(node.value).endswith(".j2"):
-            found.add(ROOT / "stages/core" / str(node.value))
+            found.add(ROOT / "vanishing/reporting" / str(node.value))
         found |= {ROOT / f"{name.replace('.', '/')}.py" for name in names}
-    return {path for path in found if path.is_file() and ROOT / "stages" in path.parents}
+    return {
+        path
+        for path in found
+        if path.is_file() and {ROOT / "stages", ROOT / "vanishing"} & set(path.parents)
+    }
 
 
 def closure(module: Path) -> set[Path]:
@@ -75,7 +79,9 @@ def test_command_names_the_stages_module(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_deps_are_all_modules_that_the_stage_imports(stage: str) -> None:
-    listed = {ROOT / dep for dep in definition(stage)["deps"] if dep.startswith("stages/")}
+    listed = {
+        ROOT / dep for dep in definition(stage)["deps"] if dep.startswith(("stages/", "vanishing/"))
+    }
     assert listed == closure(ROOT / "stages" / f"{stage}.py")
 
 

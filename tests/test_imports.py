@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.tiny import ROOT
+from tests.support.study import ROOT
 
 HEAVY = {"torch", "torchvision", "pandas", "matplotlib", "mlflow", "dvc"}
 NEEDED = {
@@ -16,8 +16,8 @@ NEEDED = {
     "stages.render": {"pandas", "matplotlib"},
     "stages.report": {"pandas"},
     "stages.track": set(),  # as long as there is nothing to mirror
-    "stages.core.mirror": {"pandas", "mlflow"},
-    "stages.core.live": {"mlflow"},
+    "vanishing.tracking.mirror": {"pandas", "mlflow"},
+    "vanishing.tracking.live": {"mlflow"},
     "stages.validate": set(),
     "tools.check": set(),
 }

@@ -9,10 +9,11 @@ import pytest
 from matplotlib.image import imread
 
 from stages import diagnose, render, report
-from stages.core import figures, selection
-from stages.core.files import CLAIMS, METRICS, read_json
-from tests.crowd import multiply
-from tests.tiny import tiny_params
+from tests.support.many_variants import multiply
+from tests.support.study import tiny_params
+from vanishing.files import CLAIMS, METRICS, read_json
+from vanishing.reporting import panels as figures
+from vanishing.reporting import selection
 
 COUNT = 30
 

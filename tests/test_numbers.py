@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from stages import track
-from stages.core import tracking
-from tests import serving
-from tests.tiny import BASELINE, run_stages, tiny_params, write_lock, write_params
+from tests.support import mlflow_server as serving
+from tests.support.study import BASELINE, run_stages, tiny_params, write_lock, write_params
+from vanishing.tracking import store as tracking
 
 VARIANTS = {
     "sigmoid": BASELINE,

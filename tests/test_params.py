@@ -10,16 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages import download, validate
-from stages.core import examples, idx, training
-from stages.core.errors import StudyError
-from stages.core.examples import Examples
-from stages.core.files import RAW
-from stages.core.network import build
-from stages.core.params import section
-from stages.core.params.whole import Params
-from stages.core.seeds import generator
-from stages.core.training import State
-from tests.tiny import tiny_params, write_params
+from tests.support.study import tiny_params, write_params
+from vanishing.datasets import examples, idx
+from vanishing.datasets.examples import Examples
+from vanishing.errors import StudyError
+from vanishing.files import RAW
+from vanishing.networks.mlp import build
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.seeds import generator
+from vanishing.training import loop as training
+from vanishing.training.loop import State
 
 INTEGERS = [-1, 0, 1, 2, 3, 17, 10**9, 10**9 + 1, 2**31, 2**63, 2**64, 10**30]
 FLOATS = [0.0, -0.0, 5e-324, 1e-30, 0.5, 1.0, 1e30, 1e308, float("inf"), float("nan")]

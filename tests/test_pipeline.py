@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from ray.cluster_utils import Cluster
 
-from stages.core.sources import sha256
-from stages.core.tracking import EXPERIMENT
-from tests import serving
-from tests.repository import call, lay_out, repro
-from tests.tiny import BASELINE, DIGITS, ROOT, tiny_params, write_params
+from tests.support import mlflow_server as serving
+from tests.support.dvc_repository import call, lay_out, repro
+from tests.support.study import BASELINE, DIGITS, ROOT, tiny_params, write_params
+from vanishing.datasets.sources import sha256
+from vanishing.tracking.store import EXPERIMENT
 
 EVERY = ["train@sigmoid", "extract@sigmoid", "train@relu", "extract@relu"]
 CLOSING = ["diagnose", "render", "report", "track"]
@@ -143,7 +143,7 @@ def test_a_removed_variant_leaves_nothing_behind(repository: Path) -> None:
 
 
 def test_a_changed_figure_redraws_and_rewrites_but_measures_nothing(repository: Path) -> None:
-    path = repository / "stages/core/figures.py"
+    path = repository / "vanishing/reporting/panels.py"
     path.write_text(path.read_text().replace("#E69F00", "#F0E442"))
     assert repro(repository) == ["render", "report", "track"]
 
@@ -158,7 +158,7 @@ def test_a_changed_threshold_judges_again_but_measures_nothing(repository: Path)
 
 
 def test_an_edit_to_no_effect_leaves_nothing_stale_and_makes_no_run(repository: Path) -> None:
-    path = repository / "stages/core/health.py"
+    path = repository / "vanishing/judging/health.py"
     path.write_text(path.read_text() + "# a remark\n")
     before = (repository / ".study/identities.json").read_bytes()
     printed = make(repository, "repro")

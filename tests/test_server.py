@@ -12,10 +12,10 @@ import pytest
 from mlflow import MlflowClient
 
 from stages import download, extract, track, train
-from stages.core import journal
-from tests.processes import needs
-from tests.serving import free_port, kill, runs, serving
-from tests.tiny import ROOT, tiny_params, write_lock, write_params
+from tests.support.mlflow_server import free_port, kill, runs, serving
+from tests.support.processes import needs
+from tests.support.study import ROOT, tiny_params, write_lock, write_params
+from vanishing.tracking import journal
 
 
 def postgres_bin() -> Path | None:

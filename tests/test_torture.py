@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import needs, until
-from tests.repository import lay_out, surroundings
-from tests.tiny import DIGITS, tiny_params
+from tests.support.dvc_repository import lay_out, surroundings
+from tests.support.processes import needs, until
+from tests.support.study import DIGITS, tiny_params
 from tests.torture import MAKE, Torture, table
 
 COMMAND = (sys.executable, "-m", "dvc", "repro", "extract@relu")

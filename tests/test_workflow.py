@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.tiny import ROOT
+from tests.support.study import ROOT
 
 PATH = ROOT / ".github/workflows/pipeline.yml"
 WORKFLOW: dict[str, Any] = YAML(typ="safe", pure=True).load(PATH)

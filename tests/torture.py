@@ -28,10 +28,10 @@ from ruamel.yaml import YAML
 from tabulate import tabulate
 from tqdm import tqdm
 
-from stages.core.params.section import PATH
-from tests import serving
-from tests.repository import lay_out, surroundings
-from tests.tiny import DIGITS, ROOT, tiny_params
+from tests.support import mlflow_server as serving
+from tests.support.dvc_repository import lay_out, surroundings
+from tests.support.study import DIGITS, ROOT, tiny_params
+from vanishing.params.base import PATH
 
 FAULTS = {
     "group": "SIGKILL to all its processes at once, as if the power failed",

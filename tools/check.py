@@ -6,12 +6,12 @@ and then exit status 1; the gate for continuous integration.
 
 import sys
 
-from stages.core import verdicts
-from stages.core.errors import StudyError, run_command
-from stages.core.files import HEALTH
-from stages.core.params import section
-from stages.core.params.section import PATH
-from stages.core.params.whole import Params
+from vanishing.errors import StudyError, run_command
+from vanishing.files import HEALTH
+from vanishing.judging import verdicts
+from vanishing.params import base as section
+from vanishing.params.base import PATH
+from vanishing.params.diagnose import Params
 
 
 def main(_argv: list[str]) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import requests
 
-from stages.core.errors import StudyError, run_command
 from tools.review import MARKER
+from vanishing.errors import StudyError, run_command
 
 TIMEOUT_S = 30
 PER_PAGE = 100

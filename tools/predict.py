@@ -12,12 +12,13 @@ import sys
 import numpy as np
 from tabulate import tabulate
 
-from stages.core import idx, meanfield
-from stages.core.errors import StudyError, run_command
-from stages.core.files import RAW
-from stages.core.initialisers import bias_variance, weight_variance
-from stages.core.params import section
-from stages.core.params.study import Data, Study, Variant
+from vanishing.datasets import idx
+from vanishing.errors import StudyError, run_command
+from vanishing.files import RAW
+from vanishing.initialisers import bias_variance, weight_variance
+from vanishing.params import base as section
+from vanishing.params.study import Data, Study, Variant
+from vanishing.theory import meanfield
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)  # 1.18e-38
 

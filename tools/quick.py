@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from stages.core.errors import StudyError, run_command
-from stages.core.params import section
-from stages.core.params.section import PATH
-from stages.core.params.whole import Params
 from tools.summary import summary
+from vanishing.errors import StudyError, run_command
+from vanishing.params import base as section
+from vanishing.params.base import PATH
+from vanishing.params.diagnose import Params
 
 SCRATCH = Path(".quick")
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core.command import DVC_NOTES
-from stages.core.errors import run_command
-from stages.core.files import write_text
-from stages.core.lock import LOCK
+from vanishing.errors import run_command
+from vanishing.files import write_text
+from vanishing.pipeline.guard import DVC_NOTES
+from vanishing.pipeline.lock import LOCK
 
 _REPOSITORY_LOCK = DVC_NOTES.with_name("lock")  # which DVC holds while it writes dvc.lock
 _HEAD = b"schema: '2.0'\nstages:\n"

@@ -21,9 +21,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from tabulate import tabulate
 
-from stages.core import verdicts
-from stages.core.errors import StudyError, run_command
-from stages.core.files import write_text
+from vanishing.errors import StudyError, run_command
+from vanishing.files import write_text
+from vanishing.judging import verdicts
 
 MARKER = "<!-- study-review -->"  # by which the comment is found again
 LIMIT = 65_536  # characters in a comment on GitHub

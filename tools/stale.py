@@ -13,9 +13,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.core.errors import StudyError, run_command
-from stages.core.files import VALIDATED
-from stages.core.lock import LOCK
+from vanishing.errors import StudyError, run_command
+from vanishing.files import VALIDATED
+from vanishing.pipeline.lock import LOCK
 
 
 def main(_argv: list[str]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from stages.core.errors import run_command
-from stages.core.files import METRICS, REPORTS, read_json
-from stages.core.markdown import number, percent
+from vanishing.errors import run_command
+from vanishing.files import METRICS, REPORTS, read_json
+from vanishing.reporting.markdown import number, percent
 
 HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
 ALIGNED = ("left", "right", "right", "left")

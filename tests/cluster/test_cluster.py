@@ -19,9 +19,9 @@ from ray.cluster_utils import Cluster
 from ruamel.yaml import YAML
 
 from cluster import results
-from tests.processes import alive, until
-from tests.repository import call
-from tests.tiny import ROOT
+from tests.support.dvc_repository import call
+from tests.support.processes import alive, until
+from tests.support.study import ROOT
 
 PIPELINE = """
 stages:

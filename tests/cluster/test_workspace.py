@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.workspace import own_folder, pack, unpack
-from stages.core.errors import StudyError
+from vanishing.errors import StudyError
 
 
 def test_what_is_packed_is_unpacked(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from stages import diagnose, extract, train
-from stages.core.article import CLAIMS
-from tests.tiny import tiny_params, write_params
+from tests.support.study import tiny_params, write_params
+from vanishing.judging.article import CLAIMS
 
 
 def test_metrics_are_those_of_the_tables(study: Path) -> None:

@@ -15,11 +15,11 @@ from threading import Thread
 import pytest
 
 from stages import download
-from stages.core import sources
-from stages.core.errors import StudyError
-from stages.core.params import section
-from stages.core.params.whole import Params
-from tests.tiny import DIGITS, digit_checksums, tiny_params, write_params
+from tests.support.study import DIGITS, digit_checksums, tiny_params, write_params
+from vanishing.datasets import sources
+from vanishing.errors import StudyError
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
 
 NAMES = tuple(digit_checksums())
 

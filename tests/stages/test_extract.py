@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from stages import extract
-from stages.core import examples, run
-from stages.core.errors import StudyError
-from stages.core.files import RAW
-from stages.core.params import section
-from stages.core.params.probing import Probing
-from tests.tiny import tiny_params, write_params
+from tests.support.study import tiny_params, write_params
+from vanishing.datasets import examples
+from vanishing.errors import StudyError
+from vanishing.files import RAW
+from vanishing.params import base as section
+from vanishing.params.extract import Probing
+from vanishing.results import run
 
 EVERY_LAYER = {
     "weight",

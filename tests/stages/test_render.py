@@ -7,8 +7,8 @@ import pytest
 from matplotlib.image import imread
 
 from stages import render
-from stages.core.params.whole import Params
-from tests.tiny import tiny_params
+from tests.support.study import tiny_params
+from vanishing.params.diagnose import Params
 
 FIGURES = {
     "activation-distributions.png",

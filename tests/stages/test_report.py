@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from stages import report
-from stages.core import markdown
-from stages.core.files import CLAIMS, HEALTH, METRICS, read_json
-from stages.core.markdown import Metrics, Rows
-from stages.core.params import section
-from stages.core.params.whole import Params
+from vanishing.files import CLAIMS, HEALTH, METRICS, read_json
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.reporting import markdown
+from vanishing.reporting.markdown import Metrics, Rows
 
 
 def test_report_shows_each_variant_with_its_numbers(study: Path) -> None:

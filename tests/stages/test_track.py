@@ -11,10 +11,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from stages import track
-from stages.core import journal, mirror, results, tracking
-from stages.core.errors import StudyError
-from stages.core.tracking import Store
-from tests.tiny import tiny_params, write_lock, write_params
+from tests.support.study import tiny_params, write_lock, write_params
+from vanishing.errors import StudyError
+from vanishing.results import tables as results
+from vanishing.tracking import journal, mirror
+from vanishing.tracking import store as tracking
+from vanishing.tracking.store import Store
 
 NAMES = ("sigmoid", "relu", "sigmoid-batchnorm", "Report")
 

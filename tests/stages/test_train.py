@@ -15,9 +15,9 @@ import pytest
 from safetensors.torch import load_file
 
 from stages import download, train
-from stages.core import run
-from stages.core.errors import StudyError
-from tests.tiny import ROOT, tiny_params, write_params
+from tests.support.study import ROOT, tiny_params, write_params
+from vanishing.errors import StudyError
+from vanishing.results import run
 
 
 def contents(folder: Path) -> dict[str, bytes]:

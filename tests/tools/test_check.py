@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import StudyError
-from tests.tiny import tiny_params, write_params
+from tests.support.study import tiny_params, write_params
 from tools import check
+from vanishing.errors import StudyError
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from stages.core.errors import StudyError
 from tools import comment
 from tools.review import MARKER
+from vanishing.errors import StudyError
 
 COMMENTS = "/repos/someone/study/issues/7/comments"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.core.errors import StudyError
-from stages.core.params import section
-from stages.core.params.whole import Params
 from tools import predict
+from vanishing.errors import StudyError
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
 
 
 @pytest.mark.usefixtures("study")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.params import section
-from stages.core.params.whole import Params
-from tests.tiny import ROOT
+from tests.support.study import ROOT
 from tools import quick
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
 
 
 def test_the_copy_holds_edits_and_new_files_but_nothing_ignored(

@@ -10,9 +10,9 @@ import pytest
 from dvc.lock import make_lock
 from ruamel.yaml import YAML
 
-from stages.core.command import DVC_NOTES
-from stages.core.lock import LOCK
 from tools import recover
+from vanishing.pipeline.guard import DVC_NOTES
+from vanishing.pipeline.lock import LOCK
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.core.errors import StudyError
-from tests.tiny import tiny_params, write_params
+from tests.support.study import tiny_params, write_params
 from tools import review
+from vanishing.errors import StudyError
 
 URL = "https://github.com/someone/study"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import ROOT
+from tests.support.study import ROOT
 
 LOCKS = ("requirements.lock", "requirements-uv.lock")
 

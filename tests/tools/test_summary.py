@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stages.core.files import read_json
 from tools.summary import summary
+from vanishing.files import read_json
 
 
 def test_summary_names_each_variant_and_where_to_read_on(study: Path) -> None:

@@ -1,0 +1,133 @@
+"""params.yaml: what is accepted, and what is said of what is not."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.study import ROOT, tiny_params, write_params
+from vanishing.errors import StudyError
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.params.study import Study
+
+
+def load_with(folder: Path, keys: str, value: Any) -> Params:
+    """Load the tiny parameters with one of them set, or removed where `value` is None."""
+    content = deepcopy(tiny_params())
+    *parents, last = keys.split(".")
+    inner = content
+    for key in parents:
+        inner = inner[key]
+    inner[last] = value
+    if value is None:
+        del inner[last]
+    write_params(folder, content)
+    return section.load(Params, folder / "params.yaml")
+
+
+def test_shipped_parameters_are_valid_and_hold_the_study() -> None:
+    shipped = section.load(Params, ROOT / "params.yaml")
+    assert shipped.baseline == "sigmoid"
+    assert shipped.train.snapshots == (0, 1, 2, 5, 10)
+    assert len(shipped.variants) == 11
+
+
+def test_each_shipped_variant_differs_from_its_reference_in_one_thing() -> None:
+    variants = section.load(Params, ROOT / "params.yaml").variants
+    for name, variant in variants.items():
+        if variant.compare_to is not None:
+            differing = set(variant.differences(variants[variant.compare_to]))
+            assert len(differing - {"std"}) == 1, name
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        ("train.epoch", 3, ["train.epoch: unknown key", "did you mean epochs?", "batch_size"]),
+        ("train.epochs", None, ["train.epochs: missing"]),
+        ("train.epochs", 0, ["train.epochs", "greater than 0", "given 0"]),
+        ("train.epochs", "3", ["train.epochs", "integer", "given '3'"]),
+        ("train.epochs", True, ["train.epochs", "integer", "given True"]),
+        ("train.snapshots", [0, 9], ["train.snapshots", "end with epochs (2)", "[0, 9]"]),
+        ("train.seeds", [1, 1], ["train.seeds", "strictly increasing"]),
+        ("train.seeds", [], ["train.seeds", "at least 1"]),
+        ("train.momentum", 1.0, ["train.momentum", "less than 1"]),
+        ("train.learning_rate", float("nan"), ["train.learning_rate", "finite", "given nan"]),
+        ("train.device", "gpu", ["train.device", "'auto', 'cpu' or 'cuda'", "given 'gpu'"]),
+        ("data.checksums.t10k-images-idx3-ubyte", "12", ["t10k-images-idx3-ubyte", "pattern"]),
+        ("variants", {}, ["variants", "at least 1"]),
+        ("variants.relu.width", -5, ["variants.relu.width", "greater than 0", "given -5"]),
+        ("variants.relu.activation", "rleu", ["variants.relu.activation", "relu", "given 'rleu'"]),
+        ("variants.relu.std", 1.0, ["variants.relu.std", "init: normal"]),
+        ("variants.relu.init", "normal", ["variants.relu.std", "init: normal"]),
+        ("variants.relu.compare_to", "sigmod", ["relu.compare_to", "did you mean sigmoid?"]),
+        ("variants.relu.compare_to", "relu", ["relu.compare_to", "another variant"]),
+        ("variants.sigmoid.compare_to", "relu", ["variants", "no compare_to"]),
+        ("variants.~/x", {}, ["variants.~/x", "pattern"]),
+        ("variants.relu; rm -rf x", {}, ["variants.relu; rm -rf x", "pattern"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    tmp_path: Path, keys: str, value: Any, said: list[str]
+) -> None:
+    with pytest.raises(StudyError) as error:
+        load_with(tmp_path, keys, value)
+    lines = [line for line in str(error.value).splitlines() if said[0] in line]
+    assert lines, str(error.value)
+    assert lines[0].startswith(str(tmp_path / "params.yaml"))
+    for words in said:
+        assert words in lines[0]
+
+
+def test_a_value_that_variants_inherit_is_named_once(tmp_path: Path) -> None:
+    content = tiny_params()
+    for variant in content["variants"].values():
+        variant["width"] = 0
+    write_params(tmp_path, content)
+    with pytest.raises(StudyError) as error:
+        section.load(Params, tmp_path / "params.yaml")
+    assert str(error.value).count("\n") == 0
+    assert "variants.sigmoid.width" in str(error.value)
+    assert "2 variants that inherit it" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "should be a mapping"),
+        ("[1, 2]", "should be a mapping"),
+        ("a: b: c", "not YAML"),
+        ("train: {}\ntrain: {}", "duplicate key"),
+        ("\x00", "not YAML"),
+        ("train: !!python/object:os.system {}", "not YAML"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused_in_one_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError) as error:
+        section.load(Params, path)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"params\.yaml: No such file"):
+        section.load(Params, tmp_path / "params.yaml")
+
+
+def test_a_stage_reads_its_own_sections_and_no_others(tmp_path: Path) -> None:
+    content = tiny_params() | {"diagnose": "nonsense", "extract": {}}
+    write_params(tmp_path, content)
+    assert section.load(Study, tmp_path / "params.yaml").train.epochs == 2
+    with pytest.raises(StudyError, match=r"extract\.probe_size: missing"):
+        section.load(Params, tmp_path / "params.yaml")
+
+
+def test_parameters_are_frozen(settings: Params) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings.train.epochs = 3  # type: ignore[misc]

@@ -1,0 +1,296 @@
+"""The training loop on real digits: what it records, and that it is reproducible."""
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from tests import reference
+from vanishing.datasets import examples as reading
+from vanishing.datasets import idx
+from vanishing.datasets.examples import Examples
+from vanishing.networks.mlp import Network, build, weight_layers
+from vanishing.params import base as section
+from vanishing.params.diagnose import Params
+from vanishing.params.study import Train
+from vanishing.seeds import generator
+from vanishing.stats.fast import STATISTICS
+from vanishing.training import loop as training
+from vanishing.training.loop import Outcome, State, batches, evaluate, train
+
+
+class Memory:
+    """Remembers what the loop tells."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.traces: list[tuple[list[dict[str, Any]], float]] = []
+        self.epochs: list[dict[str, Any]] = []
+
+    def step(self) -> None:
+        """Count."""
+        self.steps += 1
+
+    def trace(self, rows: list[dict[str, Any]], loss: float) -> None:
+        """Keep."""
+        self.traces.append((rows, loss))
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Keep."""
+        self.epochs.append(row)
+
+
+class Kept:
+    """Remembers what training keeps; a state's tensors as they were then."""
+
+    def __init__(self, resumed: State | None = None) -> None:
+        self.resumed = resumed
+        self.snapshots: list[int] = []
+        self.states: list[State] = []
+
+    def snapshot(self, epoch: int) -> None:
+        """Keep the number."""
+        self.snapshots.append(epoch)
+
+    def keep(self, state: State) -> None:
+        """Keep a copy."""
+        self.states.append(copy.deepcopy(state))
+
+
+@pytest.fixture(scope="module")
+def examples(study_folder: Path) -> dict[str, Examples]:
+    """Give the fixture's digits."""
+    data = section.load(Params, study_folder / "params.yaml").data
+    return {split: reading.load(study_folder / "data/raw", split, data) for split in idx.FILES}
+
+
+def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tuple[Network, Outcome]:
+    """Train the tiny relu network."""
+    options = Train(**settings.train.model_dump() | changes)
+    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    order = generator(0, "order")
+    return network, train(network, options, examples, order, Kept(), Memory())
+
+
+def test_history_has_a_row_per_epoch_and_the_loss_falls(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    _, outcome = run(settings, examples, learning_rate=0.1)
+    assert [(row["epoch"], row["step"]) for row in outcome.history] == [(0, 0), (1, 20), (2, 40)]
+    losses = [row["train_loss"] for row in outcome.history]
+    assert losses[0] == pytest.approx(math.log(10), abs=0.1)
+    assert losses[2] < losses[1] < losses[0]
+    assert outcome.history[2]["test_accuracy"] > 0.3
+
+
+def test_first_steps_are_those_of_momentum_written_out(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    few = {split: Examples(*(t[:200] for t in part)) for split, part in examples.items()}
+    found, _ = run(settings, few)
+    twin = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    velocity = [torch.zeros_like(p) for p in twin.parameters()]
+    order = generator(0, "order")
+    for _ in range(2):
+        permutation = torch.randperm(200, generator=order)
+        for chosen in (permutation[:100], permutation[100:]):
+            twin.zero_grad()
+            loss = cross_entropy(twin(few["train"].images[chosen]), few["train"].labels[chosen])
+            loss.backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                for p, v in zip(twin.parameters(), velocity, strict=True):
+                    assert p.grad is not None
+                    v.mul_(0.9).add_(p.grad)
+                    p.sub_(v, alpha=0.01)
+    for p, q in zip(found.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_snapshots_are_saved_when_they_are_due(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    kept = Kept()
+    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    options = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
+    train(network, options, examples, generator(0, "order"), kept, Memory())
+    assert kept.snapshots == [0, 2]
+
+
+def frame(columns: Any) -> pd.DataFrame:
+    """Make a frame of what the trace recorded."""
+    return pd.DataFrame(columns)
+
+
+def test_trace_holds_norms_at_its_cadence(settings: Params, examples: dict[str, Examples]) -> None:
+    network, outcome = run(settings, examples)
+    trace = frame(outcome.trace)
+    assert trace["step"].unique().tolist() == [1, 10, 20, 30, 40]
+    assert trace["layer"].unique().tolist() == list(weight_layers(network))
+    norms = trace[(trace["step"] == 1) & (trace["statistic"] == "l2_norm")]
+    by_tensor = norms.set_index(["layer", "tensor"])["value"]
+    for layer in weight_layers(network):  # at the first step momentum has no past
+        expected = settings.train.learning_rate * by_tensor[layer, "weight_gradient"]
+        assert by_tensor[layer, "update"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_trace_describes_the_gradients_of_the_batch(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    _, outcome = run(settings, examples)
+    twin = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    images, labels = next(batches(examples["train"], 100, generator(0, "order")))
+    cross_entropy(twin(images), labels).backward()  # type: ignore[no-untyped-call]
+    trace, bins = frame(outcome.trace), frame(outcome.trace_histograms)
+    trace, bins = trace[trace["step"] == 1], bins[bins["step"] == 1]
+    for name, layer in weight_layers(twin).items():
+        for tensor, gradient in (
+            ("weight_gradient", layer.weight.grad),
+            ("bias_gradient", None if layer.bias is None else layer.bias.grad),
+        ):
+            assert gradient is not None
+            rows = trace[(trace["layer"] == name) & (trace["tensor"] == tensor)]
+            found = rows.set_index("statistic")["value"].to_dict()
+            assert list(found) == [*STATISTICS]
+            expected = reference.summary(gradient.flatten().tolist(), tiny=0.0)
+            for statistic in (s for s in STATISTICS if s in expected):
+                value = pytest.approx(expected[statistic], rel=1e-4, abs=1e-9)
+                assert found[statistic] == value, statistic
+            here = bins[(bins["layer"] == name) & (bins["tensor"] == tensor)]
+            counted = here.set_index(["bin_left", "bin_right"])["count"].to_dict()
+            assert counted == reference.log2_counts(gradient.flatten().tolist())
+
+
+def test_losses_of_all_steps_average_to_the_running_mean(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    _, outcome = run(settings, examples)
+    assert [row["step"] for row in outcome.losses] == list(range(1, 41))
+    for epoch in (1, 2):
+        losses = [row["loss"] for row in outcome.losses if row["epoch"] == epoch]
+        assert len(losses) == 20
+        expected = outcome.history[epoch]["train_loss"]
+        assert sum(losses) / 20 == pytest.approx(expected)  # all batches have the same size
+
+
+def test_training_loss_at_the_end_of_an_epoch_is_of_the_same_weights_as_the_test_loss(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    network, outcome = run(settings, examples, evaluation_size=700)
+    last = outcome.history[-1]
+    assert evaluate(network, examples["test"])[0] == last["test_loss"]
+    again = training.sample(examples["train"], 700)
+    assert len(again.labels) == 700
+    assert evaluate(network, again) == (last["train_loss_end"], last["train_accuracy_end"])
+    assert torch.equal(again.labels, training.sample(examples["train"], 700).labels)
+    assert last["train_loss_end"] < last["train_loss"]  # the mean over a falling loss
+
+
+def test_a_sample_larger_than_the_examples_is_all_of_them() -> None:
+    all_of = Examples(torch.arange(5.0).reshape(5, 1), torch.arange(5))
+    assert sorted(training.sample(all_of, 9).labels.tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_told_while_it_runs_is_what_is_recorded(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    told = Memory()
+    order = generator(0, "order")
+    outcome = train(network, settings.train, examples, order, Kept(), told)
+    assert told.steps == 40
+    assert told.epochs == outcome.history
+    told_norms = pd.DataFrame([row for rows, _ in told.traces for row in rows])
+    recorded = frame(outcome.trace)
+    keys = ["step", "layer_index", "layer", "tensor", "statistic"]
+    pd.testing.assert_frame_equal(
+        told_norms.sort_values(keys, ignore_index=True)[[*keys, "value"]],
+        recorded[recorded["statistic"] == "l2_norm"].sort_values(keys, ignore_index=True),
+        check_dtype=False,
+    )
+    by_step = {row["step"]: row["loss"] for row in outcome.losses}
+    assert [loss for _, loss in told.traces] == [by_step[step] for step in (1, 10, 20, 30, 40)]
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid-batchnorm"])
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_resumed_training_ends_as_if_it_had_never_stopped(
+    settings: Params, examples: dict[str, Examples], name: str, epoch: int
+) -> None:
+    options = Train(**settings.train.model_dump() | {"epochs": 3, "snapshots": (0, 2, 3)})
+
+    def once(seed: int, kept: Kept) -> tuple[Network, Outcome, Memory]:
+        network = build(settings.variants[name], 784, 10, generator(seed, "initialisation"))
+        told = Memory()
+        outcome = train(network, options, examples, generator(seed, "order"), kept, told)
+        return network, outcome, told
+
+    whole = Kept()
+    network, expected, _ = once(0, whole)
+    kept = Kept(whole.states[epoch - 1])
+    other, outcome, told = once(1, kept)  # all that differs comes from the state
+    assert kept.snapshots == [each for each in (2, 3) if each > epoch]
+    assert outcome.history == expected.history == told.epochs
+    assert outcome.losses == expected.losses
+    assert frame(outcome.trace).equals(frame(expected.trace))
+    assert frame(outcome.trace_histograms).equals(frame(expected.trace_histograms))
+    for mine, theirs in zip(
+        other.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
+def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples]) -> None:
+    _, outcome = run(settings, examples, learning_rate=1e30)
+    assert not math.isfinite(outcome.history[-1]["train_loss"])
+    assert len(outcome.history) == 3
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid-batchnorm"])
+def test_examples_of_a_single_class_are_trained_on_like_any(
+    settings: Params, examples: dict[str, Examples], name: str
+) -> None:
+    alike = examples["train"].labels == 3
+    three = Examples(examples["train"].images[alike], examples["train"].labels[alike])
+    network = build(settings.variants[name], 784, 10, generator(0, "initialisation"))
+    options = Train(
+        **settings.train.model_dump() | {"epochs": 20, "snapshots": (0, 20), "trace_every": 1}
+    )
+    own = {"train": three, "test": examples["test"]}
+    outcome = train(network, options, own, generator(0, "order"), Kept(), Memory())
+    assert outcome.history[-1]["train_accuracy_end"] == 1
+    assert outcome.history[-1]["test_accuracy"] < 0.5
+    norms = frame(outcome.trace).query("tensor == 'weight_gradient' and statistic == 'l2_norm'")
+    by_step = norms.groupby("step")["value"].sum()
+    assert 0 < by_step.iloc[-1] < 0.1 * by_step.iloc[0]
+
+
+def test_evaluation_is_the_mean_over_all_examples(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    network = build(settings.variants["sigmoid-batchnorm"], 784, 10, generator(0, "x"))
+    test = examples["train"]  # 2,000 images: more than one pass
+    loss, accuracy = evaluate(network, test)
+    network.eval()
+    logits = network(test.images)
+    assert loss == pytest.approx(cross_entropy(logits, test.labels).item(), rel=1e-5)
+    assert accuracy == (logits.argmax(1) == test.labels).double().mean().item()
+
+
+def test_batches_hold_each_example_once() -> None:
+    examples = Examples(torch.arange(23.0).reshape(23, 1), torch.arange(23))
+    taken = list(batches(examples, 5, generator(0, "order")))
+    assert [len(labels) for _, labels in taken] == [5, 5, 5, 5, 3]
+    labels = torch.cat([labels for _, labels in taken])
+    assert sorted(labels.tolist()) == list(range(23))
+    assert labels.tolist() != list(range(23))
+    assert all(torch.equal(images[:, 0].long(), labels) for images, labels in taken)
+
+
+def test_a_last_batch_of_one_is_left_out() -> None:
+    examples = Examples(torch.zeros(11, 1), torch.arange(11))
+    assert [len(y) for _, y in batches(examples, 5, generator(0, "order"))] == [5, 5]

@@ -1,0 +1,158 @@
+"""All of params.yaml: what is trained and measured, where a verdict turns, what is expected."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from vanishing.errors import did_you_mean
+from vanishing.params.base import Probability, Section, VariantName, one_of
+from vanishing.params.extract import Probing
+
+
+class VanishingGradient(Section):
+    """The mean |dL/dW| of some layer is below this."""
+
+    mean_abs_below: PositiveFloat
+
+
+class VanishingAttenuation(Section):
+    """The attenuation at initialisation is below this."""
+
+    below: PositiveFloat
+
+
+class ExplodingAttenuation(Section):
+    """The attenuation at initialisation is above this."""
+
+    above: PositiveFloat
+
+
+class ExplodingTensor(Section):
+    """More than this share of some tensor is NaN or infinite."""
+
+    nonfinite_above: Probability
+
+
+class NonfiniteLoss(Section):
+    """More than so many losses are NaN or infinite."""
+
+    count_above: NonNegativeInt
+
+
+class PoorInitialisation(Section):
+    """The layers start on different scales, with no gradient to speak of, or do not get going."""
+
+    variance_ratio_above: PositiveFloat
+    gradient_range_below: PositiveFloat
+    first_steps: PositiveInt
+    stalled_from: PositiveInt
+
+
+class SaturatedActivation(Section):
+    """Most units of some layer are flat for some of the examples."""
+
+    unit_above: Probability
+    layer_above: Probability
+
+
+class DeadRelu(Section):
+    """Most units of some layer are active for next to no example."""
+
+    unit_below: Probability
+    layer_above: Probability
+
+
+class UpdateRatio(Section):
+    """A step changes some layer's weights by too much, or by next to nothing."""
+
+    above: PositiveFloat
+    below: PositiveFloat
+
+
+class AllZero(Section):
+    """At least this share of some tensor is zero."""
+
+    share_from: Probability
+
+
+class UnchangedTensor(Section):
+    """Some layer's weights hardly change for so many traced steps on end."""
+
+    ratio_below: PositiveFloat
+    steps: PositiveInt
+
+
+class LossNotDecreasing(Section):
+    """The training loss falls by less than this share in so many steps."""
+
+    share_below: PositiveFloat
+    steps: PositiveInt
+
+
+class Overfit(Section):
+    """The test loss exceeds the training loss by more than this multiple of the latter."""
+
+    ratio_above: PositiveFloat
+
+
+class Overtraining(Section):
+    """The training or the test loss has not fallen by `delta` for so many epochs."""
+
+    train_patience: PositiveInt
+    test_patience: PositiveInt
+    delta: PositiveFloat
+
+
+class AtChance(Section):
+    """The test accuracy is within this margin of guessing."""
+
+    margin: Probability
+
+
+class Diagnose(Section):
+    """The health rules, by name: where each of them turns."""
+
+    vanishing_gradient: VanishingGradient
+    vanishing_attenuation: VanishingAttenuation
+    exploding_attenuation: ExplodingAttenuation
+    exploding_tensor: ExplodingTensor
+    nonfinite_loss: NonfiniteLoss
+    poor_initialisation: PoorInitialisation
+    saturated_activation: SaturatedActivation
+    dead_relu: DeadRelu
+    update_ratio: UpdateRatio
+    all_zero: AllZero
+    unchanged_tensor: UnchangedTensor
+    loss_not_decreasing: LossNotDecreasing
+    overfit: Overfit
+    overtraining: Overtraining
+    at_chance: AtChance
+
+
+Rule = Annotated[str, one_of(Diagnose.model_fields)]
+
+
+class Params(Probing):
+    """All of params.yaml; a section that is not here is an error.
+
+    Attributes:
+        diagnose: Where the verdicts turn.
+        expect: {variant: {rule: whether it should find a problem}}. It stands beside the variants
+            and not in them: an expectation is no reason to train anew, and YAML's merge would
+            hand the baseline's on to every variant.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    diagnose: Diagnose
+    expect: dict[VariantName, dict[Rule, bool]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _expectations_are_of_variants(self) -> "Params":
+        for name in self.expect:
+            if name not in self.variants:
+                raise ValueError(
+                    f"expect.{name}: should be a variant{did_you_mean(name, self.variants)};"
+                    f" given {name!r}"
+                )
+        return self

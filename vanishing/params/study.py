@@ -1,0 +1,155 @@
+"""The sections of params.yaml that decide what is trained: data, train and variants.
+
+Nothing else is here, so that nothing else makes trained weights out of date.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from vanishing.activations import ACTIVATIONS
+from vanishing.errors import StudyError, did_you_mean
+from vanishing.initialisers import INITIALISERS
+from vanishing.params.base import PATH, Count, Increasing, Probability, Section, VariantName, one_of
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Checksums(Section):
+    """SHA-256 of the four IDX files, unpacked."""
+
+    train_images: Sha256 = Field(alias="train-images-idx3-ubyte")
+    train_labels: Sha256 = Field(alias="train-labels-idx1-ubyte")
+    test_images: Sha256 = Field(alias="t10k-images-idx3-ubyte")
+    test_labels: Sha256 = Field(alias="t10k-labels-idx1-ubyte")
+
+    def by_file(self) -> dict[str, str]:
+        """Return {file name: SHA-256}."""
+        return self.model_dump(by_alias=True)
+
+
+class Data(Section):
+    """Which images, and how they are scaled."""
+
+    dataset: Literal["MNIST", "FashionMNIST", "KMNIST"]
+    mean: Probability  # of pixels in [0, 1]
+    std: Annotated[float, Field(ge=1e-3, le=1)]
+    checksums: Checksums
+
+
+class Train(Section):
+    """How every variant is trained."""
+
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["SGD"]
+    learning_rate: Annotated[PositiveFloat, Field(le=1e30)]
+    momentum: Annotated[NonNegativeFloat, Field(lt=1)]
+    seeds: Increasing
+    snapshots: Increasing
+    evaluation_size: Count
+    trace_every: Count
+    device: Literal["auto", "cpu", "cuda"]
+
+    @model_validator(mode="after")
+    def _snapshots_within_epochs(self) -> "Train":
+        if self.snapshots[0] != 0 or self.snapshots[-1] != self.epochs:
+            raise ValueError(
+                f"snapshots: should begin with 0 and end with epochs ({self.epochs});"
+                f" given {list(self.snapshots)}"
+            )
+        return self
+
+
+class Variant(Section):
+    """A network, and the variant that it is compared to."""
+
+    activation: Annotated[str, one_of(ACTIVATIONS)]
+    depth: Count
+    width: Count
+    init: Annotated[str, one_of(INITIALISERS)]
+    std: Annotated[PositiveFloat, Field(le=1e6)] | None = None
+    normalization: Literal["none", "batch"]
+    skip: bool
+    compare_to: VariantName | None = None
+
+    @model_validator(mode="after")
+    def _std_belongs_to_normal(self) -> "Variant":
+        if (self.init == "normal") != (self.std is not None):
+            raise ValueError(
+                f"std: should be given with init: normal and only there; given {self.std}"
+                f" with init: {self.init}"
+            )
+        return self
+
+    def differences(self, other: "Variant") -> dict[str, tuple[Any, Any]]:
+        """Return {field: (value in other, value here)} for the fields that describe the network."""
+        here, there = (v.model_dump(exclude={"compare_to"}) for v in (self, other))
+        return {key: (there[key], here[key]) for key in here if here[key] != there[key]}
+
+
+class Study(Section):
+    """What is trained; the other sections of params.yaml are neither read nor checked."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    data: Data
+    train: Train
+    variants: dict[VariantName, Variant] = Field(min_length=1)
+
+    @field_validator("variants")
+    @classmethod
+    def _references_exist(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+        for name, variant in variants.items():
+            reference = variant.compare_to
+            if reference is None:
+                continue
+            others = [other for other in variants if other != name]
+            if reference not in others:
+                raise ValueError(
+                    f"{name}.compare_to: should be another variant{did_you_mean(reference, others)}"
+                    f"; given {reference!r}"
+                )
+        if all(variant.compare_to is not None for variant in variants.values()):
+            raise ValueError("one variant, the baseline, should have no compare_to")
+        return variants
+
+    @model_validator(mode="after")
+    def _batch_normalization_has_a_batch(self) -> "Study":
+        if self.train.batch_size == 1:
+            for name, variant in self.variants.items():
+                if variant.normalization == "batch":
+                    raise ValueError(
+                        f"variants.{name}.normalization: batch needs train.batch_size to be 2 or"
+                        " more; given 1"
+                    )
+        return self
+
+    @property
+    def baseline(self) -> str:
+        """The first variant that is compared to no other."""
+        return next(name for name, variant in self.variants.items() if variant.compare_to is None)
+
+    def variant(self, name: str) -> Variant:
+        """Look up a variant that the command line named.
+
+        Returns:
+            Its parameters.
+
+        Raises:
+            StudyError: If params.yaml has no such variant.
+        """
+        if name not in self.variants:
+            raise StudyError(
+                f"{PATH}: no variant {name!r}{did_you_mean(name, self.variants)};"
+                f" there are: {', '.join(self.variants)}"
+            )
+        return self.variants[name]
