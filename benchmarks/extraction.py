@@ -17,8 +17,9 @@ from vanishing.datasets import examples
 from vanishing.datasets.examples import Examples
 from vanishing.files import MODELS, RAW
 from vanishing.networks.mlp import build
-from vanishing.params import base as section
-from vanishing.params.extract import Probing
+from vanishing.params.load import load
+from vanishing.params.extract import Measured
+from vanishing.recording.snapshots import load_network
 from vanishing.results import run
 from vanishing.seeds import generator
 
@@ -37,7 +38,7 @@ def scratch() -> Iterator[None]:
             yield
 
 
-def passes(settings: Probing) -> float:
+def passes(settings: Measured) -> float:
     """Time the passes alone: networks and images are ready, nothing is kept."""
     description = run.load(VARIANT)
     test = examples.load(RAW, "test", description.data)
@@ -48,7 +49,7 @@ def passes(settings: Probing) -> float:
     seconds = 0.0
     for seed in description.train.seeds:
         for epoch in description.train.snapshots:
-            network: nn.Module = extract.load_network(description, seed, epoch)
+            network: nn.Module = load_network(description, epoch)
             seconds += timed(lambda: once(network, probe, batch))  # noqa: B023 - called at once
     variant = settings.variant(VARIANT)
     fresh = [(variant.depth, settings.extract.init_seeds)]
@@ -77,7 +78,7 @@ def once(network: nn.Module, probe: Examples, batch: int) -> None:
 
 def measure() -> list[Result]:
     """Measure the row of the table."""
-    settings = section.load(Probing)
+    settings = load(Measured)
     torch.manual_seed(0)
     cases = {
         "stage": lambda: timed(lambda: extract.main([VARIANT])),

@@ -14,7 +14,7 @@ from benchmarks.measuring import Result, command, interleave, ratio
 from benchmarks.repository import repository
 from tools.quick import copy_working_tree, shorten
 from vanishing.files import RAW
-from vanishing.params.base import PATH
+from vanishing.paths import PARAMS
 
 JOBS = (1, 2, 4, 8)
 SLEEPING, SLEEP_S = 10, 3.0

@@ -19,7 +19,7 @@ from vanishing.datasets import examples, idx
 from vanishing.datasets.examples import Examples
 from vanishing.files import RAW
 from vanishing.networks.mlp import build
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.seeds import generator
 
@@ -39,7 +39,7 @@ print(before, peak())
 def stage_names() -> list[str]:
     """Return the names of the study's stages, one per variant where there are several."""
     stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"]
-    variants = section.load(Study).variants
+    variants = load(Study).variants
     return [
         f"{name}-{variant}" if variant else name
         for name, stage in stages.items()
@@ -104,7 +104,7 @@ def start() -> list[Result]:
 
 def memory() -> list[Result]:
     """Compare the memory that an epoch of training takes with what it has to hold."""
-    settings = section.load(Study)
+    settings = load(Study)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         content = YAML(typ="safe", pure=True).load(Path("params.yaml"))

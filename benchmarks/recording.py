@@ -13,13 +13,12 @@ from benchmarks import baselines, training
 from benchmarks.baselines import RECORDERS
 from benchmarks.measuring import Case, Result, interleave, ratio
 from vanishing.networks.mlp import build
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
-from vanishing.stats.fast import Measured, collect, describe
-from vanishing.stats.fast import measure as measure_tensor
-from vanishing.training.sgd import Descent
+from vanishing.stats.fast import Accumulation, accumulate, pack, summarize_packed
+from vanishing.training.sgd import SGDInBackward
 
 REPEATS = 9
 _STEPS = 10  # of each case and repeat; the median counts
@@ -50,6 +49,25 @@ def median_step(step: Callable[[], None]) -> float:
     return statistics.median(found)
 
 
+class GradientStatistics:
+    """Takes the statistics of every gradient before its step, without the norms of a trace."""
+
+    def __init__(self) -> None:
+        self._accumulations: list[Accumulation] = []
+
+    def before(self, _parameter: Tensor, gradient: Tensor) -> None:
+        """Add up and count the gradient."""
+        self._accumulations.append(accumulate(gradient))
+
+    def after(self, parameter: Tensor) -> None:
+        """Do nothing."""
+
+    def read(self) -> None:
+        """Compute the statistics of all gradients of the step."""
+        summarize_packed(pack(self._accumulations).numpy())
+        self._accumulations.clear()
+
+
 class Ours:
     """The study's step: plain, with the gradients' statistics, or with all that the trace has."""
 
@@ -60,31 +78,28 @@ class Ours:
         network = build(variant, 784, 10, generator(0, "initialisation"))
         self.network, self._draw = network, draw
         self._trace = Trace(network)
-        self._descent = Descent(network, settings.train.learning_rate, settings.train.momentum)
-        self._found: list[Measured] = []
+        self._optimizer = SGDInBackward(
+            network, settings.train.learning_rate, settings.train.momentum
+        )
+        self._gradients = GradientStatistics()
         self._step = 0
 
     def plain(self) -> None:
         """Take a step and record nothing."""
-        self._descent.watch = None
+        self._optimizer.observer = None
         self._take()
 
     def gradients(self) -> None:
         """Record every statistic and the exact histogram of every gradient."""
-        self._descent.watch = self._watch
+        self._optimizer.observer = self._gradients
         self._take()
-        describe(collect(self._found).numpy())
-        self._found.clear()
+        self._gradients.read()
 
     def trace(self) -> None:
         """Record that, and the norms of the weights and of the step taken."""
-        self._descent.watch = self._trace.watch
+        self._optimizer.observer = self._trace
         loss = self._take()
         self._trace.read(self._step, loss)
-
-    def _watch(self, _parameter: Tensor, gradient: Tensor) -> Callable[[], None]:
-        self._found.append(measure_tensor(gradient))
-        return lambda: None
 
     def _take(self) -> Tensor:
         self._step += 1
@@ -96,7 +111,7 @@ class Ours:
 
 def measure() -> list[Result]:
     """Measure the rows of the table."""
-    settings = section.load(Study)
+    settings = load(Study)
     draw = endless(settings)
     ours = Ours(settings, draw)
     cases: dict[str, Case] = {

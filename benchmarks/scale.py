@@ -13,7 +13,7 @@ from benchmarks.measuring import command
 from benchmarks.recording import Ours, median_step
 from tests.support.study import BASELINE, DIGITS, tiny_params, write_params
 from vanishing.files import MODELS, STATISTICS
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.study import Study
 
 NETWORKS = [(5, width) for width in (250, 500, 1000, 2000, 4000)]
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 def networks() -> list[Row]:
     """Time plain and recording steps over width and depth, beside their arithmetic."""
-    settings = section.load(Study)
+    settings = load(Study)
     draw = recording.endless(settings)
     rows = []
     for depth, width in tqdm(NETWORKS, desc="scale", unit="network", disable=None):

@@ -14,8 +14,8 @@ from vanishing.datasets import examples
 from vanishing.datasets.examples import Examples
 from vanishing.files import RAW
 from vanishing.networks import linear
-from vanishing.networks.mlp import Network, build
-from vanishing.params import base as section
+from vanishing.networks.mlp import MLP, build
+from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.seeds import generator
 from vanishing.training import loop as training
@@ -50,7 +50,7 @@ class Silent:
 
 def load(target: torch.device) -> Examples:
     """Load the training images."""
-    return examples.load(RAW, "train", section.load(Study).data).to(target)
+    return examples.load(RAW, "train", load(Study).data).to(target)
 
 
 def ours(settings: Study, images: Examples) -> float:
@@ -77,7 +77,7 @@ def _wait(target: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def shapes(network: Network) -> list[tuple[int, int]]:
+def shapes(network: MLP) -> list[tuple[int, int]]:
     """Return (fan_in, fan_out) of each weight matrix."""
     layers = [m for m in network.modules() if isinstance(m, torch.nn.Linear)]
     return [(m.in_features, m.out_features) for m in layers]
@@ -128,7 +128,7 @@ def bandwidth() -> float:
 
 def measure() -> list[Result]:
     """Measure the rows of the table."""
-    settings = section.load(Study)
+    settings = load(Study)
     target = device.resolve(settings.train.device)
     images, loop = load(target).first(_IMAGES), Usual(settings, target, _IMAGES)
     layers = shapes(build(settings.variant(VARIANT), 784, 10, generator(0, "initialisation")))

@@ -1,7 +1,7 @@
 """Results of stages that ran in another copy of the workspace, by way of DVC's cache and remote.
 
-Some of what is needed DVC does for itself only: how a stage's key in the run cache is computed, and
-how an entry of dvc.lock becomes outputs. Those doors are used here, and nowhere else.
+Three functions of DVC are private: how a stage's key in the run cache is computed, how an entry of
+dvc.lock becomes outputs, and how dvc.lock is written. This module alone calls them.
 """
 
 from collections import defaultdict
@@ -21,45 +21,45 @@ from dvc.stage.serialize import to_single_stage_lockfile
 from cluster.plan import Entry, Need, Step
 
 
-def take(root: Path, entries: Mapping[str, Entry], pull: bool) -> list[str]:
+def restore(root: Path, entries: Mapping[str, Entry], pull: bool) -> list[str]:
     """Put the results of stages into a workspace and its dvc.lock, as `dvc repro` would.
 
-    DVC restores one stage at a time and writes the whole of dvc.lock after each, which takes longer
-    with every stage that there is; here all of them are one transfer and one write.
+    DVC restores one stage at a time and writes the whole of dvc.lock after each, so that the time
+    per stage grows with their number. Here all stages are one transfer and one write per dvc.lock.
 
     Args:
         root: The workspace.
         entries: {address: entry in dvc.lock}.
-        pull: Whether the remote has the outputs.
+        pull: Whether the outputs are in the remote.
 
     Returns:
-        The stages whose outputs could not be found; `dvc repro` has to run them.
+        The stages whose outputs are missing; `dvc repro` has to run them.
     """
-    lost: list[str] = []
+    missing: list[str] = []
     with Repo(str(root)) as repo, lock_repo(repo):
         order = plan_repro(get_active_graph(repo.index.graph))
         stages = [stage for stage in order if stage.addressing in entries]
-        cached = [_of_entry(repo, stage.wdir, entries[stage.addressing]) for stage in stages]
+        cached = [_stage_of_entry(repo, stage.wdir, entries[stage.addressing]) for stage in stages]
         if pull:
             _pull(repo, *cached)
-        files = defaultdict(list)
-        for stage, result in zip(stages, cached, strict=True):
-            if not result.outs_cached():
-                lost.append(stage.addressing)
+        restored = defaultdict(list)  # {path of a dvc.yaml: its stages}
+        for stage, outputs in zip(stages, cached, strict=True):
+            if not outputs.outs_cached():
+                missing.append(stage.addressing)
                 continue
-            result.checkout()
+            outputs.checkout()
             stage.ignore_outs()
             StageLoader.fill_from_lock(stage, entries[stage.addressing])
-            files[stage.path].append(stage)
-        for known in files.values():
-            known[0].dvcfile._lockfile.dump_stages(known)
-    return lost
+            restored[stage.path].append(stage)
+        for stages_of_file in restored.values():
+            stages_of_file[0].dvcfile._lockfile.dump_stages(stages_of_file)
+    return missing
 
 
 def reproduce(
     root: Path, step: Step, inputs: Mapping[str, Entry], remote: bool
 ) -> tuple[str, Entry]:
-    """Run a stage in a copy of the workspace, unless its result is known.
+    """Run a stage in a copy of the workspace, unless its results are in the run cache.
 
     Args:
         root: The copy.
@@ -68,15 +68,15 @@ def reproduce(
         remote: Whether results travel through the remote.
 
     Returns:
-        `done`, or `cached` where the result was known; and the stage's entry in dvc.lock. Its
-        outputs are in the cache, and in the remote if there is one.
+        `done`, or `cached` where the run cache had the results; and the stage's entry in dvc.lock.
+        Its outputs are in the cache, and in the remote if there is one.
     """
     with Repo(str(root)) as repo, lock_repo(repo):
         for need in step.needs:
-            _restore(repo, _needed(repo, need, inputs), remote)
+            _check_out(repo, _needed_stage(repo, need, inputs), remote)
         stage = _stage(repo, step, {})
         stage.save_deps()
-        entry, state = _known(repo, step, stage, remote), "cached"
+        entry, state = _cached_entry(repo, step, stage, remote), "cached"
         if not entry:
             stage.run()
             entry, state = dict(to_single_stage_lockfile(stage)), "done"
@@ -90,57 +90,65 @@ def _stage(repo: Any, step: Step, locked: Entry) -> Stage:
     return StageLoader.load_stage(file, step.name, dict(step.definition), dict(locked))
 
 
-def _needed(repo: Any, need: Need, inputs: Mapping[str, Entry]) -> Stage:
+def _needed_stage(repo: Any, need: Need, inputs: Mapping[str, Entry]) -> Stage:
+    """Return a stage whose outputs are those that another stage needs."""
     if need.address in inputs:
         entry = inputs[need.address]
         outs = [out for out in entry["outs"] if out["path"] in need.paths]
-        return _of_entry(repo, repo.fs.join(repo.root_dir, need.wdir), {**entry, "outs": outs})
+        folder = repo.fs.join(repo.root_dir, need.wdir)
+        return _stage_of_entry(repo, folder, {**entry, "outs": outs})
     return load_file(repo, repo.fs.join(repo.root_dir, need.address)).stage
 
 
-def _of_entry(repo: Any, wdir: str, entry: Entry) -> PipelineStage:
-    """Return a stage whose outputs are those of an entry, all of them in the cache."""
+def _stage_of_entry(repo: Any, wdir: str, entry: Entry) -> PipelineStage:
+    """Return a stage with the outputs of an entry of dvc.lock, all of them cached ones."""
     return repo.stage_cache._create_stage(entry, wdir)
 
 
-def _known(repo: Any, step: Step, stage: Stage, remote: bool) -> Entry:
-    """Return the entry of what DVC would not run: dvc.lock's, or the run cache's."""
-    as_locked = _stage(repo, step, step.locked)
-    unchanged = step.locked and not as_locked.changed_stage() and as_locked.deps_cached()
-    if unchanged and _stored(repo, _of_entry(repo, stage.wdir, step.locked), remote):
+def _cached_entry(repo: Any, step: Step, stage: Stage, remote: bool) -> Entry:
+    """Return the entry of results that exist already: of dvc.lock, else of the run cache.
+
+    Returns:
+        The entry; empty if there is none, or its outputs are missing.
+    """
+    locked = _stage(repo, step, step.locked)
+    unchanged = step.locked and not locked.changed_stage() and locked.deps_cached()
+    if unchanged and _available(repo, _stage_of_entry(repo, stage.wdir, step.locked), remote):
         return step.locked
     if remote:
         _transfer(repo, stage, to_remote=False)
     entry: Entry | None = repo.stage_cache._load(stage)
-    return entry if entry and _stored(repo, _of_entry(repo, stage.wdir, entry), remote) else {}
+    if entry and _available(repo, _stage_of_entry(repo, stage.wdir, entry), remote):
+        return entry
+    return {}
 
 
-def _stored(repo: Any, cached: Stage, remote: bool) -> bool:
-    """Say whether all outputs of a stage are in the cache, or in the remote if there is one."""
+def _available(repo: Any, stage: Stage, remote: bool) -> bool:
+    """Tell whether all outputs of a stage are in the cache, or in the remote if there is one."""
     if not remote:
-        return bool(cached.outs_cached())
-    objects = _objects(cached)
-    folders = [out for out in cached.outs if out.is_dir_checksum]
+        return bool(stage.outs_cached())
+    objects = _objects(stage)
+    folders = [out for out in stage.outs if out.is_dir_checksum]
     return all(out.cache.exists(out.hash_info.value) for out in folders) and not any(
-        repo.cloud.status(some).missing for some in objects
+        repo.cloud.status(ids).missing for ids in objects
     )
 
 
 def _objects(*stages: Stage) -> list[set[Any]]:
-    """Return the ids of what stages' outputs consist of, by where they belong.
+    """Return the ids of the objects that stages' outputs consist of, a set per object database.
 
-    A folder's list of files is an object too, and is fetched; where it is nowhere, the folder is
-    left out (without `force` DVC would ask at the terminal).
+    A folder's list of files is an object too, and is fetched. A folder whose list is missing is
+    left out; without `force` DVC would ask about it at the terminal.
     """
-    found: dict[Any, set[Any]] = defaultdict(set)
+    ids_by_database: dict[Any, set[Any]] = defaultdict(set)
     for stage in stages:
-        for odb, some in stage.get_used_objs(force=True).items():
-            found[odb] |= some
-    return list(found.values())
+        for database, ids in stage.get_used_objs(force=True).items():
+            ids_by_database[database] |= ids
+    return list(ids_by_database.values())
 
 
-def _restore(repo: Any, stage: Stage, pull: bool) -> None:
-    """Put a stage's outputs in place, those that are not there as they should be."""
+def _check_out(repo: Any, stage: Stage, pull: bool) -> None:
+    """Put a stage's outputs into the workspace, unless they are there unchanged."""
     if not any(out.workspace_status() for out in stage.outs):
         return
     if pull:
@@ -149,22 +157,22 @@ def _restore(repo: Any, stage: Stage, pull: bool) -> None:
 
 
 def _pull(repo: Any, *stages: Stage) -> None:
-    for objects in _objects(*stages):
-        repo.cloud.pull(objects)
+    for ids in _objects(*stages):
+        repo.cloud.pull(ids)
 
 
 def _publish(repo: Any, stage: Stage, entry: Entry) -> None:
     """Send the outputs, then the entry that names them."""
-    for objects in _objects(_of_entry(repo, stage.wdir, entry)):
-        repo.cloud.push(objects)
+    for ids in _objects(_stage_of_entry(repo, stage.wdir, entry)):
+        repo.cloud.push(ids)
     _transfer(repo, stage, to_remote=True)
 
 
 def _transfer(repo: Any, stage: Stage, to_remote: bool) -> None:
-    """Copy the run cache's entries of one stage, where DVC would copy those of all."""
+    """Copy the run cache's entries of one stage; DVC would copy those of all stages."""
     key = _get_stage_hash(stage)
-    here, there = repo.cache.legacy, repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
-    source, target = (here, there) if to_remote else (there, here)
+    local, remote = repo.cache.legacy, repo.cloud.get_remote_odb(hash_name="md5-dos2unix")
+    source, target = (local, remote) if to_remote else (remote, local)
     folder = source.fs.join(source.path, "runs", key[:2], key)
     if not source.fs.exists(folder):
         return

@@ -1,4 +1,4 @@
-"""One stage in a clean copy of the workspace, wherever Ray puts it."""
+"""Runs one stage in a clean copy of the workspace, on the machine that Ray chose."""
 
 import logging
 import os
@@ -19,13 +19,17 @@ from filelock import FileLock, Timeout
 
 from cluster import results, workspace
 from cluster.plan import Entry, Step
-from cluster.workspace import Sharing
+from cluster.sharing import Sharing
 
-CACHE = "DVC_CLUSTER_CACHE"  # in a machine's environment: its cache folder, else one in /tmp
+CACHE = "DVC_CLUSTER_CACHE"  # a variable of a machine: its cache folder; by default one in /tmp
 
-# Ends the process group when what holds its standard input is gone. No child of that one, since
-# Ray ends a worker's children, but not theirs, before it ends the worker.
-_GUARD = """
+# OpenMP reads it once, when a stage imports torch. By default a thread that waits for the others
+# spins, and takes the processor from a stage that runs at its side.
+DEFAULTS = {"OMP_WAIT_POLICY": "passive"}
+
+# Kills the process group once its standard input is closed. It forks, since Ray ends the children
+# of a worker, but not their children, before it ends the worker.
+_WATCHER = """
 import os, signal, sys
 if os.fork():
     os._exit(0)
@@ -38,12 +42,13 @@ class Outcome(NamedTuple):
     """How a stage ended.
 
     Attributes:
-        state: `done`, `cached` (its result was known) or `failed`.
-        seconds: Wall time, with everything around the stage's own command.
-        host: Where it ran.
-        log: What it and DVC printed.
-        entry: Its entry in dvc.lock; empty where it failed.
-        kept: What comes back beside its outputs, packed.
+        state: `done`, `cached` (the run cache had its results), `unchanged` (it was not started,
+            since its inputs turned out as they were) or `failed`.
+        seconds: Wall time, which includes the work before and after the stage's command.
+        host: The machine's name.
+        log: The output of the stage's command and of DVC.
+        entry: Its entry in dvc.lock; empty if it failed.
+        kept: The files that come back although they are no outputs, packed.
     """
 
     state: str
@@ -55,135 +60,164 @@ class Outcome(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What all stages of a run have in common.
+    """What all stages of a run share.
 
     Attributes:
-        archive: The workspace's sources, as `workspace.pack` made them.
+        archive: The workspace's sources, packed by `workspace.pack`.
         sharing: How results travel.
-        environment: Variables to set.
+        variables: Environment variables to set.
     """
 
     archive: bytes
     sharing: Sharing
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
 
 
-class Board:
-    """An actor to which stages say that they have begun."""
+class Starts:
+    """An actor that collects which stages have started."""
 
     def __init__(self) -> None:
-        self._begun: list[tuple[str, str]] = []
+        self._starts: list[tuple[str, str]] = []
 
-    def write(self, address: str, host: str) -> None:
-        """A stage has begun."""
-        self._begun.append((address, host))
+    def add(self, address: str, host: str) -> None:
+        """Note that a stage has started on a machine."""
+        self._starts.append((address, host))
 
     def take(self) -> list[tuple[str, str]]:
-        """Return [(stage, where)] since the last call."""
-        begun, self._begun = self._begun, []
-        return begun
+        """Return [(stage, machine)] since the last call."""
+        starts, self._starts = self._starts, []
+        return starts
 
 
 def versions() -> dict[str, str]:
-    """Return {package: version} of what an import would find, and Python's."""
-    found = {"python": platform.python_version()}
-    for each in metadata.distributions():
-        found.setdefault(each.metadata["Name"].lower(), each.version)
-    return found
+    """Return {package: version} of the packages that this process would import, and of Python."""
+    installed = {"python": platform.python_version()}
+    for distribution in metadata.distributions():  # the first of a name is the one imported
+        installed.setdefault(distribution.metadata["Name"].lower(), distribution.version)
+    return installed
 
 
-def execute(step: Step, job: Job, inputs: Mapping[str, Entry], board: Any) -> Outcome:
-    """Run one stage and put its results where all find them.
+def execute(step: Step, job: Job, inputs: Mapping[str, Entry], starts: Any) -> Outcome:
+    """Run one stage and put its results into the shared cache or the remote.
 
     Args:
         step: The stage.
-        job: What it has in common with others.
+        job: What all stages share.
         inputs: {address: entry in dvc.lock} of the stages that it depends on.
-        board: A handle of the `Board`.
+        starts: A handle of the actor `Starts`.
 
     Returns:
-        How it ended; a command that fails is no exception, since Ray would try it again.
+        Its outcome. A command that fails raises nothing, since Ray would run it again.
     """
-    board.write.remote(step.address, platform.node())
-    _end_children_with_me()
-    begun = time.monotonic()
+    starts.add.remote(step.address, platform.node())
+    _end_children_with_worker()
+    begin_s = time.monotonic()
     state, entry, kept = "failed", Entry(), b""
-    with _scratch() as top:
+    with _scratch_folder() as top:
         root, log = top / "workspace", top / "log"
         root.mkdir()
-        with log.open("w", encoding="utf-8") as file, _printing_to(file.fileno(), log), chdir(root):
-            os.environ.update(job.environment)
-            if job.sharing.remote:  # `python` is the one whose packages the driver has compared
-                os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{_path()}"
+        with (
+            log.open("w", encoding="utf-8") as file,
+            _printing_to(file.fileno(), log),
+            chdir(root),
+            _environment(_variables(root, job)),
+        ):
             try:
                 workspace.unpack(job.archive, root)
                 workspace.configure(root, _with_cache(job.sharing), top / "dvc")
                 state, entry = results.reproduce(root, step, inputs, bool(job.sharing.remote))
                 kept = workspace.pack(root, step.keep)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this stage's failure
-                for each in (error, error.__cause__):
-                    if each is not None:
-                        file.write(f"{type(each).__name__}: {each}\n")
+            except Exception as error:  # noqa: BLE001 - every error is this stage's failure
+                for cause in (error, error.__cause__):
+                    if cause is not None:
+                        file.write(f"{type(cause).__name__}: {cause}\n")
         text = log.read_text(encoding="utf-8", errors="replace")
-    return Outcome(state, time.monotonic() - begun, platform.node(), text, entry, kept)
+    return Outcome(state, time.monotonic() - begin_s, platform.node(), text, entry, kept)
 
 
-@cache
-def _path() -> str:
-    """Return PATH as Ray gave it to this process, which runs one stage after another."""
-    return os.environ.get("PATH", os.defpath)
+def _variables(root: Path, job: Job) -> dict[str, str]:
+    """Return the environment of a stage's processes.
 
-
-@cache
-def _end_children_with_me() -> subprocess.Popen[bytes]:
-    """See to it that a stage's processes end when this one is killed: DVC would leave them.
+    Args:
+        root: The copy of the workspace. Python imports from it first, also in a process that a
+            stage starts in a sub-folder.
+        job: What all stages share.
 
     Returns:
-        What holds the guard's standard input open, as long as this process is there.
+        {variable: value}.
     """
-    if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)
-    command = [sys.executable, "-S", "-c", _GUARD]
-    guard = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this Python
-    guard.wait()
-    return guard
+    variables = {**DEFAULTS, **os.environ, **job.variables}
+    modules = [str(root), variables.get("PYTHONPATH", "")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, modules))
+    if job.sharing.remote:  # `python` is then the one whose packages the driver has compared
+        path = variables.get("PATH", os.defpath)
+        variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{path}"
+    return variables
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
-    """Give a folder to work in, and delete those of workers that were killed."""
-    work = workspace.own_folder() / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    for lock in work.glob("*.lock"):
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Replace this process's environment, and restore it: a worker runs one stage after another."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@cache
+def _end_children_with_worker() -> subprocess.Popen[bytes]:
+    """End a stage's processes when this worker is killed: DVC would leave them running.
+
+    Returns:
+        The process that holds the watcher's standard input open, as long as this worker runs.
+    """
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+    command = [sys.executable, "-S", "-c", _WATCHER]
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this Python
+    watcher.wait()
+    return watcher
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """Create a folder to work in, and delete those that killed workers left."""
+    parent = workspace.user_folder() / "work"
+    parent.mkdir(parents=True, exist_ok=True)
+    for lock in parent.glob("*.lock"):
         with suppress(Timeout), FileLock(lock, timeout=0):
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink(missing_ok=True)
-    top = work / uuid.uuid4().hex
-    with FileLock(lock := top.with_suffix(".lock")):
-        top.mkdir()
+    folder = parent / uuid.uuid4().hex
+    with FileLock(lock := folder.with_suffix(".lock")):
+        folder.mkdir()
         try:
-            yield top
+            yield folder
         finally:
-            shutil.rmtree(top, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             lock.unlink(missing_ok=True)
 
 
 def _with_cache(sharing: Sharing) -> Sharing:
+    """Name this machine's cache folder where the machines share none."""
     if sharing.cache:
         return sharing
-    import ray  # noqa: PLC0415 - there is one where there is no shared cache
+    import ray  # noqa: PLC0415 - on a cluster alone
 
-    default = workspace.own_folder() / f"cache-{ray.get_runtime_context().get_node_id()[:12]}"
+    default = workspace.user_folder() / f"cache-{ray.get_runtime_context().get_node_id()[:12]}"
     return sharing._replace(cache=os.environ.get(CACHE, str(default)))
 
 
 @contextmanager
 def _printing_to(descriptor: int, log: Path) -> Iterator[None]:
-    """Send what the stage's command prints, and what DVC logs, to a file."""
+    """Send the output of the stage's command, and DVC's log, to a file."""
     handler = logging.FileHandler(log)
     logger = logging.getLogger("dvc")
     level = logger.level
-    kept = [os.dup(1), os.dup(2)]
+    originals = [os.dup(1), os.dup(2)]
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     for stream in (1, 2):
@@ -191,9 +225,9 @@ def _printing_to(descriptor: int, log: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for stream, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, stream)
-            os.close(old)
+        for stream, original in zip((1, 2), originals, strict=True):
+            os.dup2(original, stream)
+            os.close(original)
         logger.setLevel(level)
         logger.removeHandler(handler)
         handler.close()

@@ -9,41 +9,63 @@ import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from dvc.repo import Repo
 
+from cluster.sharing import Sharing
 from vanishing.errors import StudyError
 
 
-class Sharing(NamedTuple):
-    """How results travel between workspaces.
-
-    Attributes:
-        cache: The cache folder that all share, on one machine; else empty.
-        remote: The DVC remote's name and settings, between machines; else empty.
-    """
-
-    cache: str
-    remote: dict[str, Any]
-
-
-def own_folder() -> Path:
-    """Return this user's folder for scratch copies and caches, which nobody else has made.
+def user_folder() -> Path:
+    """Return this user's folder for scratch copies and caches; create it if it is missing.
 
     Raises:
-        StudyError: If somebody else has: they could put results of their own into it.
+        StudyError: If it belongs to another user, who could put results into it.
     """
     folder = Path(tempfile.gettempdir(), f"dvc-cluster-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise StudyError(f"{folder}: is not a folder of this user's; remove it, or set TMPDIR")
     return folder
 
 
+def sources(root: Path) -> set[str]:
+    """List the files of a working tree that Git tracks, or would add; edits need no commit.
+
+    Data and outputs are ignored by Git and so are not listed. A link to a file is listed, a link to
+    a folder and a submodule are not, nor is a file that was deleted.
+
+    Args:
+        root: The root of the repository.
+
+    Returns:
+        Paths relative to the root.
+
+    Raises:
+        StudyError: If the folder is not in a Git repository.
+    """
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)  # noqa: S603
+    except subprocess.CalledProcessError as error:
+        raise StudyError(f"{root}: Git cannot list its files: {error.stderr.strip()}") from None
+    return {name for name in done.stdout.split("\0") if name and (root / name).is_file()}
+
+
 def pack(root: Path, names: Iterable[str]) -> bytes:
-    """Pack files, folders with what is in them, and what links lead to; leave out what is not."""
+    """Pack files and folders into an archive.
+
+    A link is packed as the file or folder that it leads to: DVC takes a dvc.yaml for one of the
+    folder that it is in, link or not. Names that do not exist are left out.
+
+    Args:
+        root: The folder that holds them.
+        names: Paths relative to it.
+
+    Returns:
+        A compressed tar archive.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", dereference=True) as tar:
         for name in sorted(names):
@@ -53,12 +75,13 @@ def pack(root: Path, names: Iterable[str]) -> bytes:
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """Unpack what `pack` returned.
+    """Unpack an archive of `pack`.
 
-    By hand, since not every Python 3.11 has tarfile's `filter`, which keeps links and paths in.
+    Without tarfile's `filter`, which refuses links and paths that lead outside, since the first
+    releases of Python 3.11 lack it.
 
     Raises:
-        StudyError: At what is neither file nor folder, or would land outside `folder`.
+        StudyError: At a member that is neither file nor folder, or would land outside `folder`.
     """
     root = folder.resolve()
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
@@ -76,26 +99,13 @@ def unpack(archive: bytes, folder: Path) -> None:
             target.chmod(member.mode)
 
 
-def sources(root: Path) -> set[str]:
-    """Return what Git knows or would add, with edits not yet committed; no data, no outputs."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\0")
-    files = {name for name in listed if name and not (root / name).is_dir()}
-    return files | {".dvc/config.local"}  # which Git ignores, but it may have the remote's secrets
-
-
 def configure(folder: Path, sharing: Sharing, scratch: Path) -> None:
-    """Point a copy's DVC at the shared cache or the remote.
+    """Point the DVC of a copy at the shared cache or the remote.
 
     Args:
         folder: The copy.
         sharing: How results travel.
-        scratch: For DVC's own files; a folder that is deleted with the copy.
+        scratch: The folder for DVC's temporary files; it is deleted with the copy.
     """
     (folder / ".dvc").mkdir(exist_ok=True)
     with Repo(str(folder), uninitialized=True) as repo, repo.config.edit("local") as config:

@@ -1,1 +1,1 @@
-"""The pipeline: one module per stage of dvc.yaml, and in `core` what the stages share."""
+"""The pipeline: a module per stage of dvc.yaml; `python -m stages NAME` runs one."""

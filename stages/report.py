@@ -17,13 +17,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vanishing.files import CLAIMS, HEALTH, METRICS, REPORTS, write_text
 from vanishing.judging import effects as measures
-from vanishing.judging import verdicts
-from vanishing.judging.metrics import DIGITS
-from vanishing.params import base as section
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
 from vanishing.pipeline.guard import run_stage
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.markdown import Metrics, Rows
+from vanishing.results import summaries
+from vanishing.results.summaries import DIGITS
 
 TEMPLATE = Path(markdown.__file__).parent / "report.md.j2"
 FIGURES = REPORTS / "figures"
@@ -34,8 +34,8 @@ AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is sa
 def main(argv: list[str]) -> None:
     """Write the report."""
     argparse.ArgumentParser(prog="python -m stages.report", description=__doc__).parse_args(argv)
-    found = (verdicts.read(path) for path in (METRICS, HEALTH, CLAIMS))
-    text = report(section.load(Params), *found)
+    found = (summaries.read(path) for path in (METRICS, HEALTH, CLAIMS))
+    text = report(load(Params), *found)
     write_text(REPORTS / "README.md", text)
 
 

@@ -1,141 +1,109 @@
-"""Train one variant: `python -m stages.train V`.
+"""Train one variant with one seed: `python -m stages train V S`.
 
-In: params.yaml (`train`, `data`, `variants.V`) and data/raw. Out: models/V with run.json,
-history.parquet, losses.parquet, trace.parquet, trace_histograms.parquet and the weights at each
-snapshot; and a journal.
+In: params.yaml (`train`, `data`, `variants.V`), data/raw and the fingerprints of its code. Out:
+models/V/seed-S with the weights at each snapshot, data/training/V/seed-S with run.json,
+history.parquet, losses.parquet, trace.parquet and trace_histograms.parquet; and a journal.
 """
 
 import argparse
-import sys
 from functools import partial
-from typing import Any
 
 from tqdm import tqdm
 
-from vanishing import device
+from vanishing import device, paths
 from vanishing.datasets import examples, idx
 from vanishing.datasets.examples import Examples
+from vanishing.datasets.registry import DATASETS
 from vanishing.errors import StudyError
-from vanishing.files import RAW
 from vanishing.networks import memory
-from vanishing.networks.mlp import build
-from vanishing.params import base as section
+from vanishing.networks.build import build
+from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.pipeline.guard import run_stage
-from vanishing.results import run
-from vanishing.results import schemas as tables
-from vanishing.results.run import Run
-from vanishing.results.schemas import Columns
+from vanishing.results import tables
+from vanishing.results.run import RunRecord
 from vanishing.seeds import generator
 from vanishing.tracking.journal import Journal, Reporter
-from vanishing.training import checkpoint as resume
-from vanishing.training import loop as training
-from vanishing.training.checkpoint import Keeper
+from vanishing.training import loop
+from vanishing.training.checkpoint import Checkpointer, discard, training_digest
 from vanishing.training.loop import Outcome
 
 
 def main(argv: list[str]) -> None:
-    """Train the variant that the command line names.
+    """Train the network that the command line names.
 
     Raises:
         StudyError: If there are too few examples, or not enough memory.
     """
-    parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stages train", description=__doc__)
     parser.add_argument("variant", help="a key of `variants` in params.yaml")
-    name = parser.parse_args(argv).variant
-    settings = section.load(Study)
-    variant = settings.variant(name)
-    target = device.resolve(settings.train.device)
-    data = {split: examples.load(RAW, split, settings.data).to(target) for split in idx.FILES}
-    if len(data["train"].labels) < 2:  # noqa: PLR2004 - batch normalization needs a variance
-        raise StudyError(f"{RAW}: 1 training example or none; there should be 2 or more")
-    description = Run(
+    parser.add_argument("seed", help="an entry of `train.seeds` in params.yaml")
+    arguments = parser.parse_args(argv)
+    study = load(Study)
+    name, seed = arguments.variant, study.seed(arguments.seed)
+    target = device.resolve(study.train.device)
+    data = {split: examples.load(paths.RAW, split, study.data).to(target) for split in idx.FILES}
+    count = len(data["train"].labels)
+    batch_size = min(study.train.batch_size, count)
+    if count < 2:  # noqa: PLR2004 - batch normalization needs a variance
+        raise StudyError(f"{paths.RAW}: {count} training examples; there should be 2 or more")
+    record = RunRecord(
         variant=name,
-        network=variant,
+        seed=seed,
+        network=study.variant(name),
         inputs=data["train"].images.shape[1],
-        classes=idx.CLASSES,
-        train=settings.train,
-        data=settings.data,
+        classes=DATASETS[study.data.dataset].classes,
+        train=study.train.of_one_seed(),
+        data=study.data,
     )
-    memory.check(
-        f"variants.{name}",
-        memory.needed_bytes(
-            variant,
-            description.inputs,
-            idx.CLASSES,
-            min(settings.train.batch_size, len(data["train"].labels)),
-        ),
-    )
-    description.save()
-    history: list[dict[str, Any]] = []
-    losses: list[dict[str, Any]] = []
-    trace: list[Columns] = []
-    trace_histograms: list[Columns] = []
-    seeds = settings.train.seeds
+    ends = record.inputs, record.classes
+    memory.check(f"variants.{name}", record.network, ends, batch_size)
+    record.save()
     peak = partial(device.peak_memory_bytes, target)
-    key = resume.identity(description, target)
-    with Journal(name, seeds, device.describe(target), peak) as journal:
-        for seed in seeds:
-            outcome = train_seed(description, seed, data, journal, key)
-            history += [{"variant": name, "seed": seed, **row} for row in outcome.history]
-            losses += [{"variant": name, "seed": seed, **row} for row in outcome.losses]
-            trace.append(_of(name, seed, outcome.trace))
-            trace_histograms.append(_of(name, seed, outcome.trace_histograms))
-        tables.write(run.history_path(name), history, tables.HISTORY)
-        tables.write(run.losses_path(name), losses, tables.LOSSES)
-        tables.write_columns(run.trace_path(name), trace, tables.TRACE)
-        tables.write_columns(
-            run.trace_histograms_path(name), trace_histograms, tables.TRACE_HISTOGRAMS
-        )
-    resume.forget(name)
+    with Journal(name, seed, device.describe(target), peak) as journal:
+        outcome = train(record, data, journal)
+        tables.write("history", name, outcome.history, seed)
+        tables.write("losses", name, outcome.losses, seed)
+        tables.write_columns("trace", name, seed, outcome.trace)
+        tables.write_columns("trace_histograms", name, seed, outcome.trace_histograms)
+    discard(name, seed)
 
 
-def _of(variant: str, seed: int, columns: Columns) -> Columns:
-    count = len(columns["step"])
-    return {"variant": [variant] * count, "seed": [seed] * count, **columns}
-
-
-def train_seed(
-    description: Run, seed: int, data: dict[str, Examples], journal: Journal, key: str
-) -> Outcome:
-    """Train one seed's network, save its snapshots and say how it ended.
+def train(record: RunRecord, data: dict[str, Examples], journal: Journal) -> Outcome:
+    """Train the network of a record, save its snapshots and print how it ended.
 
     Args:
-        description: What to train.
-        seed: Of the initialisation and the order.
-        data: `train` and `test`.
-        journal: Where progress goes.
-        key: What `resume.identity` said; a training with the same that was cut off is gone on with.
+        record: The parameters.
+        data: `train` and `test`, on the device to train on.
+        journal: Hears of the progress.
 
     Returns:
         What the training loop recorded.
     """
-    settings = description.train
-    network = build(
-        description.network,
-        description.inputs,
-        description.classes,
-        generator(seed, "initialisation"),
-    ).to(data["train"].images.device)
-    label = f"{description.variant} seed {seed}"
-    keeper = Keeper(description, seed, key, network)
-    done = 0
-    if keeper.resumed:
-        done = keeper.resumed.epoch
-        journal.resume(done, keeper.elapsed_s)
-        print(f"{label}: goes on after epoch {done} of {settings.epochs}")
-    steps = len(training.starts(len(data["train"].labels), settings.batch_size))
-    order = generator(seed, "order")
+    target = data["train"].images.device
+    initialisation = generator(record.seed, "initialisation")
+    network = build(record.network, record.inputs, record.classes, initialisation).to(target)
+    checkpointer = Checkpointer(
+        record, training_digest(record, code(record.variant), target), network
+    )
+    epochs_done = 0
+    label = f"{record.variant} seed {record.seed}"
+    if checkpointer.resumed:
+        epochs_done = checkpointer.resumed.epoch
+        journal.resume(epochs_done, checkpointer.elapsed_s)
+        print(f"{label}: resumed after epoch {epochs_done} of {record.train.epochs}")
+    steps = len(loop.starts(len(data["train"].labels), record.train.batch_size))
     with tqdm(
-        total=steps * settings.epochs,
-        initial=steps * done,
+        total=steps * record.train.epochs,
+        initial=steps * epochs_done,
         desc=label,
         unit="step",
         disable=None,
+        leave=False,
         mininterval=0.5,
     ) as bar:
-        reporter = Reporter(journal, seed, bar)
-        outcome = training.train(network, settings, data, order, keeper, reporter)
+        order = generator(record.seed, "order")
+        reporter = Reporter(journal, bar)
+        outcome = loop.train(network, record.train, data, order, checkpointer, reporter)
     last = outcome.history[-1]
     print(
         f"{label}: {last['epoch']} epochs, train loss {last['train_loss']:.4f},"
@@ -144,5 +112,7 @@ def train_seed(
     return outcome
 
 
-if __name__ == "__main__":
-    sys.exit(run_stage(main))
+def code(variant: str) -> str:
+    """Return the fingerprints of the code that trains a variant."""
+    fingerprints = paths.stage_fingerprint("train"), paths.variant_fingerprint(variant)
+    return "".join(path.read_text("utf-8") for path in fingerprints)

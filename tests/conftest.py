@@ -1,5 +1,9 @@
 """Fixtures: an empty workspace with tiny parameters, and one whole study of three variants."""
 
+from vanishing import environment
+
+environment.prepare()  # before torch is imported
+
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +12,7 @@ import pytest
 import torch
 
 from tests.support.study import DIGITS, run_stages, tiny_params, write_params
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.diagnose import Params
 from vanishing.tracking.journal import SWITCH
 
@@ -51,7 +55,7 @@ def study(study_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def settings(workspace: Path) -> Params:
     """Give the tiny parameters, validated."""
-    return section.load(Params, workspace / "params.yaml")
+    return load(Params, workspace / "params.yaml")
 
 
 @pytest.fixture

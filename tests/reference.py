@@ -1,7 +1,8 @@
-"""Slow, obvious twins in float64 of what `stages` computes fast."""
+"""Slow, obvious twins, in float64 and exact sums, of the statistics that `vanishing` computes."""
 
 import math
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from vanishing.activations import Activation
 
 
 def normal(scale: float, count: int = 1001) -> Tensor:
-    """Return normal numbers of a scale."""
+    """Draw normal numbers with mean zero and this standard deviation."""
     return torch.randn(count, generator=torch.Generator().manual_seed(3)) * scale
 
 
@@ -28,8 +29,8 @@ CASES = {  # tensors that statistics have to get right
 }
 
 
-def summary(values: list[float], tiny: float) -> dict[str, float]:
-    """Twin of `statistics.summarize`, for finite values, in exact sums."""
+def summary(values: list[float]) -> dict[str, float]:
+    """Twin of `exact.summarize`, for finite values."""
     n = len(values)
     mean = math.fsum(values) / n
     return {
@@ -47,7 +48,6 @@ def summary(values: list[float], tiny: float) -> dict[str, float]:
         "q95": quantile(values, 0.95),
         "q99": quantile(values, 0.99),
         "fraction_zero": sum(x == 0 for x in values) / n,
-        "fraction_tiny": sum(abs(x) < tiny for x in values) / n,
         "fraction_nonfinite": 0.0,
     }
 
@@ -61,8 +61,14 @@ def quantile(values: list[float], p: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
+def magnitude_quantile(values: list[float], p: float) -> float:
+    """Return the ⌈p·n⌉-th smallest |x|, which `fast` rounds to the middle of a cell."""
+    ordered = sorted(abs(x) for x in values)
+    return ordered[max(1, math.ceil(p * len(ordered))) - 1]
+
+
 def log2_counts(values: list[float]) -> Counter[tuple[float, float]]:
-    """Twin of `magnitudes.histogram_log2`: {(left, right): count}, NaN under ('nan', 'nan')."""
+    """Twin of `histograms.histogram_log2`, without NaN: {(left, right): count}."""
     counts: Counter[tuple[float, float]] = Counter()
     for x in values:
         if math.isnan(x):
@@ -77,41 +83,65 @@ def log2_counts(values: list[float]) -> Counter[tuple[float, float]]:
     return counts
 
 
-def saturation(values: list[float], activation: Activation) -> float:
-    """Count, one by one, where the slope is below a hundredth of the steepest."""
+def linear_counts(values: list[float]) -> Counter[tuple[float, float]]:
+    """Twin of `histograms.histogram_linear`, for finite values, by exact fractions."""
+    counts: Counter[tuple[float, float]] = Counter()
+    for x in values:
+        if abs(x) > 1:
+            counts[(-math.inf, -1.0) if x < 0 else (1.0, math.inf)] += 1
+        else:
+            number = min(math.floor(Fraction(x) * 50), 49)  # 1 lies in the last bin
+            counts[number / 50, (number + 1) / 50] += 1
+    return counts
+
+
+def relative_slope(z: float, activation: Activation) -> float:
+    """Return |φ'(z)| over the supremum of |φ'|."""
     low, high = activation.derivative_bounds
-    limit = max(abs(low), abs(high)) / 100
-    slopes = [float(activation.derivative(np.array([z]))[0]) for z in values]
-    return sum(abs(slope) < limit for slope in slopes) / len(slopes)
+    return abs(float(activation.derivative(np.array([z]))[0])) / max(abs(low), abs(high))
+
+
+def saturation(values: list[float], activation: Activation) -> float:
+    """Twin of `units.saturation`: count, one by one, the slopes below 1 % of the largest."""
+    return sum(relative_slope(z, activation) < 1 / 100 for z in values) / len(values)
 
 
 def fraction_flat(units: list[list[float]], activation: Activation) -> list[float]:
-    """Count per unit, one by one, where the slope is below 2^-23 of the steepest."""
-    low, high = activation.derivative_bounds
-    limit = max(abs(low), abs(high)) / 2**23
-    slopes = [[float(activation.derivative(np.array([z]))[0]) for z in zs] for zs in units]
-    return [sum(abs(slope) < limit for slope in each) / len(each) for each in slopes]
+    """Twin of `units.fraction_flat`: count, one by one, the slopes below 2^-23 of the largest."""
+    return [
+        sum(relative_slope(z, activation) < 1 / 2**23 for z in unit) / len(unit) for unit in units
+    ]
 
 
 def fraction_active(units: list[list[float]]) -> list[float]:
-    """Count per unit, one by one, what is not zero."""
-    return [sum(x != 0 for x in each) / len(each) for each in units]
+    """Twin of `units.fraction_active`: count, one by one, the values that are not 0."""
+    return [sum(x != 0 for x in unit) / len(unit) for unit in units]
+
+
+def fraction_dead(units: list[list[float]]) -> float:
+    """Twin of `units.fraction_dead`: count the units whose values are all 0."""
+    return sum(all(x == 0 for x in unit) for unit in units) / len(units)
+
+
+def fraction_constant(units: list[list[float]]) -> float:
+    """Twin of `units.fraction_constant`: count the units whose values are all the same."""
+    return sum(all(x == unit[0] for x in unit) for unit in units) / len(units)
 
 
 def displacement(weight: list[float], start: list[float]) -> float:
-    """Take the distance from the start, and divide by the start's norm, in exact sums."""
-    way = math.fsum((w - s) ** 2 for w, s in zip(weight, start, strict=True))
-    return math.sqrt(way) / math.sqrt(math.fsum(s * s for s in start))
+    """Twin of `exact.displacement`: the distance from the start over the norm of the start."""
+    distance = math.fsum((w - s) ** 2 for w, s in zip(weight, start, strict=True))
+    return math.sqrt(distance) / math.sqrt(math.fsum(s * s for s in start))
 
 
-def signal_to_noise(batches: list[np.ndarray]) -> float:
-    """Take mean and standard deviation of each parameter over the batches, then the rms."""
-    ratios = []
-    for values in np.stack(batches).reshape(len(batches), -1).T:
-        deviation = float(np.std(values))
-        if deviation > 0:
-            ratios.append(float(np.mean(values)) / deviation)
-    return math.sqrt(math.fsum(r * r for r in ratios) / len(ratios))
+def hops(gradients: list[float]) -> list[float]:
+    """Divide each hidden layer's rms(dL/dz) by that of the next; the output layer is the last."""
+    return [gradients[i] / gradients[i + 1] for i in range(len(gradients) - 2)]
+
+
+def attenuation(gradients: list[float]) -> float:
+    """Divide the first hidden layer's rms(dL/dz) by that of the last hidden layer."""
+    return gradients[0] / gradients[-2]
 
 
 def backpropagation(
@@ -120,7 +150,7 @@ def backpropagation(
     """Write out forward and backward pass of a sigmoid network with softmax cross-entropy.
 
     Returns:
-        Per layer the tensors of `recording.record`, in float64.
+        Per layer the tensors of `probe.record`, in float64.
     """
     layers: list[dict[str, np.ndarray]] = []
     h = x  # (N, fan_in)

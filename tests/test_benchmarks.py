@@ -12,7 +12,7 @@ from benchmarks.measuring import Result, meets, ratio
 from stages import download
 from vanishing.errors import StudyError
 from vanishing.files import write_json
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.study import Study
 
 ARTICLE = [(784, 1000), *[(1000, 1000)] * 4, (1000, 10)]
@@ -22,7 +22,7 @@ ARTICLE = [(784, 1000), *[(1000, 1000)] * 4, (1000, 10)]
 def digits(workspace: Path) -> Study:
     """Give the tiny study's parameters, with its images in place."""
     download.main([])
-    return section.load(Study, workspace / "params.yaml")
+    return load(Study, workspace / "params.yaml")
 
 
 def test_cases_take_turns() -> None:
@@ -163,7 +163,7 @@ def test_there_are_as_many_true_stages_as_the_study_has(
 ) -> None:
     assert workspace
     monkeypatch.chdir(Path(__file__).parent.parent)
-    variants = section.load(Study).variants
+    variants = load(Study).variants
     names = pipeline.stage_names()
     assert len(names) == len(set(names)) == 6 + 2 * len(variants)
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from stages import diagnose, download, extract, render, report, track, train, validate
 from tests.support.study import ROOT, tiny_params, write_lock
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.base import Section
 from vanishing.params.study import Study, Variant
 from vanishing.tracking.store import Store
@@ -100,7 +100,7 @@ class Reads:
         load = section.load
         read, dump, equal = Section.__getattribute__, Section.model_dump, Section.__eq__
 
-        def watched_load(model: type[Study], path: Path = section.PATH) -> Study:
+        def watched_load(model: type[Study], path: Path = PARAMS) -> Study:
             self._settings = load(model, path)  # kept, or another object could get its id
             self._place(self._settings, "")
             return self._settings

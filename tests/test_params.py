@@ -16,7 +16,7 @@ from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
 from vanishing.files import RAW
 from vanishing.networks.mlp import build
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.diagnose import Params
 from vanishing.seeds import generator
 from vanishing.training import loop as training
@@ -107,7 +107,7 @@ def train_a_step(params: Params) -> None:
     once = params.train.model_copy(update={"epochs": 1, "snapshots": (0, 1)})
     for seed in once.seeds:
         for variant in params.variants.values():
-            network = build(variant, 784, idx.CLASSES, generator(seed, "initialisation"))
+            network = build(variant, 784, 10, generator(seed, "initialisation"))
             order = generator(seed, "order")
             outcome = training.train(network, once, few, order, Nowhere(), Nowhere())
             assert [row["epoch"] for row in outcome.history] == [0, 1]
@@ -135,7 +135,7 @@ def test_any_value_anywhere_trains_or_is_refused_in_one_line(
         (digits / "data/validated").unlink(missing_ok=True)
         assert sorted(digits.rglob("*")) == [p for p in before if p.name != "validated"]
         return
-    train_a_step(section.load(Params))
+    train_a_step(load(Params))
 
 
 @pytest.mark.parametrize(

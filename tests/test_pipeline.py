@@ -16,7 +16,7 @@ from ray.cluster_utils import Cluster
 from tests.support import mlflow_server as serving
 from tests.support.dvc_repository import call, lay_out, repro
 from tests.support.study import BASELINE, DIGITS, ROOT, tiny_params, write_params
-from vanishing.datasets.sources import sha256
+from vanishing.files import sha256
 from vanishing.tracking.store import EXPERIMENT
 
 EVERY = ["train@sigmoid", "extract@sigmoid", "train@relu", "extract@relu"]

@@ -1,4 +1,4 @@
-"""Constructs that would execute what is read, or reach further than they should, are not here."""
+"""No code executes what it reads or reaches further than it should; installs are by hash."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from tests.support.study import ROOT
 
 CODE = sorted(
     path
-    for folder in ("stages", "tools", "cluster", "benchmarks")
+    for folder in ("vanishing", "stages", "tools", "cluster", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
@@ -22,15 +22,21 @@ ATTRIBUTES = {
     *("subprocess.getoutput", "subprocess.getstatusoutput"),
 }
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
+# The one installation that is not by hash: this project itself, which fetches nothing.
+PROJECT = "pip install --offline --no-deps --no-build-isolation --reinstall --editable ."
 
 
 def forbidden(tree: ast.AST) -> Iterator[str]:
-    """Yield what a module has that it should not."""
+    """Yield the constructs of a module that are forbidden."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names]
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            yield from (f"line {node.lineno}: {n}" for n in names if n.split(".")[0] in MODULES)
+            modules = [alias.name for alias in node.names]
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            yield from (
+                f"line {node.lineno}: {module}"
+                for module in modules
+                if module.split(".")[0] in MODULES
+            )
         elif isinstance(node, ast.Attribute) and ast.unparse(node) in ATTRIBUTES:
             yield f"line {node.lineno}: {ast.unparse(node)}"
         elif isinstance(node, ast.Call):
@@ -39,16 +45,16 @@ def forbidden(tree: ast.AST) -> Iterator[str]:
 
 def _in_call(node: ast.Call) -> Iterator[str]:
     name = ast.unparse(node.func)
-    keywords = {each.arg: ast.unparse(each.value) for each in node.keywords}
-    where = f"line {node.lineno}: {name}"
+    keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+    call = f"line {node.lineno}: {name}"
     if name in CALLS:
-        yield where
+        yield call
     if keywords.get("shell", "False") != "False":
-        yield f"{where} with a shell"
+        yield f"{call} with a shell"
     if name.endswith((".extractall", ".unpack_archive")):
-        yield f"{where}, which writes wherever the archive says"
+        yield f"{call}, which writes wherever the archive says"
     if name == "YAML" and keywords.get("typ") not in {None, "'safe'", "'rt'"}:
-        yield f"{where} with typ={keywords['typ']}"
+        yield f"{call} with typ={keywords['typ']}"
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -69,7 +75,7 @@ def test_nothing_executes_what_it_reads(path: Path) -> None:
         "YAML(typ='unsafe')",
     ],
 )
-def test_the_search_finds_what_it_is_for(code: str) -> None:
+def test_each_forbidden_construct_is_noticed(code: str) -> None:
     assert len(list(forbidden(ast.parse(code)))) == 1
 
 
@@ -81,10 +87,19 @@ def test_every_requirement_has_a_hash(path: Path) -> None:
     assert [entry.splitlines()[0] for entry in requirements if "--hash=sha256:" not in entry] == []
 
 
-def test_the_environment_is_installed_by_hash() -> None:
-    installs = re.findall(r"pip (?:install|sync).*", (ROOT / "tools/setup.sh").read_text())
-    assert len(installs) > 0
-    assert [line for line in installs if "--require-hashes" not in line] == []
+@pytest.mark.parametrize("file", ["tools/setup.sh", "Makefile"])
+def test_every_installation_is_by_hash_or_of_this_project_alone(file: str) -> None:
+    script = (ROOT / file).read_text().replace("\\\n", " ")  # continued lines as one
+    commands = re.findall(r"pip[a-z\d]* (?:--\S+ )*(?:install|sync)\b.*", script)
+    assert len(commands) > 0
+    for command in commands:
+        words = command.replace('--python "$venv/bin/python"', "").split("||")[0].split()
+        assert "--require-hashes" in words or words == PROJECT.split(), command
+
+
+def test_an_environment_begins_without_packages_that_no_lock_names() -> None:
+    environments = re.findall(r"\bvenv .*", (ROOT / "tools/setup.sh").read_text())
+    assert [command for command in environments if "--seed" in command] == []
 
 
 def test_mlflows_pages_are_for_this_machine_alone() -> None:

@@ -1,5 +1,6 @@
 """The workflow: valid, without known weaknesses, and made of Make targets alone."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,9 +21,9 @@ TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILI
 
 def tool(name: str) -> str:
     """Return the path of a program of the environment that the tests run in."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent))
-    assert found is not None
-    return found
+    path = shutil.which(name, path=str(Path(sys.executable).parent))
+    assert path is not None
+    return path
 
 
 def test_it_follows_githubs_schema() -> None:
@@ -63,5 +64,50 @@ def test_the_code_of_a_fork_never_reaches_our_own_runner() -> None:
     assert "pull_request_target" not in triggers
     for name, job in JOBS.items():
         if "self-hosted" in job["runs-on"] or "write" in job["permissions"].values():
-            own = "github.event.pull_request.head.repo.full_name == github.repository"
-            assert own in job["if"], name
+            same_repository = "github.event.pull_request.head.repo.full_name == github.repository"
+            assert same_repository in job["if"], name
+
+
+@pytest.fixture
+def fake_gh(tmp_path: Path) -> Path:
+    """Give a folder with a `gh` that writes its arguments and token to a file, one a line."""
+    (tmp_path / "gh").write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" "$GH_TOKEN" >{tmp_path}/arguments\n'
+    )
+    (tmp_path / "gh").chmod(0o755)
+    return tmp_path
+
+
+def make_comment(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `make comment` with the `gh` in `folder`."""
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    environment = {key: value for key, value in os.environ.items() if key != "PULL_REQUEST"}
+    return subprocess.run(
+        ["make", "--no-print-directory", "-C", str(ROOT), "comment"],
+        env=environment | {"PATH": path} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_review_becomes_the_one_comment_of_the_pull_request(fake_gh: Path) -> None:
+    variables = dict.fromkeys(JOBS["review"]["env"], "7")  # all that the workflow sets
+    variables |= {"OUT": "a review.md", "GITHUB_REPOSITORY": "someone/study", "GH_TOKEN": "secret"}
+    done = make_comment(fake_gh, **variables)
+    assert done.returncode == 0, done.stderr
+    arguments = (fake_gh / "arguments").read_text().splitlines()
+    assert arguments == [
+        *("pr", "comment", "7"),
+        *("--repo", "someone/study"),
+        *("--edit-last", "--create-if-none"),
+        *("--body-file", "a review.md"),
+        "secret",
+    ]
+
+
+def test_a_missing_number_of_the_pull_request_is_named_in_one_line(fake_gh: Path) -> None:
+    done = make_comment(fake_gh)
+    assert done.returncode != 0
+    assert "PULL_REQUEST: is not set" in done.stderr.splitlines()[0]
+    assert not (fake_gh / "arguments").exists()

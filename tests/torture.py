@@ -31,7 +31,7 @@ from tqdm import tqdm
 from tests.support import mlflow_server as serving
 from tests.support.dvc_repository import lay_out, surroundings
 from tests.support.study import DIGITS, ROOT, tiny_params
-from vanishing.params.base import PATH
+from vanishing.paths import PARAMS
 
 FAULTS = {
     "group": "SIGKILL to all its processes at once, as if the power failed",

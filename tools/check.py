@@ -7,11 +7,11 @@ and then exit status 1; the gate for continuous integration.
 import sys
 
 from vanishing.errors import StudyError, run_command
-from vanishing.files import HEALTH
 from vanishing.judging import verdicts
-from vanishing.params import base as section
-from vanishing.params.base import PATH
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
+from vanishing.paths import HEALTH, PARAMS
+from vanishing.results import summaries
 
 
 def main(_argv: list[str]) -> None:
@@ -20,14 +20,14 @@ def main(_argv: list[str]) -> None:
     Raises:
         StudyError: If one does not hold, or the verdicts are missing.
     """
-    expected = section.load(Params).expect
-    checks = verdicts.read(HEALTH)
+    expected = load(Params).expect
+    checks = summaries.read(HEALTH)
     missing = sorted(set(expected) - {row["variant"] for row in checks})
     if missing:
         raise StudyError(f"{HEALTH}: lacks {', '.join(missing)}; run: dvc repro")
-    lines = verdicts.unmet(checks, expected)
+    lines = verdicts.unmet_expectations(checks, expected)
     if lines:
-        raise StudyError("\n".join(f"{PATH}: expect.{line}" for line in lines))
+        raise StudyError("\n".join(f"{PARAMS}: expect.{line}" for line in lines))
     print(f"all {sum(map(len, expected.values()))} expectations hold")
 
 

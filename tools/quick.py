@@ -1,9 +1,11 @@
-"""The whole pipeline in a scratch copy, each variant for one epoch: `python -m tools.quick`.
+"""The whole pipeline in a scratch copy, in two minutes: `python -m tools.quick [--study STUDY]`.
 
-In: the working tree as it is, edits that are not committed included. Out: .quick/, with a report
-of its own; nothing else changes but DVC's cache, which the copy shares.
+In: the working tree as it is, edits that are not committed included. Out: .quick/, with a report of
+its own: every stage and variant, but one epoch on few images and few fresh initialisations. Nothing
+else changes but DVC's cache, which the copy shares.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -12,60 +14,67 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from tools.summary import summary
+from cluster.workspace import sources
 from vanishing.errors import StudyError, run_command
-from vanishing.params import base as section
-from vanishing.params.base import PATH
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
+from vanishing.paths import PARAMS
 
 SCRATCH = Path(".quick")
+_TRAIN_EXAMPLES = 6000
+_TEST_EXAMPLES = 1000
 
 
-def main(_argv: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Copy, shorten, reproduce, and say where the report is.
 
     Raises:
         StudyError: If the pipeline fails in the copy.
     """
-    section.load(Params)
+    parser = argparse.ArgumentParser(prog="python -m tools.quick", description=__doc__)
+    parser.add_argument("--study", type=Path, default=Path(), help="its folder")
+    study = parser.parse_args(argv).study
+    load(Params, study / PARAMS)
     copy_working_tree(SCRATCH)
-    shorten(SCRATCH / PATH)
-    # The copy has no Git repository; the cache is the workspace's, so that nothing runs twice.
+    shorten(SCRATCH / study / PARAMS)
+    # The copy's cache is the workspace's, so that nothing runs twice.
     cache = Path(".dvc/cache").resolve()
-    (SCRATCH / ".dvc/config.local").write_text(
-        f"[core]\n    no_scm = true\n[cache]\n    dir = {cache}\n"
-    )
+    (SCRATCH / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=SCRATCH, check=True)
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    jobs = os.cpu_count() or 1
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], cwd=SCRATCH, env=environment, check=False
+        [sys.executable, "-m", "tools.repro", *(["--jobs", str(jobs)] if jobs > 1 else [])],
+        cwd=SCRATCH / study,
+        env=environment,
+        check=False,
     )
     if done.returncode:
-        raise StudyError(f"{SCRATCH}: dvc repro failed there, see above")
-    print(summary(SCRATCH / "reports").replace("make ui", f"cd {SCRATCH} && mlflow ui"))
+        raise StudyError(f"{SCRATCH / study}: the pipeline failed there (see above)")
+    print(
+        f"\nA quick look: one epoch on {_TRAIN_EXAMPLES:,} images, in {SCRATCH / study}; its"
+        " numbers are not the study's."
+    )
 
 
 def copy_working_tree(destination: Path) -> None:
-    """Copy what Git tracks and what it does not ignore, afresh."""
+    """Copy the files that Git tracks and those that it does not ignore, afresh."""
     shutil.rmtree(destination, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if Path(name).is_file():
-            target = destination / name
+    for name in sources(Path()):
+        source, target = Path(name), destination / name
+        if source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(name, target)
+            shutil.copy2(source, target, follow_symlinks=False)
 
 
 def shorten(params: Path) -> None:
-    """Set one epoch, with snapshots before and after it, and few fresh initialisations."""
+    """Set one epoch on few images, with snapshots before and after it, and few initialisations."""
     yaml = YAML()
     content = yaml.load(params)
-    content["train"] |= {"epochs": 1, "snapshots": [0, 1]}
-    content["extract"] |= {"init_seeds": 2, "sweep_depths": [1, 3, 8], "sweep_seeds": 1}
+    content["data"] |= {"train_examples": _TRAIN_EXAMPLES, "test_examples": _TEST_EXAMPLES}
+    content["train"] |= {"epochs": 1, "snapshots": [0, 1], "evaluation_size": _TEST_EXAMPLES}
+    content["extract"] |= {"probe_size": 300, "init_probe_size": 100, "init_seeds": 2}
+    content["extract"] |= {"sweep_depths": [1, 3, 8], "sweep_seeds": 1}
     yaml.dump(content, params)
 
 

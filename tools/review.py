@@ -25,7 +25,6 @@ from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 from vanishing.judging import verdicts
 
-MARKER = "<!-- study-review -->"  # by which the comment is found again
 LIMIT = 65_536  # characters in a comment on GitHub
 FIGURES = "reports/figures"
 
@@ -133,7 +132,7 @@ def review(base: Commit, head: Commit, url: str | None) -> str:
     ]
     shown = [section for section in sections if section.rows]
     if not shown:
-        return f"{MARKER}\nNothing of the study differs from `{base.sha[:9]}`.\n"
+        return f"Nothing of the study differs from `{base.sha[:9]}`.\n"
     return fitted(shown, base, head, url)
 
 
@@ -142,7 +141,7 @@ def fitted(sections: list[Section], base: Commit, head: Commit, url: str | None)
     span = f"{base.sha[:9]}...{head.sha[:9]}"
     link = f"[{span}]({url}/compare/{base.sha}...{head.sha})" if url else f"`git diff {span}`"
     while True:
-        parts = [f"{MARKER}\n## What this changes in the study\n\n{link}\n"]
+        parts = [f"## What this changes in the study\n\n{link}\n"]
         text = "\n".join([*parts, *(section.markdown(link) for section in sections)])
         if len(text) <= LIMIT:
             return text

@@ -1,14 +1,18 @@
 #!/bin/sh
-# Makes .venv what requirements.lock says: creates it if it is missing, syncs it if a lock changed,
-# and otherwise does nothing. Every failure is one line that says what would be right.
+# Makes .venv what requirements.lock says and installs this project into it, editable: creates the
+# environment where it is missing, syncs it where a lock changed, and does nothing otherwise.
+# Every failure is one line that says what would be right; the installers' output goes to the log.
 #
-#   tools/setup.sh            uses the first supported Python on PATH
+#   tools/setup.sh            uses the first supported Python on PATH, or lets uv bring one
 #   PYTHON=/path/to/python tools/setup.sh
 set -eu
 
 venv=.venv
-stamp=$venv/.synced
+log=$venv/setup.log
+locked_stamp=$venv/.locked     # the checksum of the locks that were installed
+project_stamp=$venv/.installed # the checksum of the project that was installed
 locks="requirements-uv.lock requirements.lock"
+pythons="python3 python3.13 python3.12 python3.11 python3.14"
 room_gib=11 # the environment takes 7 GiB on Linux with CUDA's libraries, the study 3 GiB
 
 fail() {
@@ -16,49 +20,101 @@ fail() {
     exit 1
 }
 
-supported() { # prints nothing; succeeds where $1 is Python 3.11 to 3.13
-    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+logged() { # runs a command; its output goes to the log
+    "$@" >>"$log" 2>&1
 }
 
-find_python() {
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+install_failed() { # says what failed and where the log is; CI shows the log, which it does not keep
+    [ -z "${CI:-}" ] || cat "$log" >&2
+    fail "$1 could not be installed ($log says why); check the network and run the same command again"
+}
+
+supported() { # prints nothing; succeeds where $1 is Python 3.11 to 3.14
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
+}
+
+usable() { # succeeds where the environment is of a supported Python, with what installs uv
+    supported "$venv/bin/python" && { [ -x "$venv/bin/uv" ] || has_pip; }
+}
+
+has_pip() {
+    "$venv/bin/python" -c 'import pip' 2>/dev/null
+}
+
+find_python() { # prints the first supported Python; fails where there is none
+    for candidate in ${PYTHON:-$pythons}; do
         if command -v "$candidate" >/dev/null 2>&1 && supported "$candidate"; then
             echo "$candidate"
             return
         fi
     done
-    found=$("${PYTHON:-python3}" --version 2>&1 | head -n 1) || found="no Python"
-    fail "Python 3.11, 3.12 or 3.13 is needed and ${PYTHON:-python3} is '$found';" \
-        "install one and name it: make PYTHON=/path/to/python3.12 repro"
+    return 1
 }
+
+refuse_python() {
+    python=${PYTHON:-python3}
+    version="not found"
+    ! command -v "$python" >/dev/null 2>&1 || version=$("$python" --version 2>&1 | head -n 1)
+    fail "Python 3.11, 3.12, 3.13 or 3.14 is needed and $python is '$version';" \
+        "install one and name it (make PYTHON=/path/to/python3.13 repro), or install uv, which brings one"
+}
+
+create_environment() {
+    python=$(find_python) || python=
+    [ -n "$python" ] || { [ -z "${PYTHON:-}" ] && command -v uv >/dev/null 2>&1; } || refuse_python
+    free_kib=$(df -Pk . | awk 'NR == 2 { print $4 }')
+    [ "$free_kib" -ge $((room_gib * 1024 * 1024)) ] ||
+        fail "$room_gib GiB of free disk are needed here and $((free_kib / 1024 / 1024)) GiB are free; make room in $(pwd)"
+    rm -rf "$venv"
+    mkdir "$venv"
+    if [ -n "$python" ]; then
+        logged "$python" -m venv "$venv" ||
+            fail "'$python -m venv $venv' failed ($log says why); install Python's venv module (Debian: apt install python3-venv)"
+    else
+        echo "setup: no supported Python is on PATH; uv brings Python 3.13" >&2
+        logged uv venv --allow-existing --python 3.13 "$venv" || install_failed "Python 3.13"
+    fi
+}
+
+install_uv() { # the locked one; a Python that uv brought has no pip
+    if has_pip; then
+        logged "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -r requirements-uv.lock
+    else
+        logged uv pip install --python "$venv/bin/python" --require-hashes -r requirements-uv.lock
+    fi
+}
+
+install_locked() {
+    echo "setup: installing the locked requirements into $venv (about a minute where the network is fast)" >&2
+    : >"$log"
+    [ -x "$venv/bin/uv" ] || install_uv || install_failed "uv"
+    # Compiled now, since some twenty short processes import torch and pandas in one study, and where
+    # PYTHONDONTWRITEBYTECODE is set each of them would compile anew (6 s a stage instead of 3).
+    # shellcheck disable=SC2086 # the list is meant to be split
+    logged "$venv/bin/uv" pip sync --compile-bytecode --python "$venv/bin/python" --require-hashes $locks ||
+        install_failed "the locked requirements"
+    echo "$locked" >"$locked_stamp"
+    rm -f "$project_stamp" # what no lock names was removed, this project too
+}
+
+install_project() { # fetches nothing: the build backend is a locked requirement
+    logged "$venv/bin/uv" pip install --offline --no-deps --no-build-isolation --reinstall \
+        --python "$venv/bin/python" --editable . || install_failed "this project"
+    echo "$project" >"$project_stamp"
+}
+
+# Make and an activated environment put its programs first on PATH; a Python or uv that creates the
+# environment has to be another.
+binaries=$(pwd -P)/$venv/bin
+while [ "${PATH#"$binaries:"}" != "$PATH" ]; do PATH=${PATH#"$binaries:"}; done
 
 command -v git >/dev/null 2>&1 || fail "git is needed and was not found on PATH; install it (Debian: apt install git)"
 git rev-parse --git-dir >/dev/null 2>&1 ||
     fail "$(pwd) is not a Git checkout, which DVC needs; use 'git clone', or 'git init' here"
 
 # shellcheck disable=SC2086 # the list is meant to be split
-wanted=$(cat $locks | cksum)
-if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && supported "$venv/bin/python"; then
-    exit 0
-fi
-
-python=$(find_python)
-if [ ! -x "$venv/bin/uv" ]; then
-    free_kib=$(df -Pk . | awk 'NR == 2 { print $4 }')
-    [ "$free_kib" -ge $((room_gib * 1024 * 1024)) ] ||
-        fail "$room_gib GiB of free disk are needed here and $((free_kib / 1024 / 1024)) GiB are free; make room in $(pwd)"
-fi
-if [ ! -x "$venv/bin/python" ] || ! supported "$venv/bin/python"; then
-    rm -rf "$venv"
-    "$python" -m venv "$venv" >/dev/null 2>&1 ||
-        fail "'$python -m venv $venv' failed; install Python's venv module (Debian: apt install python3-venv)"
-fi
-echo "setup: installing the locked requirements into $venv (about a minute where the network is fast)" >&2
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock ||
-    fail "uv could not be installed (see above); check the network and run the same command again"
-# Compiled now, since some twenty short processes import torch and pandas in one study, and where
-# PYTHONDONTWRITEBYTECODE is set each of them would compile anew (6 s a stage instead of 3).
-# shellcheck disable=SC2086
-"$venv/bin/uv" pip sync --compile-bytecode --python "$venv/bin/python" --require-hashes $locks ||
-    fail "the locked requirements could not be installed (see above); run the same command again"
-echo "$wanted" >"$stamp"
+locked=$(cat $locks | cksum)
+project=$({ pwd && cat pyproject.toml vanishing/version.py; } | cksum)
+usable || create_environment
+[ "$(cat "$locked_stamp" 2>/dev/null)" = "$locked" ] || install_locked
+[ "$(cat "$project_stamp" 2>/dev/null)" = "$project" ] || install_project

@@ -1,7 +1,7 @@
-"""The registry of activation functions: one entry is all that a new one needs.
+"""The registry of activation functions; a new function needs one entry and nothing else.
 
-No torch is imported here, so that params.yaml is checked, and theory computed, without paying for
-it. `tests/vanishing/test_activations.py` checks every entry against torch.
+torch is not imported, so that checking params.yaml and computing theory stay quick.
+`tests/vanishing/test_activations.py` checks every entry against torch.
 """
 
 import math
@@ -23,8 +23,8 @@ class Activation:
         function: φ, elementwise.
         derivative: φ', elementwise.
         derivative_bounds: The infimum and supremum of φ'.
-        moments: Where φ' jumps, which quadrature would smear: q ↦ (E[φ(z)], E[φ(z)²], E[φ'(z)²])
-            with z ~ N(0, q), in closed form. None where φ' is smooth.
+        moments: q ↦ (E[φ(z)], E[φ(z)²], E[φ'(z)²]) with z ~ N(0, q), in closed form. It is needed
+            where φ' jumps, which quadrature would smear; None where φ' is smooth.
     """
 
     module: str
@@ -35,7 +35,7 @@ class Activation:
 
 
 def _sigmoid(z: Array) -> Array:
-    return 0.5 * (1 + np.tanh(z / 2))  # unlike 1 / (1 + exp(-z)), overflows nowhere
+    return 0.5 * (1 + np.tanh(z / 2))  # overflows nowhere, unlike 1 / (1 + exp(-z))
 
 
 def _sigmoid_derivative(z: Array) -> Array:

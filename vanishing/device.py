@@ -1,4 +1,4 @@
-"""The device that a stage computes on."""
+"""The device that a stage computes on: the CPU or a GPU."""
 
 import platform
 import resource
@@ -9,13 +9,13 @@ from vanishing.errors import StudyError
 
 
 def resolve(name: str) -> torch.device:
-    """Turn `train.device` into a device: `auto` is a GPU where torch sees one, else the CPU.
+    """Find the device that `train.device` names; `auto` is a GPU if torch sees one, else the CPU.
 
     Returns:
         The device.
 
     Raises:
-        StudyError: If `cuda` is asked for and there is none.
+        StudyError: If `cuda` is named and torch sees no GPU.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
@@ -26,12 +26,12 @@ def resolve(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """Name the GPU, or the processor's architecture."""
+    """Return the name of the GPU, or the architecture of the CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Return the most memory that torch took on the GPU, or else that the process took."""
+    """Return the peak memory of torch on the GPU, or of the process where the device is the CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

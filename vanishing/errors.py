@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 
 class StudyError(Exception):
-    """What was wrong, where, and what would be right; one line per problem."""
+    """An error for the user: the problem, its place and the remedy, one line per problem."""
 
 
 def did_you_mean(given: object, allowed: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
-"""Files written whole or not at all, and where each stage's files are."""
+"""Files: written whole or not at all, read, and told apart by their SHA-256."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -8,15 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from vanishing.errors import StudyError
-
-VALIDATED = Path("data/validated")
-RAW = Path("data/raw")
-MODELS = Path("models")
-STATISTICS = Path("data/statistics")
-REPORTS = Path("reports")
-METRICS = REPORTS / "metrics.json"
-HEALTH = REPORTS / "health.json"
-CLAIMS = REPORTS / "claims.json"
 
 
 @contextmanager
@@ -27,7 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
     crash leaves the old file or the new one, never a part.
 
     Args:
-        path: What to write; its folder is created if it is missing.
+        path: The file to write; its folder is created if it is missing.
 
     Yields:
         The temporary path, an empty file.
@@ -72,3 +64,14 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256, in hexadecimal, of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -5,10 +5,10 @@ import torch
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """Make a generator on the CPU whose stream depends on the seed and on what it is for.
+    """Make a generator on the CPU whose stream depends on the seed and the purpose.
 
-    Separate streams keep the order of the examples the same for every variant, however many
-    numbers its initialisation draws.
+    Separate streams keep the order of the examples the same for every variant, although their
+    initialisations draw different amounts of random numbers.
 
     Returns:
         The generator.

@@ -431,7 +431,7 @@ def test_a_result_that_is_lost_is_left_to_dvc_repro(
     shutil.copytree(expected / ".dvc/cache", project / ".dvc/cache")
     lost = entries["fan@y"]["outs"][0]["md5"]
     (project / ".dvc/cache/files/md5" / lost[:2] / lost[2:]).unlink()
-    assert results.take(project, entries, pull=False) == ["fan@y"]
+    assert results.restore(project, entries, pull=False) == ["fan@y"]
     assert not (project / "y").exists()
     assert "fan@y" not in YAML(typ="safe").load(project / "dvc.lock")["stages"]
     dvc(project, "repro", RUNS=str(project.parent / "runs"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.workspace import own_folder, pack, unpack
+from cluster.workspace import user_folder, pack, unpack
 from vanishing.errors import StudyError
 
 
@@ -68,10 +68,10 @@ def test_a_folder_that_somebody_else_has_prepared_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = own_folder()
+    folder = user_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.rmdir()
     (tmp_path / "theirs").mkdir()
     folder.symlink_to(tmp_path / "theirs")
     with pytest.raises(StudyError, match=r"is not a folder of this user's; remove it, or set TMPD"):
-        own_folder()
+        user_folder()

@@ -61,7 +61,7 @@ def test_health_has_a_row_per_variant_and_check_with_its_place(study: Path) -> N
 
 def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(study: Path) -> None:
     claims = json.loads((study / "reports/claims.json").read_text())
-    assert [row["id"] for row in claims] == [claim.name for claim in CLAIMS]
+    assert [row["id"] for row in claims] == [claim.id for claim in CLAIMS]
     by_id = {row["id"]: row for row in claims}
     tanh = by_id["tanh-shrinks"]
     assert (tanh["verdict"], tanh["effect"], tanh["n"]) == ("inconclusive", None, 0)

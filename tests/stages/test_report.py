@@ -9,7 +9,7 @@ import pytest
 
 from stages import report
 from vanishing.files import CLAIMS, HEALTH, METRICS, read_json
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.diagnose import Params
 from vanishing.reporting import markdown
 from vanishing.reporting.markdown import Metrics, Rows
@@ -38,7 +38,7 @@ def rewritten(
 ) -> str:
     """Write the report of the study with some of its files replaced."""
     return report.report(
-        section.load(Params),
+        load(Params),
         metrics or read_json(METRICS),
         checks or read_json(HEALTH),
         claims or read_json(CLAIMS),

@@ -2,12 +2,13 @@
 
 import gzip
 import hashlib
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages import diagnose, download, extract, render, report, train
 from vanishing.datasets.idx import FILES
 
 ROOT = Path(__file__).parents[2]
@@ -86,11 +87,33 @@ def _locked(folder: Path, name: str) -> dict[str, Any]:
     }
 
 
-def run_stages(variants: list[str]) -> None:
+def run(stage: str, *arguments: str) -> None:
+    """Call a stage in the working directory."""
+    importlib.import_module(f"stages.{stage}").main(list(arguments))
+
+
+def take_fingerprints() -> None:
+    """Put the code beside params.yaml, by links, and take its fingerprints."""
+    for name in ("dvc.yaml", "stages", "vanishing"):
+        if not Path(name).exists():
+            Path(name).symlink_to(ROOT / name)
+    run("fingerprint")
+
+
+def prepare_training() -> None:
+    """Run the stages that `train` and `initialise` depend on."""
+    take_fingerprints()
+    run("validate")
+    run("download")
+
+
+def run_stages(variants: list[str], seeds: Sequence[int] = (0,)) -> None:
     """Call every stage but `track` in the working directory."""
-    download.main([])
+    prepare_training()
     for name in variants:
-        train.main([name])
-        extract.main([name])
-    for stage in (diagnose, render, report):
-        stage.main([])
+        for seed in map(str, seeds):
+            run("train", name, seed)
+            run("extract", name, seed)
+        run("initialise", name)
+    for stage in ("diagnose", "render", "report"):
+        run(stage)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.study import ROOT
 from tools import quick
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.diagnose import Params
 
 
@@ -37,7 +37,7 @@ def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text())
     quick.shorten(path)
-    whole, short = section.load(Params, ROOT / "params.yaml"), section.load(Params, path)
+    whole, short = load(Params, ROOT / "params.yaml"), load(Params, path)
     assert short.train.epochs == 1
     assert short.train.snapshots == (0, 1)
     assert short.variants == whole.variants

@@ -1,4 +1,4 @@
-"""The set-up: what it refuses, in one line each, and that it leaves well alone."""
+"""The set-up: what it installs and in which order, and what it refuses in one line."""
 
 import os
 import shutil
@@ -10,18 +10,34 @@ import pytest
 
 from tests.support.study import ROOT
 
-LOCKS = ("requirements.lock", "requirements-uv.lock")
+LOCKS = ("requirements-uv.lock", "requirements.lock")
+PROJECT = ("pyproject.toml", "vanishing/version.py")
+# Commands of the shell and of this test that have to be on a PATH of fake commands alone.
+NEEDED = ("awk", "cat", "chmod", "cksum", "cp", "df", "head", "ln", "mkdir", "rm")
+# Copies itself into the environment that it creates, with a Python that has no pip.
+FAKE_UV = f"""
+printf '%s\\n' "$*" >>calls
+case "$1" in venv)
+    mkdir -p .venv/bin
+    cat >.venv/bin/python <<'END'
+#!/bin/sh
+case "$2" in *pip*) exit 1;; esac
+exec {sys.executable} "$@"
+END
+    chmod +x .venv/bin/python;;
+esac
+case "$*" in *requirements-uv.lock) cp "$0" .venv/bin/uv;; esac
+"""
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Give a Git checkout with the set-up and its locks, and a bin/ for fake commands."""
+    """Give a Git checkout with the set-up and all that it reads, and a bin/ for fake commands."""
     folder = tmp_path / "checkout"
-    (folder / "tools").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
-    shutil.copy(ROOT / "tools/setup.sh", folder / "tools")
-    for lock in LOCKS:
-        shutil.copy(ROOT / lock, folder)
+    for name in ("tools/setup.sh", *LOCKS, *PROJECT):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     return folder
 
@@ -34,13 +50,21 @@ def fake(checkout: Path, name: str, script: str) -> Path:
     return path
 
 
-def setup(checkout: Path, path: str | None = None, **environment: str) -> tuple[int, str]:
+def only_fakes(checkout: Path, *commands: str) -> str:
+    """Return a PATH with fake commands, those that the shell needs, and `commands`, alone."""
+    for name in (*NEEDED, *commands):
+        fake(checkout, name, f'exec {shutil.which(name)} "$@"')
+    return str(checkout.parent / "bin")
+
+
+def setup(checkout: Path, path: str | None = None, **variables: str) -> tuple[int, str]:
     """Run the set-up; return its exit status and what it printed."""
-    first = f"{checkout.parent / 'bin'}{os.pathsep}{path or os.environ['PATH']}"
+    first = f"{checkout.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    inherited = {key: value for key, value in os.environ.items() if key not in {"CI", "PYTHON"}}
     done = subprocess.run(
         ["/bin/sh", "tools/setup.sh"],
         cwd=checkout,
-        env={**os.environ, "PATH": first, **environment},
+        env={**inherited, "PATH": path or first, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -49,29 +73,55 @@ def setup(checkout: Path, path: str | None = None, **environment: str) -> tuple[
     return done.returncode, done.stdout
 
 
-def refused(checkout: Path, said: str, path: str | None = None, **environment: str) -> None:
+def checksum(*contents: bytes) -> bytes:
+    """Return what `cksum` prints of contents put together."""
+    joined = b"".join(contents)
+    return subprocess.run(["cksum"], input=joined, capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def installed(checkout: Path) -> Path:
+    """Give a checkout whose environment is as locked, with a uv that notes how it is called."""
+    binaries = checkout / ".venv/bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(Path(sys.executable).resolve())
+    shutil.copy(fake(checkout, "noting-uv", FAKE_UV), binaries / "uv")
+    locks, project = (
+        [(checkout / name).read_bytes() for name in names] for names in (LOCKS, PROJECT)
+    )
+    (checkout / ".venv/.locked").write_bytes(checksum(*locks))
+    (checkout / ".venv/.installed").write_bytes(checksum(f"{checkout}\n".encode(), *project))
+    return checkout
+
+
+def calls(checkout: Path) -> list[str]:
+    """Return the arguments of each call of the fake uv."""
+    file = checkout / "calls"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def refused(checkout: Path, message: str, path: str | None = None, **variables: str) -> None:
     """Check that the set-up refuses in one line and leaves nothing behind."""
-    status, printed = setup(checkout, path, **environment)
+    status, printed = setup(checkout, path, **variables)
     assert status == 1
     assert printed.count("\n") == 1, printed
-    assert said in printed
+    assert message in printed
     assert not (checkout / ".venv").exists()
 
 
 def test_an_unsupported_python_is_refused(checkout: Path) -> None:
     old = fake(checkout, "python3.10", '[ "$1" = --version ] && echo Python 3.10.4 || exit 1')
-    refused(checkout, "3.11, 3.12 or 3.13 is needed", PYTHON=str(old))
+    refused(checkout, "3.11, 3.12, 3.13 or 3.14 is needed", PYTHON=str(old))
     refused(checkout, "Python 3.10.4", PYTHON=str(old))
 
 
 def test_a_missing_python_is_named(checkout: Path) -> None:
-    refused(checkout, "3.11, 3.12 or 3.13 is needed", PYTHON="/nowhere/python")
+    refused(checkout, "/nowhere/python is 'not found'", PYTHON="/nowhere/python")
+    refused(checkout, "or install uv, which brings one", path=only_fakes(checkout, "git"))
 
 
 def test_a_missing_git_is_named(checkout: Path) -> None:
-    for name in ("cksum", "cat", "df", "awk", "head"):
-        fake(checkout, name, f'exec {shutil.which(name)} "$@"')
-    refused(checkout, "git is needed", path=str(checkout.parent / "bin"))
+    refused(checkout, "git is needed", path=only_fakes(checkout))
 
 
 def test_a_folder_that_is_no_checkout_is_refused(checkout: Path) -> None:
@@ -84,12 +134,65 @@ def test_a_full_disk_is_refused_before_anything_is_written(checkout: Path) -> No
     refused(checkout, "11 GiB of free disk are needed here and 1 GiB are free")
 
 
-def test_an_environment_that_is_as_locked_is_left_alone(checkout: Path) -> None:
-    (checkout / ".venv/bin").mkdir(parents=True)
-    python = checkout / ".venv/bin/python"
-    python.symlink_to(Path(sys.executable).resolve())
-    locks = b"".join((checkout / lock).read_bytes() for lock in reversed(LOCKS))
-    wanted = subprocess.run(["cksum"], input=locks, capture_output=True, check=True)
-    (checkout / ".venv/.synced").write_bytes(wanted.stdout)
-    fake(checkout, "df", "echo must not be called; exit 1")
-    assert setup(checkout) == (0, "")
+def test_uv_brings_a_python_where_none_is_supported(checkout: Path) -> None:
+    fake(checkout, "uv", FAKE_UV)
+    status, printed = setup(checkout, path=only_fakes(checkout, "git"))
+    assert status == 0, printed
+    assert printed.count("\n") == 2  # that uv brings Python, and that requirements are installed
+    assert [call.split(" --")[0] for call in calls(checkout)] == [
+        "venv",
+        "pip install",  # uv itself, as locked
+        "pip sync",
+        "pip install",  # the project
+    ]
+    assert setup(checkout, path=only_fakes(checkout, "git")) == (0, "")
+    assert len(calls(checkout)) == 4
+
+
+def test_an_environment_of_an_unsupported_python_is_replaced(installed: Path) -> None:
+    binaries = installed / ".venv/bin"
+    (binaries / "python").unlink()
+    (binaries / "python").write_text("#!/bin/sh\nexit 1\n")
+    (binaries / "python").chmod(0o755)
+    fake(installed, "uv", FAKE_UV)
+    path = f"{binaries}{os.pathsep}{only_fakes(installed, 'git')}"  # as Make sets it
+    status, printed = setup(installed, path)
+    assert status == 0, printed
+    assert [call.split(" --")[0] for call in calls(installed)][:2] == ["venv", "pip install"]
+
+
+def test_an_environment_that_is_as_locked_is_left_alone(installed: Path) -> None:
+    assert setup(installed) == (0, "")
+    assert calls(installed) == []
+
+
+@pytest.mark.parametrize("name", PROJECT)
+def test_a_changed_project_is_installed_again_without_a_network(installed: Path, name: str) -> None:
+    with (installed / name).open("a") as file:
+        file.write("# changed\n")
+    assert setup(installed) == (0, "")
+    (call,) = calls(installed)
+    assert call.endswith("--editable .")
+    assert {"--offline", "--no-deps", "--no-build-isolation"} < set(call.split())
+
+
+def test_a_changed_lock_is_installed_and_then_the_project(installed: Path) -> None:
+    with (installed / "requirements.lock").open("a") as file:
+        file.write("# changed\n")
+    status, printed = setup(installed)
+    assert status == 0
+    assert printed.count("\n") == 1
+    assert [call.split(" --")[0] for call in calls(installed)] == ["pip sync", "pip install"]
+
+
+def test_a_failed_installation_is_one_line_that_names_the_log(installed: Path) -> None:
+    (installed / ".venv/bin/uv").write_text("#!/bin/sh\necho no such host\nexit 2\n")
+    (installed / ".venv/.locked").unlink()
+    status, printed = setup(installed)
+    assert status == 1
+    assert printed.splitlines()[1:] == [
+        "setup: the locked requirements could not be installed (.venv/setup.log says why); check"
+        " the network and run the same command again"
+    ]
+    assert (installed / ".venv/setup.log").read_text() == "no such host\n"
+    assert "no such host" in setup(installed, CI="true")[1]  # CI keeps no file

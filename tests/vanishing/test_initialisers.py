@@ -1,4 +1,4 @@
-"""The variances that theory assumes; test_network.py checks that networks are drawn so."""
+"""The variances of weights and biases; networks/test_mlp.py checks that networks have them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Random streams."""
+"""Random generators."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Images and labels as tensors: one read, one tensor, no work per image."""
+"""Images and labels as tensors; a split is read and normalised as a whole."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -31,12 +31,14 @@ def load(root: Path, split: str, data: Data) -> Examples:
     Args:
         root: The torchvision dataset root.
         split: `train` or `test`.
-        data: Which dataset, and its mean and std.
+        data: The dataset, and the mean and std of its pixels.
 
     Returns:
-        All examples of the split, on the CPU.
+        The first `data.train_examples` or `data.test_examples` of the split, on the CPU.
     """
     pixels, labels = idx.read_split(root, data.dataset, split)
+    count = {"train": data.train_examples, "test": data.test_examples}[split]
+    pixels, labels = pixels[:count], labels[:count]
     images = torch.from_numpy(pixels.reshape(len(pixels), -1)).to(torch.float32)
     images.div_(255).sub_(data.mean).div_(data.std)
     return Examples(images, torch.from_numpy(labels).to(torch.int64))

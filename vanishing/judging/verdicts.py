@@ -1,79 +1,78 @@
-"""What the rows of reports/health.json amount to: verdicts by rule, in words, and as expected."""
+"""The rows of reports/health.json, summed up: by rule, in words, and against what is expected."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from vanishing.errors import StudyError
-from vanishing.files import read_json
-
 PROBLEM, FINE, UNDEFINED, NOT_APPLICABLE = "problem", "fine", "undefined", "not applicable"
+
+_BY_GRAVITY = (PROBLEM, UNDEFINED, FINE, NOT_APPLICABLE)
 
 Row = dict[str, Any]
 
 
-def read(path: Path) -> Any:
-    """Read a file that `diagnose` writes.
-
-    Returns:
-        Its content.
-
-    Raises:
-        StudyError: If it is missing or damaged.
-    """
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise StudyError(f"{path}: cannot be read ({reason}); run: dvc repro diagnose") from None
-
-
 def verdict(rows: list[Row], rule: str) -> str:
-    """Sum up what the checks of one rule say of one variant: the gravest of their verdicts."""
-    found = {row["verdict"] for row in rows if row["rule"] == rule}
-    return next(each for each in (PROBLEM, UNDEFINED, FINE, NOT_APPLICABLE) if each in found)
+    """Return the gravest verdict among one variant's checks of a rule."""
+    verdicts: set[str] = {row["verdict"] for row in rows if row["rule"] == rule}
+    return min(verdicts, key=_BY_GRAVITY.index)
 
 
-def in_words(rows: list[Row]) -> str:
-    """Say of one variant what its gradient does at initialisation, and what training made of it."""
-    vanishing = verdict(rows, "vanishing_attenuation")
-    gradient = {
-        vanishing == PROBLEM: "vanishing",
-        verdict(rows, "exploding_attenuation") == PROBLEM: "exploding",
-        vanishing == UNDEFINED: "not finite",
-    }.get(True, "steady")
-    training = {
-        verdict(rows, "at_chance") == PROBLEM: "at chance",
-        verdict(rows, "nonfinite_loss") == PROBLEM: "diverged",
-    }.get(True, "learned")
-    return f"{gradient}, {training}"
+def summarise(rows: list[Row]) -> str:
+    """Say in words how one variant's gradient starts and how its training ends.
 
-
-def unmet(rows: list[Row], expected: dict[str, dict[str, bool]]) -> list[str]:
-    """Compare the verdicts with what params.yaml expects.
+    Args:
+        rows: Of the variant.
 
     Returns:
-        A line for each expectation that does not hold.
+        Two words, with a comma: `vanishing`, `exploding`, `not finite` or `steady` for the
+        attenuation at initialisation; `at chance`, `diverged` or `learned` for the training.
+    """
+    return f"{_gradient(rows)}, {_training(rows)}"
+
+
+def _gradient(rows: list[Row]) -> str:
+    vanishing = verdict(rows, "vanishing_attenuation")
+    if vanishing == UNDEFINED:
+        return "not finite"
+    if verdict(rows, "exploding_attenuation") == PROBLEM:
+        return "exploding"
+    return "vanishing" if vanishing == PROBLEM else "steady"
+
+
+def _training(rows: list[Row]) -> str:
+    if verdict(rows, "nonfinite_loss") == PROBLEM:
+        return "diverged"
+    return "at chance" if verdict(rows, "at_chance") == PROBLEM else "learned"
+
+
+def unmet_expectations(rows: list[Row], expected: Mapping[str, Mapping[str, bool]]) -> list[str]:
+    """Compare the verdicts with the section `expect` of params.yaml.
+
+    Args:
+        rows: Of all variants.
+        expected: {variant: {rule: whether it should find a problem}}.
+
+    Returns:
+        A line for each expectation that does not hold, with the checks of its rule.
     """
     lines = []
     for name, rules in expected.items():
-        own = [row for row in rows if row["variant"] == name]
-        for rule, wanted in rules.items():
-            found = verdict(own, rule)
-            if (found == PROBLEM) != wanted:
-                lines.append(
-                    f"{name}: {rule}: expected {'a problem' if wanted else 'none'}, found {found}"
-                    + "".join(f"; {describe(row)}" for row in own if row["rule"] == rule)
-                )
+        rows_of_variant = [row for row in rows if row["variant"] == name]
+        for rule, problem_expected in rules.items():
+            actual = verdict(rows_of_variant, rule)
+            if (actual == PROBLEM) != problem_expected:
+                checks = [describe(row) for row in rows_of_variant if row["rule"] == rule]
+                expectation = "a problem" if problem_expected else "none"
+                difference = f"{name}: {rule}: expected {expectation}, found {actual}"
+                lines.append("; ".join([difference, *checks]))
     return lines
 
 
 def describe(row: Row) -> str:
-    """Say in words what a row measured, where, and against which threshold."""
+    """Say in words what a row measured, at which layer, epoch and step, and its threshold."""
     if row["verdict"] == NOT_APPLICABLE:
         return "the rule does not apply to this network"
     measured = "NaN or infinite" if row["measured"] is None else f"{row['measured']:.3g}"
-    where = [f"{key} {row[key]}" for key in ("layer", "epoch", "step") if row[key] is not None]
-    place = f" ({', '.join(where)})" if where else ""
-    return (
-        f"{row['quantity']}: {measured}{place}, a problem {row['relation']} {row['threshold']:.3g}"
-    )
+    parts = [f"{key} {row[key]}" for key in ("layer", "epoch", "step") if row[key] is not None]
+    location = f" ({', '.join(parts)})" if parts else ""
+    limit = f"{row['relation']} {row['threshold']:.3g}"
+    return f"{row['quantity']}: {measured}{location}, a problem {limit}"

@@ -1,9 +1,9 @@
 """A linear layer whose three matrix products are oneDNN's on a CPU.
 
-PyTorch gives products of float32 matrices to MKL, which does not use all that some processors can
-do; oneDNN, which PyTorch ships as well, does (docs/decisions/0008). Both round
-differently, within float32; elsewhere than on a CPU, and where PyTorch was built without oneDNN,
-the layer is `torch.nn.Linear` as it is.
+PyTorch gives products of float32 matrices to MKL, which is slow on some processors; oneDNN, which
+PyTorch ships too, is faster there (docs/decisions/0008). The two round differently, within float32.
+On other devices, and where PyTorch was built without oneDNN, the layer computes as
+`torch.nn.Linear` does.
 """
 
 from typing import Any
@@ -43,8 +43,8 @@ class _Linear(torch.autograd.Function):
 class Linear(nn.Linear):
     """`torch.nn.Linear` with a bias; float32 matrices on a CPU are multiplied by oneDNN.
 
-    Its parameters begin as whatever the memory holds: `network.build` draws them from a generator
-    of its own, and weights that are read from a file replace them.
+    Its parameters are not initialised: `mlp.build` draws them from a generator, and a snapshot
+    replaces them.
     """
 
     def reset_parameters(self) -> None:

@@ -1,4 +1,4 @@
-"""The networks of the study: a multilayer perceptron built from a variant's record."""
+"""The multilayer perceptron, built from a variant."""
 
 import math
 
@@ -11,7 +11,7 @@ from vanishing.networks.linear import Linear
 from vanishing.params.study import Variant
 
 
-class Hidden(nn.Module):
+class HiddenLayer(nn.Module):
     """One hidden layer: h ↦ φ(N(W h + b)), plus h where `skip` is set.
 
     N is batch normalization (Ioffe & Szegedy 2015, before the activation) or nothing. The skip
@@ -33,14 +33,17 @@ class Hidden(nn.Module):
         return out + h if self.skip else out
 
 
-class Network(nn.Module):
+class MLP(nn.Module):
     """`depth` hidden layers and a linear output layer; the loss applies the softmax."""
 
     def __init__(self, variant: Variant, inputs: int, classes: int) -> None:
         super().__init__()
         fans_in = [inputs] + [variant.width] * (variant.depth - 1)
         self.hidden = nn.Sequential(
-            *(Hidden(fan, variant, skip=variant.skip and fan == variant.width) for fan in fans_in)
+            *(
+                HiddenLayer(fan_in, variant, skip=variant.skip and fan_in == variant.width)
+                for fan_in in fans_in
+            )
         )
         self.output = Linear(variant.width, classes)
 
@@ -50,16 +53,15 @@ class Network(nn.Module):
         return logits
 
 
-def build(variant: Variant, inputs: int, classes: int, generator: torch.Generator) -> Network:
+def build(variant: Variant, inputs: int, classes: int, generator: torch.Generator) -> MLP:
     """Build a variant's network on the CPU, every parameter drawn from `generator`.
 
-    Weights follow `variant.init`, as `initialisers.INITIALISERS` has it.
-
-    Biases are U(-1/√n, 1/√n) whatever the weights are, so that two variants that differ in
-    `init` differ in the weights alone. Batch normalization begins with γ = 1 and β = 0.
+    Weights are drawn as `initialisers.INITIALISERS[variant.init]` says. Biases are
+    U(-1/√fan_in, 1/√fan_in) for every `init`, so that two variants that differ in `init` differ in
+    the weights alone. Batch normalization begins with γ = 1 and β = 0.
 
     Args:
-        variant: The network's record.
+        variant: The network's parameters.
         inputs: Number of input features.
         classes: Number of classes.
         generator: On the CPU; the same state gives the same network.
@@ -67,7 +69,7 @@ def build(variant: Variant, inputs: int, classes: int, generator: torch.Generato
     Returns:
         The network, float32, in training mode.
     """
-    network = Network(variant, inputs, classes)
+    network = MLP(variant, inputs, classes)
     for module in network.modules():
         if isinstance(module, nn.Linear):
             _initialise(module, variant, generator)
@@ -87,11 +89,3 @@ def _initialise(layer: nn.Linear, variant: Variant, generator: torch.Generator) 
 def _uniform(tensor: Tensor, std: float, generator: torch.Generator) -> None:
     bound = math.sqrt(3) * std  # of a uniform distribution around zero
     nn.init.uniform_(tensor, -bound, bound, generator=generator)
-
-
-WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
-
-
-def weight_layers(network: nn.Module) -> dict[str, WeightLayer]:
-    """Return {module name: layer} for every weight layer, in the order of definition."""
-    return {name: each for name, each in network.named_modules() if isinstance(each, WeightLayer)}

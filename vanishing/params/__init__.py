@@ -1,1 +1,8 @@
-"""params.yaml as frozen, validated objects: a module per group of sections."""
+"""params.yaml as frozen, validated objects.
+
+- base: the types of which sections consist
+- load: reads params.yaml, and explains each mistake in one line
+- study: root, code, data, train and variants: how networks are trained
+- extract: how statistics are taken
+- diagnose: thresholds of the health rules, expectations, and all sections together
+"""

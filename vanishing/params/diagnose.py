@@ -1,4 +1,4 @@
-"""All of params.yaml: what is trained and measured, where a verdict turns, what is expected."""
+"""The sections diagnose (thresholds of the health rules) and expect, and with them all sections."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveI
 
 from vanishing.errors import did_you_mean
 from vanishing.params.base import Probability, Section, VariantName, one_of
-from vanishing.params.extract import Probing
+from vanishing.params.extract import Measured
 
 
 class VanishingGradient(Section):
@@ -40,7 +40,7 @@ class NonfiniteLoss(Section):
 
 
 class PoorInitialisation(Section):
-    """The layers start on different scales, with no gradient to speak of, or do not get going."""
+    """The layers start on different scales, or with tiny gradients, or the loss does not fall."""
 
     variance_ratio_above: PositiveFloat
     gradient_range_below: PositiveFloat
@@ -56,14 +56,14 @@ class SaturatedActivation(Section):
 
 
 class DeadRelu(Section):
-    """Most units of some layer are active for next to no example."""
+    """Most units of some layer are active for hardly any example."""
 
     unit_below: Probability
     layer_above: Probability
 
 
 class UpdateRatio(Section):
-    """A step changes some layer's weights by too much, or by next to nothing."""
+    """A step changes some layer's weights by too much or too little."""
 
     above: PositiveFloat
     below: PositiveFloat
@@ -76,7 +76,7 @@ class AllZero(Section):
 
 
 class UnchangedTensor(Section):
-    """Some layer's weights hardly change for so many traced steps on end."""
+    """Some layer's weights hardly change for so many consecutive traced steps."""
 
     ratio_below: PositiveFloat
     steps: PositiveInt
@@ -110,7 +110,7 @@ class AtChance(Section):
 
 
 class Diagnose(Section):
-    """The health rules, by name: where each of them turns."""
+    """The thresholds of each health rule, by its name."""
 
     vanishing_gradient: VanishingGradient
     vanishing_attenuation: VanishingAttenuation
@@ -132,7 +132,7 @@ class Diagnose(Section):
 Rule = Annotated[str, one_of(Diagnose.model_fields)]
 
 
-class Params(Probing):
+class Params(Measured):
     """All of params.yaml; a section that is not here is an error.
 
     Attributes:

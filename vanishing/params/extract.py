@@ -1,6 +1,6 @@
-"""The section of params.yaml that decides what `extract` measures, beside what is trained."""
+"""The section of params.yaml that decides how statistics are taken: extract."""
 
-from pydantic import PositiveFloat, model_validator
+from pydantic import model_validator
 
 from vanishing.params.base import Count, Increasing, Section
 from vanishing.params.study import Study
@@ -11,7 +11,6 @@ class Extract(Section):
 
     probe_size: Count
     batch_size: Count
-    tiny: PositiveFloat
     init_probe_size: Count
     init_seeds: Count
     sweep_depths: Increasing
@@ -26,7 +25,7 @@ class Extract(Section):
         return self
 
 
-class Probing(Study):
-    """What is trained, and how statistics are taken of it."""
+class Measured(Study):
+    """How networks are trained, and how statistics are taken of them."""
 
     extract: Extract

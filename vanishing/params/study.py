@@ -1,6 +1,6 @@
-"""The sections of params.yaml that decide what is trained: data, train and variants.
+"""The sections of params.yaml that decide how networks are trained: data, train and variants.
 
-Nothing else is here, so that nothing else makes trained weights out of date.
+Nothing else is in this module, so that an edit of another section leaves trained weights valid.
 """
 
 from typing import Annotated, Any, Literal
@@ -18,8 +18,11 @@ from pydantic import (
 from vanishing.activations import ACTIVATIONS
 from vanishing.errors import StudyError, did_you_mean
 from vanishing.initialisers import INITIALISERS
-from vanishing.params.base import PATH, Count, Increasing, Probability, Section, VariantName, one_of
+from vanishing.params.base import Count, Increasing, Probability, Section, VariantName, one_of
+from vanishing.paths import PARAMS
 
+_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
+NETWORK = rf"^{_WORD}(\.{_WORD})*:{_WORD}$"  # module:function
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -37,30 +40,30 @@ class Checksums(Section):
 
 
 class Data(Section):
-    """Which images, and how they are scaled."""
+    """Which images, how many of them, and how they are scaled."""
 
     dataset: Literal["MNIST", "FashionMNIST", "KMNIST"]
     mean: Probability  # of pixels in [0, 1]
     std: Annotated[float, Field(ge=1e-3, le=1)]
+    train_examples: Count
+    test_examples: Count
     checksums: Checksums
 
 
-class Train(Section):
-    """How every variant is trained."""
+class Training(Section):
+    """How one network is trained, by stochastic gradient descent with momentum."""
 
     epochs: Count
     batch_size: Count
-    optimizer: Literal["SGD"]
     learning_rate: Annotated[PositiveFloat, Field(le=1e30)]
     momentum: Annotated[NonNegativeFloat, Field(lt=1)]
-    seeds: Increasing
     snapshots: Increasing
     evaluation_size: Count
     trace_every: Count
     device: Literal["auto", "cpu", "cuda"]
 
     @model_validator(mode="after")
-    def _snapshots_within_epochs(self) -> "Train":
+    def _snapshots_within_epochs(self) -> "Training":
         if self.snapshots[0] != 0 or self.snapshots[-1] != self.epochs:
             raise ValueError(
                 f"snapshots: should begin with 0 and end with epochs ({self.epochs});"
@@ -69,8 +72,23 @@ class Train(Section):
         return self
 
 
+class Train(Training):
+    """How every variant is trained, once with each seed."""
+
+    seeds: Increasing
+
+    def of_one_seed(self) -> Training:
+        """Return the settings that one training run depends on."""
+        return Training(**{key: getattr(self, key) for key in Training.model_fields})
+
+
 class Variant(Section):
-    """A network, and the variant that it is compared to."""
+    """A network, and the variant that it is compared to.
+
+    Attributes:
+        network: `module:function` of a module beside params.yaml, called as `networks.build.build`
+            is; None for the multilayer perceptron that `networks.mlp` builds.
+    """
 
     activation: Annotated[str, one_of(ACTIVATIONS)]
     depth: Count
@@ -79,6 +97,7 @@ class Variant(Section):
     std: Annotated[PositiveFloat, Field(le=1e6)] | None = None
     normalization: Literal["none", "batch"]
     skip: bool
+    network: Annotated[str, StringConstraints(pattern=NETWORK)] | None = None
     compare_to: VariantName | None = None
 
     @model_validator(mode="after")
@@ -91,16 +110,27 @@ class Variant(Section):
         return self
 
     def differences(self, other: "Variant") -> dict[str, tuple[Any, Any]]:
-        """Return {field: (value in other, value here)} for the fields that describe the network."""
-        here, there = (v.model_dump(exclude={"compare_to"}) for v in (self, other))
-        return {key: (there[key], here[key]) for key in here if here[key] != there[key]}
+        """Return {field: (value in `other`, value here)} where the two networks differ."""
+        ours, theirs = (v.model_dump(exclude={"compare_to"}) for v in (self, other))
+        return {key: (theirs[key], ours[key]) for key in ours if ours[key] != theirs[key]}
+
+    def at_depth(self, depth: int) -> "Variant":
+        """Return the same network with another number of hidden layers."""
+        return self.model_copy(update={"depth": depth})
 
 
 class Study(Section):
-    """What is trained; the other sections of params.yaml are neither read nor checked."""
+    """How networks are trained; the other sections of params.yaml are neither read nor checked.
+
+    Attributes:
+        root: Path from the study's folder to the root of the repository.
+        code: File or folder, relative to the study's folder, of the modules that variants name.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
+    root: Annotated[str, StringConstraints(pattern=r"^(\.|\.\.(/\.\.)*)$")]
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./-]*$")]
     data: Data
     train: Train
     variants: dict[VariantName, Variant] = Field(min_length=1)
@@ -139,7 +169,7 @@ class Study(Section):
         return next(name for name, variant in self.variants.items() if variant.compare_to is None)
 
     def variant(self, name: str) -> Variant:
-        """Look up a variant that the command line named.
+        """Look up a variant that the command line names.
 
         Returns:
             Its parameters.
@@ -149,7 +179,23 @@ class Study(Section):
         """
         if name not in self.variants:
             raise StudyError(
-                f"{PATH}: no variant {name!r}{did_you_mean(name, self.variants)};"
+                f"{PARAMS}: no variant {name!r}{did_you_mean(name, self.variants)};"
                 f" there are: {', '.join(self.variants)}"
             )
         return self.variants[name]
+
+    def seed(self, text: str) -> int:
+        """Look up a seed that the command line names.
+
+        Returns:
+            The seed.
+
+        Raises:
+            StudyError: If `train.seeds` has no such seed.
+        """
+        if text not in map(str, self.train.seeds):
+            raise StudyError(
+                f"{PARAMS}: no seed {text!r}; train.seeds has"
+                f" {', '.join(map(str, self.train.seeds))}"
+            )
+        return int(text)

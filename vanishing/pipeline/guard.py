@@ -1,149 +1,109 @@
-"""How a stage runs under DVC: not longer than DVC, and on what DVC is going to write down.
+"""A stage's results belong to the inputs that DVC writes down beside them.
 
-After a stage has ended DVC hashes its dependencies as they are then. Were one edited meanwhile,
-dvc.lock would pair new parameters with old results. So a stage fails if what it depends on is not
-what it was when it began.
+After a stage has ended, DVC hashes its dependencies as they are then. If one were edited meanwhile,
+dvc.lock would pair new inputs with old results. So a stage fails if an input changed while it ran,
+or if the code is not the code of its fingerprint.
 """
 
-import json
-import os
-import sys
-import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from itertools import chain
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vanishing.errors import StudyError, run_command
-from vanishing.params.base import PATH
+from vanishing.errors import StudyError
+from vanishing.params.load import load
+from vanishing.params.study import Study
+from vanishing.paths import FINGERPRINTS, PARAMS, PIPELINE
+from vanishing.pipeline import fingerprint
 
-STAGE = "DVC_STAGE"  # DVC sets it for a stage's command: NAME or NAME@KEY
-_PIPELINE = Path("dvc.yaml")
-_LOOK_EVERY_S = 0.5
-DVC_NOTES = Path(".dvc/tmp/rwlock")  # which DVC reads and writes what, while it runs a stage
+_LISTED = 5  # changes that a message names
 
 
-def run_stage(main: Callable[[list[str]], None]) -> int:
-    """Call a stage's `main` with the command line's arguments; see `errors.run_command`.
+def guard(stage: str, arguments: Sequence[str], run: Callable[[], None]) -> None:
+    """Run a stage, and fail if its inputs change meanwhile.
 
-    Returns:
-        The exit status.
+    Args:
+        stage: Its name in dvc.yaml.
+        arguments: The values of its matrix, in the order of dvc.yaml.
+        run: Runs it.
+
+    Raises:
+        StudyError: If an input changed, or the code differs from the stage's fingerprint.
     """
-    stage = os.environ.get(STAGE)
-    if not stage:
-        return run_command(main)
-    _end_with_dvc()
+    before = inputs(stage, arguments)
+    outdated = [
+        name
+        for path in map(Path, before)
+        if FINGERPRINTS in path.parents
+        for name in fingerprint.differences(path.read_text("utf-8"), _current(path))
+    ]
+    if outdated:
+        raise StudyError(f"{_list(outdated)}: edited since `fingerprint` ran; run: dvc repro")
+    run()
+    after = inputs(stage, arguments)
+    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    for path in [path for path in map(Path, before) if FINGERPRINTS in path.parents]:
+        changed += fingerprint.differences(path.read_text("utf-8"), _current(path))
+    if changed:
+        raise StudyError(
+            f"{_list(changed)}: changed while {' '.join([stage, *arguments])} ran, so its results"
+            " are not kept; run it again"
+        )
 
-    def watched(argv: list[str]) -> None:
-        before = dependencies(stage)
-        main(argv)
-        after = dependencies(stage)
-        changed = [name for name in before | after if before.get(name) != after.get(name)]
-        if changed:
-            raise StudyError(
-                f"{', '.join(changed)} changed while {stage} ran, so its results are not kept;"
-                " run it again"
-            )
 
-    return run_command(watched)
+def _list(names: list[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def dependencies(stage: str) -> dict[str, Any]:
-    """Return what dvc.yaml says that a stage depends on, as it is now.
+def inputs(stage: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the dependencies and parameters of a stage of dvc.yaml, as they are now.
+
+    Args:
+        stage: Its name.
+        arguments: The values of its matrix.
 
     Returns:
-        {file: (size, time of last change); parameter: value}; a folder is its files.
+        {file: (size, time of last change)} and {parameter: value}; a folder is its files.
 
     Raises:
         StudyError: If params.yaml cannot be read.
     """
-    name, _, key = stage.rpartition(":")[2].partition("@")
-    entry = YAML(typ="safe").load(_PIPELINE)["stages"][name]
-    entry = entry.get("do", entry)
-    found: dict[str, Any] = {}
-    for text in entry.get("deps", []):
-        path = Path(text.replace("${key}", key))
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                found[str(file)] = (file.stat().st_size, file.stat().st_mtime_ns)
+    entry = YAML(typ="safe").load(PIPELINE)["stages"][stage]
     try:
-        values = YAML(typ="safe").load(PATH)
+        values = YAML(typ="safe").load(PARAMS)
     except (OSError, YAMLError) as error:
-        raise StudyError(f"{PATH}: cannot be read: {' '.join(str(error).split())}") from None
+        raise StudyError(f"{PARAMS}: cannot be read: {' '.join(str(error).split())}") from None
+    context = values | {"item": dict(zip(entry.get("matrix", ()), arguments, strict=False))}
+    state: dict[str, Any] = {}
+    for text in entry.get("deps", []):
+        path = Path(_filled_in(text, context))
+        for file in sorted(path.rglob("*.*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                state[str(file)] = (file.stat().st_size, file.stat().st_mtime_ns)
     for text in entry.get("params", []):
         if isinstance(text, dict):  # {params.yaml: null}, all of it
-            found[str(PATH)] = repr(values)
-            continue
-        value, parts = values, text.replace("${key}", key).split(".")
-        for part in parts:
-            value = value.get(part) if isinstance(value, dict) else None
-        found[f"{PATH}: {'.'.join(parts)}"] = repr(value)  # NaN is not itself
-    return found
+            state[str(PARAMS)] = repr(values)
+        else:
+            key = _filled_in(text, context)
+            state[f"{PARAMS}: {key}"] = repr(_value(values, key))  # NaN does not equal itself
+    return state
 
 
-def _end_with_dvc() -> None:
-    """End this process once DVC, or a shell between the two, has ended: they do not do it."""
-    watched = _up_to_dvc()
-    if not watched:  # in a namespace of its own
-        return
-    noted = _noted()
-    if noted and noted.isdisjoint(process.pid for process in watched):  # DVC is gone already
-        _exit(min(noted))
-
-    def watch() -> None:
-        while all(map(_runs, watched)):
-            time.sleep(_LOOK_EVERY_S)
-        _exit(next(process.pid for process in watched if not _runs(process)))
-
-    threading.Thread(target=watch, daemon=True).start()
+def _filled_in(text: str, context: Mapping[str, Any]) -> str:
+    """Fill in a text of dvc.yaml: `${a.b}` is the value of that parameter, or of the matrix."""
+    return re.sub(r"\$\{([^}]+)\}", lambda match: str(_value(context, match[1])), text)
 
 
-def _runs(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+def _value(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
-def _up_to_dvc() -> list[psutil.Process]:
-    """Return the processes above this one, up to the first that is not itself part of the stage."""
-    found = []
-    for process in psutil.Process().parents():
-        found.append(process)
-        with suppress(psutil.Error):  # another user's, so not started by DVC, or gone
-            if STAGE in process.environ():
-                continue
-        break
-    return found
-
-
-def _noted() -> set[int]:
-    """Return the processes that DVC has noted as those that run stages here.
-
-    Where orphans are adopted by a process that could as well have started DVC, as by the first one
-    in a container, only these notes tell the two apart.
-    """
-    try:
-        notes = json.loads(DVC_NOTES.read_bytes())
-        infos = [*notes["write"].values(), *chain.from_iterable(notes["read"].values())]
-        return {info["pid"] for info in infos}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # there are none, or half
-        return set()
-
-
-def _exit(process: int) -> NoReturn:
-    """End this process and what it started, but for MLflow's viewer, which closes its run itself.
-
-    The viewer has a session of its own.
-    """
-    print(f"error: process {process}, which ran this stage, is gone", file=sys.stderr)
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(child.pid) == os.getsid(0):
-                child.kill()
-    os._exit(1)
+def _current(path: Path) -> str:
+    """Return what a fingerprint's file would hold if it were written now."""
+    return fingerprint.fingerprints(load(Study), {path})[path]

@@ -1,80 +1,74 @@
-"""dvc.lock: what tells results from any others, and whether they are those that are here."""
+"""dvc.lock: what DVC recorded of the stages that it ran last."""
 
-import hashlib
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from vanishing.errors import StudyError
-from vanishing.files import METRICS, read_json
+from vanishing.paths import LOCK
 
-LOCK = Path("dvc.lock")
-REPORT = "Report"  # no variant can have this name: they are in lower case
-
-Entry = dict[str, Any]
+Entry = dict[str, dict[str, Any]]  # {stage: its cmd, deps, params and outs, as in dvc.lock}
 
 
-def entries(names: list[str]) -> dict[str, Entry]:
-    """Look up what DVC has of variants and of the report.
+class Lock(NamedTuple):
+    """The stages of dvc.lock.
 
-    Args:
-        names: Variants, or REPORT.
-
-    Returns:
-        {name: {stage: its command, dependencies, parameters and outputs, with their hashes}}.
-
-    Raises:
-        StudyError: If dvc.lock is missing, lacks a stage, or has other outputs than are here.
+    Each method returns the entry of the stages that wrote one set of results. It raises a
+    StudyError if dvc.lock lacks such a stage, or if an output differs in size from the one that
+    dvc.lock records.
     """
-    try:
-        known = YAML(typ="safe", pure=True).load(LOCK)["stages"]
-    except FileNotFoundError:
-        raise StudyError(f"{LOCK}: missing; run: make repro") from None
-    found = {name: {stage: known.get(stage) for stage in stages(name)} for name in names}
-    for entry in found.values():
-        for stage, locked in entry.items():
-            if locked is None:
+
+    stages: Mapping[str, Any]
+
+    def of_run(self, variant: str, seed: int) -> Entry:
+        """Return the entry of one training run."""
+        return self._entry([f"train@{variant}-{seed}", f"extract@{variant}-{seed}"])
+
+    def of_variant(self, variant: str) -> Entry:
+        """Return the entry of what needs no training."""
+        return self._entry([f"initialise@{variant}"])
+
+    def of_report(self) -> Entry:
+        """Return the entry of everything in reports/."""
+        return self._entry(["diagnose", "render", "report"])
+
+    def _entry(self, stages: Sequence[str]) -> Entry:
+        entry = {}
+        for stage in stages:
+            if stage not in self.stages:
                 raise StudyError(f"{LOCK}: has no stage {stage}; run: make repro")
-            for out in locked["outs"]:
+            entry[stage] = self.stages[stage]
+            for out in entry[stage]["outs"]:
                 if out["size"] != _size(Path(out["path"])):
                     raise StudyError(
-                        f"{out['path']}: is not what {LOCK} has of it; run: make repro, or"
+                        f"{out['path']}: differs from what {LOCK} records; run: make repro, or"
                         " dvc checkout"
                     )
-    return found
+        return entry
 
 
-def stages(name: str) -> list[str]:
-    """Return the stages whose results a variant, or REPORT, is made of."""
-    if name == REPORT:
-        return ["diagnose", "render", "report"]
-    return [f"train@{name}", f"extract@{name}"]
-
-
-def identities(found: dict[str, Entry]) -> dict[str, str]:
-    """Give what tells these results from any others: a digest of outputs and metrics.
-
-    Of outputs alone, all of which `track` depends on (run.json has the parameters): code that was
-    edited to no effect makes no new run, and DVC, which then leaves `track` out, is right to.
+def read() -> Lock:
+    """Read dvc.lock.
 
     Returns:
-        {name: SHA-256}.
+        Its stages, none of them checked yet.
+
+    Raises:
+        StudyError: If it is missing or damaged.
     """
-    metrics = read_json(METRICS)
-    return {
-        name: digest([{stage: own["outs"] for stage, own in entry.items()}, metrics.get(name)])
-        for name, entry in found.items()
-    }
-
-
-def digest(content: Any) -> str:
-    """Return a SHA-256 over anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    try:
+        return Lock(YAML(typ="safe").load(LOCK)["stages"])
+    except FileNotFoundError:
+        raise StudyError(f"{LOCK}: missing; run: make repro") from None
+    except (OSError, YAMLError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(f"{LOCK}: cannot be read ({reason}); run: make repro") from None
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder, as dvc.lock counts them."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    """Return the bytes of a file, or of all files in a folder, as DVC counts them."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)

@@ -1,61 +1,103 @@
-"""Fresh initialisations of a variant, at its own depth and at others: no training needed."""
+"""Statistics of a variant's fresh initialisations, at its own depth and at others."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import nn
+from tqdm import tqdm
 
 from vanishing.datasets.examples import Examples
-from vanishing.datasets.idx import CLASSES
-from vanishing.networks.mlp import build
+from vanishing.networks.build import build
+from vanishing.params.extract import Extract
 from vanishing.params.study import Variant
 from vanishing.recording.probe import record
 from vanishing.seeds import generator
-from vanishing.stats import exact as statistics
+from vanishing.stats.exact import rms
+from vanishing.stats.gradients import hops_and_attenuation
+from vanishing.stats.units import saturation
 
 Rows = list[dict[str, Any]]
 
 
-def measure(
-    variant: Variant, probe: Examples, batch_size: int, depth: int, seeds: Iterable[int]
-) -> Rows:
-    """Record a variant at another depth, freshly initialised with each seed.
+class InitialisationRows(NamedTuple):
+    """Rows of the tables of these names, without `variant`."""
 
-    - `rms` of every tensor of `recording.record`
-    - `saturation` of the preactivation, as `statistics.saturation`
-    - `hop` and `attenuation` of the backpropagated gradient, as `statistics.passage`
+    initialisation: Rows
+    depths: Rows
+
+
+def probe_initialisations(
+    variant: Variant, test: Examples, classes: int, settings: Extract
+) -> InitialisationRows:
+    """Probe initialisations at the variant's own depth, and fewer at each depth of the sweep.
+
+    Where the sweep has the variant's own depth, its rows are copies of those of the first seeds.
 
     Args:
-        variant: The network; its depth is replaced.
+        variant: The network.
+        test: On the device to compute on; its first `init_probe_size` examples are the probe.
+        classes: Number of classes.
+        settings: Sizes, depths and numbers of seeds.
+
+    Returns:
+        The rows of initialisation.parquet and of depths.parquet.
+    """
+    probe, batch_size = test.first(settings.init_probe_size), settings.batch_size
+    initialisation = probe_seeds(variant, probe, classes, batch_size, range(settings.init_seeds))
+    seeds = range(settings.sweep_seeds)
+    depths: Rows = []
+    for depth in tqdm(settings.sweep_depths, desc="depths", unit="depth", disable=None):
+        if depth == variant.depth:
+            depths += [row for row in initialisation if row["seed"] in seeds]
+        else:
+            depths += probe_seeds(variant.at_depth(depth), probe, classes, batch_size, seeds)
+    return InitialisationRows(initialisation, depths)
+
+
+def probe_seeds(
+    variant: Variant, probe: Examples, classes: int, batch_size: int, seeds: Iterable[int]
+) -> Rows:
+    """Probe a variant, freshly initialised with each seed.
+
+    - `rms` of every tensor of `probe.record`, as `exact.rms`
+    - `saturation` of the preactivation, as `units.saturation`
+    - `hop` and `attenuation` of the backpropagated gradient, as `gradients.hops_and_attenuation`
+
+    Args:
+        variant: The network.
         probe: On the device to compute on.
+        classes: Number of classes.
         batch_size: Examples per pass.
-        depth: Hidden layers.
-        seeds: Each seeds one initialisation; seed S is the one that training with seed S starts
-            from, where the depth is the variant's own.
+        seeds: Each seeds one initialisation; training with the same seed starts from it.
 
     Returns:
         Rows of initialisation.parquet, without `variant`.
     """
     rows: Rows = []
+    inputs = probe.images.shape[1]
     for seed in seeds:
-        network = build(
-            variant.model_copy(update={"depth": depth}),
-            probe.images.shape[1],
-            CLASSES,
-            generator(seed, "initialisation"),
-        ).to(probe.images.device)
-        recorded = record(network, probe, batch_size, noise=False)
-        gradients = {}
-        run = {"depth": depth, "seed": seed}
-        for index, (layer, seen) in enumerate(recorded.items()):
-            where = {**run, "layer_index": index, "layer": layer}
-            for tensor, values in seen.tensors.items():
-                value = float(statistics.rms(values))
-                rows.append({**where, "tensor": tensor, "statistic": "rms", "value": value})
-                if tensor == "backpropagated_gradient":
-                    gradients[layer] = value
-            if seen.activation is not None:
-                value = statistics.saturation(seen.tensors["preactivation"], seen.activation)
-                rows.append(
-                    {**where, "tensor": "preactivation", "statistic": "saturation", "value": value}
-                )
-        rows += [{**run, **row} for row in statistics.passage(gradients)]
+        network = build(variant, inputs, classes, generator(seed, "initialisation"))
+        network_rows = _probe_network(network.to(probe.images.device), probe, batch_size)
+        rows += [{"depth": variant.depth, "seed": seed, **row} for row in network_rows]
     return rows
+
+
+def _probe_network(network: nn.Module, probe: Examples, batch_size: int) -> Rows:
+    """Return the rows of one network, without `depth` and `seed`."""
+    rows: Rows = []
+    gradients = {}
+    layers = record(network, probe, batch_size, sum_in_float64=False)
+    for index, (name, layer) in enumerate(layers.items()):
+        location = {"layer_index": index, "layer": name}
+        rms_by_tensor = {tensor: float(rms(values)) for tensor, values in layer.tensors.items()}
+        gradients[name] = rms_by_tensor["backpropagated_gradient"]
+        rows += [
+            {**location, "tensor": tensor, "statistic": "rms", "value": value}
+            for tensor, value in rms_by_tensor.items()
+        ]
+        if layer.activation is not None:
+            share = saturation(layer.tensors["preactivation"], layer.activation)
+            rows.append(
+                {**location, "tensor": "preactivation", "statistic": "saturation", "value": share}
+            )
+    return rows + hops_and_attenuation(gradients)

@@ -1,28 +1,24 @@
 """The report's tables and numbers, in GitHub's Markdown."""
 
-from typing import Any
-
 from tabulate import tabulate
 
-from vanishing.judging import verdicts
+from vanishing.judging.verdicts import PROBLEM, Row, verdict
 from vanishing.params.study import Variant
-from vanishing.reporting import selection
+from vanishing.reporting.selection import Metrics, by_verdict
+from vanishing.reporting.style import VERDICT_STYLES
 
-Metrics = dict[str, dict[str, Any]]
-Rows = list[dict[str, Any]]
-
-LISTED = 12  # names in a sentence
-SIGNS = {"problem": "×", "fine": "·", "undefined": "?", "not applicable": "-"}
+MOST_NAMES = 12  # in a sentence
 
 
 def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
-    """Lay the verdicts out: how many variants have each, and where these lie."""
+    """Lay out the verdicts: the number of variants with each, and the range of their numbers."""
     rows = []
-    for verdict, names in selection.by_verdict(metrics).items():
-        rows.append([verdict, str(len(names)), str(len(set(names) & set(shown)))])
+    for words, names in by_verdict(metrics).items():
+        row = [words, str(len(names)), str(len(set(names) & set(shown)))]
         for key, write in (("attenuation_init", number), ("test_accuracy", percent)):
-            known = [metrics[name][key] for name in names if metrics[name][key] is not None]
-            rows[-1] += [write(choose(known, default=None)) for choose in (min, max)]
+            values = [metrics[name][key] for name in names if metrics[name][key] is not None]
+            row += [write(choose(values, default=None)) for choose in (min, max)]
+        rows.append(row)
     headers = [
         "verdict",
         "variants",
@@ -36,11 +32,11 @@ def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
 
 
 def variants_table(variants: dict[str, Variant], metrics: Metrics) -> str:
-    """Lay variants out, a row for each that has metrics."""
+    """Lay out variants, a row for each that has metrics."""
     rows = [
         [
             name,
-            difference(variants, name),
+            describe_difference(variants, name),
             percent(values["test_accuracy"]),
             nats(values["train_loss"]),
             nats(values["generalization_gap"]),
@@ -64,14 +60,14 @@ def variants_table(variants: dict[str, Variant], metrics: Metrics) -> str:
 
 
 def theory_table(metrics: Metrics) -> str:
-    """Lay theory and measurement at initialisation out, a row per variant."""
+    """Lay out theory beside measurement at initialisation, a row per variant."""
     rows = [
         [
             name,
-            available(values["hop_theory"]),
-            available(values["hop_fresh"]),
-            available(values["hop_deviation"]),
-            available(values["attenuation_theory"]),
+            predicted(values["hop_theory"]),
+            predicted(values["hop_fresh"]),
+            predicted(values["hop_deviation"]),
+            predicted(values["attenuation_theory"]),
             number(values["attenuation_fresh"]),
             interval([values["attenuation_fresh_low"], values["attenuation_fresh_high"]]),
         ]
@@ -89,8 +85,8 @@ def theory_table(metrics: Metrics) -> str:
     return _table(headers, rows, "lrrrrrr")
 
 
-def claims_table(claims: Rows) -> str:
-    """Lay the claims out: the statement, its effect and the verdict."""
+def claims_table(claims: list[Row]) -> str:
+    """Lay out the claims: the statement, its effect and the verdict."""
     rows = [
         [
             f"[{row['claim'].rstrip('.')}](#{row['id']})",
@@ -106,20 +102,23 @@ def claims_table(claims: Rows) -> str:
     return _table(headers, rows, "lrrrll")
 
 
-def health_table(checks: Rows) -> str:
-    """Lay the health matrix out: a row per rule, a column per variant."""
+def health_table(checks: list[Row]) -> str:
+    """Lay out the health matrix: a row per rule, a column per variant."""
     names = list(dict.fromkeys(row["variant"] for row in checks))
     rules = dict.fromkeys(row["rule"] for row in checks)
-    own = {name: [row for row in checks if row["variant"] == name] for name in names}
+    by_variant = {name: [row for row in checks if row["variant"] == name] for name in names}
     rows = [
-        [rule.replace("_", " "), *(SIGNS[verdicts.verdict(own[name], rule)] for name in names)]
+        [
+            rule.replace("_", " "),
+            *(VERDICT_STYLES[verdict(by_variant[name], rule)].sign for name in names),
+        ]
         for rule in rules
     ]
     return _table(["rule", *names], rows, "l" + "c" * len(names))
 
 
-def problems_table(checks: Rows) -> str:
-    """Lay out each check that found a problem: where, how much, and the threshold."""
+def problems_table(checks: list[Row]) -> str:
+    """Lay out each check that found a problem: its location, its value and the threshold."""
     rows = [
         [
             row["variant"],
@@ -132,7 +131,7 @@ def problems_table(checks: Rows) -> str:
             f"{row['relation']} {number(row['threshold'])}",
         ]
         for row in checks
-        if row["verdict"] == verdicts.PROBLEM
+        if row["verdict"] == PROBLEM
     ]
     headers = ["variant", "rule", "measured quantity", "where", "value", "a problem"]
     return _table(headers, rows, "llllrr")
@@ -147,12 +146,12 @@ def _table(headers: list[str], rows: list[list[str]], alignment: str) -> str:
         headers,
         tablefmt="pipe",
         disable_numparse=True,
-        colalign=[words[each] for each in alignment] if rows else None,
+        colalign=[words[letter] for letter in alignment] if rows else None,
     )
 
 
-def difference(variants: dict[str, Variant], name: str) -> str:
-    """Say what sets a variant apart from the one that it is compared to."""
+def describe_difference(variants: dict[str, Variant], name: str) -> str:
+    """Say how a variant differs from the one that it is compared to."""
     reference = variants[name].compare_to
     if reference is None:
         return "(reference)"
@@ -160,11 +159,11 @@ def difference(variants: dict[str, Variant], name: str) -> str:
     return f"{reference}: " + ", ".join(f"{key} {new}".lower() for key, (_, new) in changes.items())
 
 
-def listed(names: list[str], nothing: str = "none") -> str:
-    """Name a few in a sentence, and count the others."""
-    more = len(names) - LISTED
+def enumerate_names(names: list[str], nothing: str = "none") -> str:
+    """Name the first MOST_NAMES, and count the others."""
+    more = len(names) - MOST_NAMES
     rest = [f"and {more} more"] if more > 0 else []
-    return ", ".join(names[:LISTED] + rest) or nothing
+    return ", ".join(names[:MOST_NAMES] + rest) or nothing
 
 
 def number(value: float | None) -> str:
@@ -172,26 +171,21 @@ def number(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.3g}"
 
 
+def predicted(value: float | None) -> str:
+    """Write a number that depends on theory, to three significant digits."""
+    return "not available" if value is None else f"{value:.3g}"
+
+
 def effect(value: float | None) -> str:
-    """Write a claim's effect to three significant digits, or to as many as tell it from 1."""
+    """Write a claim's effect to three significant digits, or as many as tell it from 1, up to 6."""
     if value is None:
         return "unknown"
     texts = [f"{value:.{digits}g}" for digits in range(3, 7)]
     return next((text for text in texts if text != "1"), texts[-1])
 
 
-def sentence(text: str) -> str:
-    """Begin a text with a capital letter; a symbol stays as it is."""
-    return text[0].upper() + text[1:] if text[:1].isascii() else text
-
-
-def available(value: float | None) -> str:
-    """Write a number that theory has a part in, to three significant digits."""
-    return "not available" if value is None else f"{value:.3g}"
-
-
 def interval(ends: list[float | None] | None) -> str:
-    """Write an interval, or say that there is none."""
+    """Write an interval, or "none" where it or one of its ends is missing."""
     if ends is None or None in ends:
         return "none"
     return f"{effect(ends[0])} to {effect(ends[1])}"
@@ -205,3 +199,8 @@ def nats(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """Write a share as a percentage."""
     return "not finite" if value is None else f"{value:.1%}"
+
+
+def capitalise(text: str) -> str:
+    """Begin a sentence with a capital letter; a symbol such as χ stays as it is."""
+    return text[0].upper() + text[1:] if text[:1].isascii() else text

@@ -1,130 +1,64 @@
-"""How each figure is drawn: a frame and an Axes in, the Axes out, nothing computed."""
+"""Panels: each function draws a frame into Axes and returns these; nothing is computed."""
 
-from itertools import cycle
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-# Okabe & Ito's palette, told apart with every common colour blindness (jfly.uni-koeln.de/color),
-# without its yellow, which is too pale for a line.
-PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
-LINES = ("-", "--", ":", "-.")
-MARKS = 25  # along a line; more would hide it
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
-
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4,
-    "figure.dpi": 200,
-    "svg.hashsalt": "",
-}
+from vanishing.reporting.style import (
+    COLORMAP,
+    DENSITY_COLORMAP,
+    MEASURED,
+    MINUS,
+    MISSING,
+    MOST_MARKS,
+    REFERENCE,
+    THEORY,
+    VERDICT_STYLES,
+    LineStyle,
+    mark_off_scale,
+    note_layers,
+)
 
 
-class Look(NamedTuple):
-    """How a variant is told from the others: by colour, and by line and marker too."""
-
-    color: str
-    linestyle: str
-    marker: str
-
-
-def looks(variants: list[str]) -> dict[str, Look]:
-    """Give each variant a look of its own; the first few differ in colour alone already."""
-    lines = [line for line in LINES for _ in PALETTE]
-    return dict(
-        zip(variants, map(Look, cycle(PALETTE), cycle(lines), cycle(MARKERS)), strict=False)
-    )
-
-
-def layer_colors(count: int) -> list[Any]:
-    """Return colours for layers 0 … count - 1, dark (the input's side) to light."""
-    return [mpl.colormaps["viridis"](x) for x in np.linspace(0, 0.9, count)]
-
-
-class Lost(NamedTuple):
-    """A mark at the edge of the axes for values that have no place on them."""
-
-    marker: str
-    edge: float
-    words: str
-
-
-NOT_FINITE = Lost("x", 0.97, "not finite")
-NOT_POSITIVE = Lost("v", 0.03, "zero")
-
-
-def mark_lost(
-    axes: Axes, at: pd.Series, values: pd.Series, color: str, upright: bool = True
-) -> None:
-    """Mark what is NaN or infinite, and on a logarithmic axis what is zero, at the axes' edge.
+def draw_lines(
+    frame: pd.DataFrame,
+    axes: Axes,
+    x: str,
+    y: str,
+    styles: dict[str, LineStyle],
+    scale: str = "linear",
+    by: str = "variant",
+) -> Axes:
+    """Draw column y against column x, a line per name.
 
     Args:
-        axes: What the values were drawn in, with its scale already set.
-        at: Where along the other axis.
-        values: What was drawn.
-        color: Of what was drawn.
-        upright: Whether the values run upwards; else to the right.
+        frame: Columns x, y and `by`.
+        axes: To draw in.
+        x: Name of a column.
+        y: Name of a column.
+        styles: {name: style}; the names are values of the column `by`.
+        scale: Of the y axis, `linear` or `log`.
+        by: The column that tells the lines apart.
+
+    Returns:
+        The axes.
     """
-    scale = axes.get_yscale() if upright else axes.get_xscale()
-    finite = np.isfinite(values.to_numpy(dtype=float))
-    lost = {NOT_FINITE: ~finite, NOT_POSITIVE: finite & (values <= 0) & (scale == "log")}
-    for how, which in lost.items():
-        where = at[which].iloc[:: max(1, int(which.sum()) // MARKS)]
-        edge = np.full(len(where), how.edge)
-        if len(where):
-            place = axes.get_xaxis_transform() if upright else axes.get_yaxis_transform()
-            x, y = (where, edge) if upright else (edge, where)
-            axes.update_datalim(np.column_stack([x, y]), updatex=upright, updatey=not upright)
-            # Named once in an axes, however many variants have some.
-            known = how.words in axes.get_legend_handles_labels()[1]
-            axes.scatter(
-                x,
-                y,
-                marker=how.marker,
-                color=color,
-                s=14,
-                linewidth=1,
-                transform=place,
-                clip_on=False,
-                label=None if known else how.words,
-                zorder=4,
-            )
-
-
-def note_lost(axes: Axes, layers: list[Any], words: str) -> Axes:
-    """Name the layers of which nothing could be drawn."""
-    if layers:
-        text = f"layer{'s' if len(layers) > 1 else ''} {spans(layers)}: {words}"
-        axes.text(0.02, 0.96, text, transform=axes.transAxes, va="top", fontsize=6.5)
+    axes.set_yscale(scale)
+    lines = {name: frame[frame[by] == name].sort_values(x) for name in styles}
+    for name, rows in lines.items():
+        marker_distance = max(1, len(rows) // MOST_MARKS)
+        style = styles[name]._asdict()
+        axes.plot(rows[x], rows[y], label=name, markevery=marker_distance, **style)
+    for name, rows in lines.items():
+        mark_off_scale(axes, rows[x], rows[y], styles[name].color)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
-
-
-def spans(numbers: list[Any]) -> str:
-    """Write whole numbers in ascending order, runs of them as from - to."""
-    runs: list[list[int]] = []
-    for number in map(int, numbers):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]} - {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def draw_gradient_histogram(frame: pd.DataFrame, axes: Axes) -> Axes:
@@ -134,7 +68,7 @@ def draw_gradient_histogram(frame: pd.DataFrame, axes: Axes) -> Axes:
         frame["count"],
         width=frame["bin_right"] - frame["bin_left"],
         align="edge",
-        color=PALETTE[4],
+        color=MEASURED,
     )
     axes.set(xlim=(-1, 1), yscale="log", ylim=(0.5, None), xlabel="dL/dW")
     return axes
@@ -146,8 +80,9 @@ def draw_gradient_distributions(frame: pd.DataFrame, axes: Axes, colors: list[An
         ordered = rows.sort_values("log10_left")
         middle = (ordered["log10_left"] + ordered["log10_right"]) / 2
         axes.plot(middle, ordered["share"], color=colors[int(str(index))], label=str(index))
-    known = frame.groupby("layer_index")["share"].count()
-    return note_lost(axes, list(known[known == 0].index), "zero or not finite")
+    bins = frame.groupby("layer_index")["share"].count()
+    note_layers(axes, list(bins[bins == 0].index), "zero or not finite")
+    return axes
 
 
 def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
@@ -163,28 +98,31 @@ def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]
     axes.plot(frame["layer_index"], frame["q50"], "o", color="white", mec="black", ms=3.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlim=(-0.6, frame["layer_index"].max() + 0.6))
-    broken = ~np.isfinite(frame[["q01", "q99"]].to_numpy()).all(axis=1)
-    return note_lost(axes, list(frame["layer_index"][broken]), "not finite")
+    not_finite = ~np.isfinite(frame[["q01", "q99"]].to_numpy()).all(axis=1)
+    note_layers(axes, list(frame["layer_index"][not_finite]), "not finite")
+    return axes
 
 
 def draw_activation_distributions(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
-    """Draw the share of φ(z) per bin, a line per layer, over the bins that hold anything."""
+    """Draw the share of φ(z) per bin, a line per layer, over the bins that are not empty."""
     for index, rows in frame.groupby("layer_index"):
         edges = [*rows["bin_left"], rows["bin_right"].iloc[-1]]
-        axes.stairs(rows["share"], edges, color=colors[int(str(index))], linewidth=1.1)
-    taken = frame[frame["share"] > 0]
-    if len(taken):
-        axes.set_xlim(taken["bin_left"].min(), taken["bin_right"].max())
+        color = colors[int(str(index))]
+        axes.stairs(rows["share"], edges, color=color, linewidth=1.1, label=str(index))
+    filled = frame[frame["share"] > 0]
+    if len(filled):
+        axes.set_xlim(filled["bin_left"].min(), filled["bin_right"].max())
     within = frame.groupby("layer_index")["share"].sum()
-    return note_lost(axes, list(within[within == 0].index), "none between -1 and 1")
+    note_layers(axes, list(within[within == 0].index), "none between -1 and 1")
+    return axes
 
 
 def draw_attenuation_by_variant(frame: pd.DataFrame, axes: Axes) -> Axes:
     """Draw a point with its interval per variant, and a mark for theory, from the top down."""
     rows = np.arange(len(frame))[::-1]
-    axes.axvline(1, color="#999999", linewidth=0.8)
+    axes.axvline(1, color=REFERENCE, linewidth=0.8)
     axes.scatter(
-        frame["predicted"], rows, marker="|", s=160, color=PALETTE[5], label="theory", zorder=3
+        frame["predicted"], rows, marker="|", s=160, color=THEORY, label="theory", zorder=3
     )
     below, above = frame["measured"] - frame["low"], frame["high"] - frame["measured"]
     axes.errorbar(
@@ -192,30 +130,44 @@ def draw_attenuation_by_variant(frame: pd.DataFrame, axes: Axes) -> Axes:
         rows,
         xerr=(below.fillna(0), above.fillna(0)),
         fmt="o",
-        color=PALETTE[4],
+        color=MEASURED,
         capsize=2.5,
         label="measured, with 95 % interval",
     )
     axes.set(xscale="log", yticks=rows, yticklabels=frame["variant"])
-    mark_lost(axes, pd.Series(rows, frame.index), frame["measured"], PALETTE[4], upright=False)
+    mark_off_scale(axes, pd.Series(rows, frame.index), frame["measured"], MEASURED, "x")
+    return axes
+
+
+def draw_attenuation_by_depth(frame: pd.DataFrame, axes: Axes) -> Axes:
+    """Draw the attenuation against the depth: theory a line, measurements points with intervals."""
+    axes.axhline(1, color=REFERENCE, linewidth=0.8)
+    axes.plot(frame["depth"], frame["predicted"], color=THEORY, label="theory")
+    below, above = frame["measured"] - frame["low"], frame["high"] - frame["measured"]
+    axes.errorbar(
+        frame["depth"],
+        frame["measured"],
+        yerr=(below.fillna(0), above.fillna(0)),
+        fmt="o",
+        color=MEASURED,
+        capsize=2.5,
+        label="measured",
+    )
+    axes.set_yscale("log")
+    mark_off_scale(axes, frame["depth"], frame["measured"], MEASURED)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 
 
 def draw_saturation(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
     """Draw a share against the epoch, a line per layer."""
     for index, rows in frame.groupby("layer_index"):
-        axes.plot(rows["epoch"], rows["share"], "o-", color=colors[int(str(index))])
+        axes.plot(
+            rows["epoch"], rows["share"], "o-", color=colors[int(str(index))], label=str(index)
+        )
     axes.set(ylim=(-0.03, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
-
-
-HEALTH_LOOKS = {  # verdict: colour, sign; the sign tells without the colour
-    "problem": ("#D55E00", "×"),
-    "fine": ("#DDEBF4", "·"),
-    "undefined": ("#BBBBBB", "?"),
-    "not applicable": ("#FFFFFF", "-"),
-}
 
 
 def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
@@ -223,7 +175,7 @@ def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
     variants, rules = list(frame["variant"].unique()), list(frame["rule"].unique())
     for row in frame.itertuples():
         x, y = rules.index(str(row.rule)), variants.index(str(row.variant))
-        color, sign = HEALTH_LOOKS[str(row.verdict)]
+        color, sign = VERDICT_STYLES[str(row.verdict)]
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white"))
         axes.text(x, y, sign, ha="center", va="center", fontweight="bold")
     axes.set(
@@ -239,51 +191,10 @@ def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     handles = [
-        Patch(facecolor=color, edgecolor="#999999", label=f"{sign}  {verdict}")
-        for verdict, (color, sign) in HEALTH_LOOKS.items()
+        Patch(facecolor=color, edgecolor=REFERENCE, label=f"{sign}  {verdict}")
+        for verdict, (color, sign) in VERDICT_STYLES.items()
     ]
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
-    return axes
-
-
-def draw_lines(
-    frame: pd.DataFrame,
-    axes: Axes,
-    x: str,
-    y: str,
-    variants: dict[str, Look],
-    scale: str = "linear",
-) -> Axes:
-    """Draw y against x, a line with its own look per variant."""
-    axes.set_yscale(scale)
-    for name, look in variants.items():
-        rows = frame[frame["variant"] == name].sort_values(x)
-        every = max(1, len(rows) // MARKS)
-        axes.plot(rows[x], rows[y], label=name, markevery=every, **look._asdict())
-    for name, look in variants.items():
-        rows = frame[frame["variant"] == name].sort_values(x)
-        mark_lost(axes, rows[x], rows[y], look.color)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return axes
-
-
-def draw_attenuation(frame: pd.DataFrame, axes: Axes) -> Axes:
-    """Draw the attenuation against the depth: theory a line, measurements points with intervals."""
-    axes.axhline(1, color="#999999", linewidth=0.8)
-    axes.plot(frame["depth"], frame["predicted"], color=PALETTE[5], label="theory")
-    below, above = frame["measured"] - frame["low"], frame["high"] - frame["measured"]
-    axes.errorbar(
-        frame["depth"],
-        frame["measured"],
-        yerr=(below.fillna(0), above.fillna(0)),
-        fmt="o",
-        color=PALETTE[4],
-        capsize=2.5,
-        label="measured",
-    )
-    axes.set_yscale("log")
-    mark_lost(axes, frame["depth"], frame["measured"], PALETTE[4])
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 
 
@@ -298,7 +209,7 @@ def draw_gradient_trace(frame: pd.DataFrame, axes: Axes, norm: Normalize) -> Axe
         origin="lower",
         interpolation="nearest",
         norm=norm,
-        cmap=mpl.colormaps["viridis"].with_extremes(bad="#bbbbbb"),
+        cmap=colormaps[COLORMAP].with_extremes(bad=MISSING),
         extent=(0, last_step, -0.5, layers - 0.5),
     )
     axes.grid(visible=False)
@@ -307,6 +218,87 @@ def draw_gradient_trace(frame: pd.DataFrame, axes: Axes, norm: Normalize) -> Axe
 
 
 def trace_image(frame: pd.DataFrame) -> np.ndarray:
-    """Lay the trace out as (layers, steps); what is not finite is masked."""
+    """Lay the trace out as (layers, steps); values that are not finite are masked."""
     wide = frame.pivot_table(index="layer_index", columns="step", values="log10_norm", dropna=False)
     return np.ma.masked_invalid(wide.to_numpy())
+
+
+class MagnitudeScale(NamedTuple):
+    """The y axis that the panels of gradient magnitudes share.
+
+    Attributes:
+        low: The lowest log10 |dL/dW| that is shown.
+        high: The highest.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def zero(self) -> tuple[float, float]:
+        """The lower and upper edge of the row of zeros, below the magnitudes."""
+        height = self._height
+        return self.low - 2 * height, self.low - height
+
+    @property
+    def not_finite(self) -> tuple[float, float]:
+        """The lower and upper edge of the row of NaN and infinities, above the magnitudes."""
+        height = self._height
+        return self.high + height, self.high + 2 * height
+
+    @property
+    def _height(self) -> float:
+        return (self.high - self.low) / 20
+
+
+def draw_gradient_magnitudes(
+    frame: pd.DataFrame, axes: Axes, scale: MagnitudeScale, norm: Normalize
+) -> Axes:
+    """Draw the share of |dL/dW| per power of two as a heat map, steps to the right.
+
+    Zeros have a row of their own below, NaN and infinities one above.
+
+    Args:
+        frame: Of one variant, as `plot_data.gradient_magnitudes` returns it.
+        axes: To draw in.
+        scale: The y axis.
+        norm: The colours of shares.
+
+    Returns:
+        The axes.
+    """
+    zero, not_finite = frame["log10_left"] == -np.inf, frame["log10_left"].isna()
+    rows = frame.assign(
+        low=frame["log10_left"].mask(zero, scale.zero[0]).mask(not_finite, scale.not_finite[0]),
+        high=frame["log10_right"].mask(zero, scale.zero[1]).mask(not_finite, scale.not_finite[1]),
+    )
+    axes.pcolormesh(*magnitude_image(rows), norm=norm, cmap=DENSITY_COLORMAP)
+    ticks = MaxNLocator(nbins=5, integer=True).tick_values(scale.low, scale.high)
+    decades = [tick for tick in ticks if scale.low <= tick <= scale.high]
+    axes.set_yticks(
+        [sum(scale.zero) / 2, *decades, sum(scale.not_finite) / 2],
+        ["zero", *(f"{decade:.0f}".replace("-", MINUS) for decade in decades), "not finite"],
+    )
+    axes.set_ylim(scale.zero[0], scale.not_finite[1])
+    axes.grid(visible=False)
+    return axes
+
+
+def magnitude_image(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay shares out as an image with the edges of its cells; a cell without a row is NaN.
+
+    Args:
+        rows: Columns step, share, and low and high, between which the share lies.
+
+    Returns:
+        Edges along x, (steps + 1,): half-way between steps, and the first and the last step; edges
+        along y, (cells + 1,); shares, (cells, steps).
+    """
+    steps = np.unique(rows["step"])
+    x = np.concatenate([steps[:1], (steps[:-1] + steps[1:]) / 2, steps[-1:]])
+    if len(steps) == 1:
+        x = x + [-0.5, 0.5]
+    y = np.unique(rows[["low", "high"]])
+    shares = np.full((len(y) - 1, len(steps)), np.nan)
+    shares[np.searchsorted(y, rows["low"]), np.searchsorted(steps, rows["step"])] = rows["share"]
+    return x, y, shares

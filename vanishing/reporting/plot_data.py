@@ -1,18 +1,110 @@
-"""What each figure shows, as a frame: computed here, so that drawing computes nothing."""
+"""The frame behind each figure, computed here so that drawing computes nothing."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vanishing.judging import verdicts
+from vanishing.judging.verdicts import Row, verdict
 from vanishing.results.tables import select
 
-SMALLEST_SHARE = 1e-3  # of a layer's weight gradients, for a bin to be drawn
+SMALLEST_SHARE = 1e-3  # of a layer's gradients, for a bin to be drawn
+
+
+def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], name: str) -> pd.DataFrame:
+    """Return the mean of the column `value` over the rows that share their keys.
+
+    Args:
+        rows: Columns `keys` and value.
+        keys: All that tells rows apart but the seed.
+        name: Of the mean's column.
+
+    Returns:
+        Columns `keys` and `name`, in the order of `rows`.
+    """
+    mean = rows.groupby(list(keys), sort=False)["value"].mean()
+    return mean.rename(name).reset_index()
+
+
+def mean_history(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the losses and accuracies per variant and epoch, mean over the seeds.
+
+    Returns:
+        The columns of history.parquet but seed and step.
+    """
+    mean = history.groupby(["variant", "epoch"], sort=False).mean(numeric_only=True)
+    return mean.drop(columns=["seed", "step"]).reset_index()
+
+
+def losses(history: pd.DataFrame) -> pd.DataFrame:
+    """Return training and test loss of the same weights by epoch, mean over the seeds.
+
+    Args:
+        history: Of one variant.
+
+    Returns:
+        Columns epoch, examples (train or test) and loss.
+    """
+    mean = history.groupby("epoch")[["train_loss_end", "test_loss"]].mean()
+    named = mean.rename(columns={"train_loss_end": "train", "test_loss": "test"})
+    return named.reset_index().melt("epoch", var_name="examples", value_name="loss")
+
+
+def generalization_gap(history: pd.DataFrame) -> pd.DataFrame:
+    """Return test loss minus training loss per variant and epoch, mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, gap.
+    """
+    gap = history.assign(value=history["test_loss"] - history["train_loss_end"])
+    return mean_over_seeds(gap, ["variant", "epoch"], "gap")
+
+
+def gradient_norms(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return rms(dL/dz) per variant, snapshot and weight layer, mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, layer_index, rms.
+    """
+    rows = select(layers, "backpropagated_gradient", "rms")
+    return mean_over_seeds(rows, ["variant", "epoch", "layer_index"], "rms")
+
+
+def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return `gradient_norms` of the first and the last snapshot."""
+    norms = gradient_norms(layers)
+    return norms[norms["epoch"].isin([norms["epoch"].min(), norms["epoch"].max()])]
+
+
+def saturation(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of saturated z per variant, hidden layer and snapshot, mean over the seeds.
+
+    Returns:
+        Columns variant, layer_index, epoch, share.
+    """
+    rows = select(layers, "preactivation", "saturation")
+    return mean_over_seeds(rows, ["variant", "layer_index", "epoch"], "share")
+
+
+def activation_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the quantiles of φ(z) per variant and layer at initialisation, mean over the seeds.
+
+    Returns:
+        Columns variant, layer_index, q01 … q99.
+    """
+    rows = layers[
+        (layers["tensor"] == "activation")
+        & (layers["epoch"] == layers["epoch"].min())
+        & layers["statistic"].str.fullmatch(r"q\d\d")
+    ]
+    mean = rows.groupby(["variant", "layer_index", "statistic"])["value"].mean()
+    wide = mean.unstack("statistic")
+    return pd.DataFrame(wide.reset_index())
 
 
 def gradient_histogram(histograms: pd.DataFrame) -> pd.DataFrame:
-    """Count dL/dW of all layers in the linear bins: the article's histogram, per snapshot.
+    """Count dL/dW of all layers and seeds in the linear bins: the article's histogram, by snapshot.
 
     Returns:
         Columns epoch, bin_left, bin_right, count; only bins within (-1, 1).
@@ -28,12 +120,16 @@ def gradient_histogram(histograms: pd.DataFrame) -> pd.DataFrame:
 
 
 def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFrame:
-    """Give the share of |x| per power of two, per variant and layer, at initialisation.
+    """Return the share of |x| per power of two, per variant and layer, at initialisation.
 
-    Zeros, infinities and NaN have no place on a logarithmic axis: they count in the total, so
-    that the shares shown fall short of 1 by theirs. So do bins that hold less than a thousandth
-    of a layer: thin tails reach down to 1e-40 and would leave no room for the rest. A layer of
-    which nothing is shown has one row, of NaN.
+    Zeros, infinities and NaN have no place on a logarithmic axis. They count in the total, so the
+    shares that are returned add up to 1 less theirs. Bins with less than SMALLEST_SHARE of a layer
+    are left out: thin tails reach down to 1e-40 and would leave no room for the rest. A layer of
+    which no bin is left has one row, of NaN.
+
+    Args:
+        histograms: Rows as in histograms.parquet.
+        tensor: x.
 
     Returns:
         Columns variant, layer_index, share, log10_left, log10_right.
@@ -44,8 +140,8 @@ def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFram
         & (histograms["epoch"] == histograms["epoch"].min())
     ]
     total = rows.groupby(["variant", "layer_index"])["count"].transform("sum")
-    shown = (rows["bin_left"] > 0) & np.isfinite(rows["bin_right"])
-    bins = rows.assign(share=rows["count"] / total)[shown]
+    on_axis = (rows["bin_left"] > 0) & np.isfinite(rows["bin_right"])
+    bins = rows.assign(share=rows["count"] / total)[on_axis]
     keys = ["variant", "layer_index", "bin_left", "bin_right"]
     shares = bins.groupby(keys, sort=False)["share"].sum().reset_index()
     layers = rows[["variant", "layer_index"]].drop_duplicates()
@@ -60,7 +156,7 @@ def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFram
 
 
 def activation_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
-    """Give the share of φ(z) per linear bin, per variant and layer, at initialisation.
+    """Return the share of φ(z) per linear bin, per variant and layer, at initialisation.
 
     Returns:
         Columns variant, layer_index, bin_left, bin_right, share; only bins within (-1, 1).
@@ -71,42 +167,56 @@ def activation_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
         & (histograms["epoch"] == histograms["epoch"].min())
     ]
     total = rows.groupby(["variant", "layer_index"])["count"].transform("sum")
-    shown = np.isfinite(rows["bin_left"]) & np.isfinite(rows["bin_right"])
-    bins = rows.assign(share=rows["count"] / total)[shown]
+    within = np.isfinite(rows["bin_left"]) & np.isfinite(rows["bin_right"])
+    bins = rows.assign(share=rows["count"] / total)[within]
     keys = ["variant", "layer_index", "bin_left", "bin_right"]
     return pd.DataFrame(bins.groupby(keys, sort=False)["share"].sum().reset_index())
 
 
-def activation_quantiles(layers: pd.DataFrame) -> pd.DataFrame:
-    """Give the quantiles of φ(z) per variant and layer at initialisation, mean over the seeds.
+def gradient_trace(trace: pd.DataFrame) -> pd.DataFrame:
+    """Return log10 ‖dL/dW‖ per variant, step and layer, of the norm's mean over the seeds.
 
     Returns:
-        Columns variant, layer_index, q01 … q99.
+        Columns variant, step, layer_index, log10_norm; -inf where the norm is 0.
     """
-    rows = layers[
-        (layers["tensor"] == "activation")
-        & (layers["epoch"] == layers["epoch"].min())
-        & layers["statistic"].str.fullmatch(r"q\d\d")
+    rows = select(trace, "weight_gradient", "l2_norm")
+    norms = mean_over_seeds(rows, ["variant", "step", "layer_index"], "norm")
+    with np.errstate(divide="ignore"):
+        return norms.assign(log10_norm=np.log10(norms["norm"])).drop(columns="norm")
+
+
+def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of |dL/dW| of the first weight layer per power of two, variant and step.
+
+    Shares are of all gradients of the layer, zeros and values that are not finite among them, over
+    all seeds. Bins with less than SMALLEST_SHARE are left out; zeros and values that are not finite
+    are kept, however few.
+
+    Args:
+        trace_histograms: Rows as in trace_histograms.parquet.
+
+    Returns:
+        Columns variant, step, log10_left, log10_right, share. Zeros have the edges -inf, NaN and
+        infinities together the edges NaN.
+    """
+    rows = trace_histograms[
+        (trace_histograms["layer_index"] == 0)
+        & (trace_histograms["tensor"] == "weight_gradient")
     ]
-    mean = rows.groupby(["variant", "layer_index", "statistic"])["value"].mean()
-    wide = mean.unstack("statistic")
-    return pd.DataFrame(wide.reset_index())
-
-
-def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
-    """Give rms(dL/dz) per variant, layer and snapshot (first and last), mean over the seeds.
-
-    Returns:
-        Columns variant, epoch, layer_index, rms.
-    """
-    rms = select(layers, "backpropagated_gradient", "rms")
-    ends = rms[rms["epoch"].isin([rms["epoch"].min(), rms["epoch"].max()])]
-    mean = ends.groupby(["variant", "epoch", "layer_index"], sort=False)["value"].mean()
-    return mean.rename("rms").reset_index()
+    with np.errstate(divide="ignore"):
+        edges = {
+            f"log10_{side}": np.log10(rows[f"bin_{side}"].replace(np.inf, np.nan))
+            for side in ("left", "right")
+        }
+    keys = ["variant", "step", *edges]
+    counts = rows.assign(**edges).groupby(keys, sort=False, dropna=False)["count"].sum()
+    shares = counts / counts.groupby(["variant", "step"], sort=False).transform("sum")
+    bins = shares.rename("share").reset_index()
+    return bins[(bins["share"] >= SMALLEST_SHARE) | ~np.isfinite(bins["log10_left"])]
 
 
 def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:
-    """Give the attenuation at initialisation per variant and depth, predicted and measured.
+    """Return the attenuation at initialisation per variant and depth, predicted and measured.
 
     Returns:
         Columns variant, depth, predicted, measured, low, high, n; NaN where there is no theory.
@@ -116,8 +226,11 @@ def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:
     return rows[columns].sort_values("depth", kind="stable")
 
 
-def attenuation_by_variant(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Give the attenuation at initialisation of every variant, over fresh initialisations.
+def attenuation_by_variant(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the attenuation at initialisation of every variant, over fresh initialisations.
+
+    Args:
+        metrics: As in reports/metrics.json.
 
     Returns:
         Columns variant, predicted, measured, low, high; NaN where there is no such number.
@@ -128,74 +241,23 @@ def attenuation_by_variant(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
         "low": "attenuation_fresh_low",
         "high": "attenuation_fresh_high",
     }
-    found = {new: [own[old] for own in metrics.values()] for new, old in keys.items()}
-    return pd.DataFrame({"variant": list(metrics), **found}).astype(dict.fromkeys(keys, float))
+    columns = {
+        column: [numbers[metric] for numbers in metrics.values()] for column, metric in keys.items()
+    }
+    return pd.DataFrame({"variant": list(metrics), **columns}).astype(dict.fromkeys(keys, float))
 
 
-def saturation(layers: pd.DataFrame) -> pd.DataFrame:
-    """Give the share of saturated z per variant, hidden layer and snapshot, mean over the seeds.
+def health_matrix(checks: list[Row]) -> pd.DataFrame:
+    """Return the gravest verdict of each rule for each variant.
 
-    Returns:
-        Columns variant, layer_index, epoch, share.
-    """
-    rows = select(layers, "preactivation", "saturation")
-    mean = rows.groupby(["variant", "layer_index", "epoch"], sort=False)["value"].mean()
-    return mean.rename("share").reset_index()
-
-
-def generalization_gap(history: pd.DataFrame) -> pd.DataFrame:
-    """Give test loss minus training loss per variant and epoch, mean over the seeds.
-
-    Returns:
-        Columns variant, epoch, gap.
-    """
-    gap = history.assign(gap=history["test_loss"] - history["train_loss_end"])
-    return gap.groupby(["variant", "epoch"], sort=False)["gap"].mean().reset_index()
-
-
-def health_matrix(checks: list[dict[str, Any]]) -> pd.DataFrame:
-    """Sum up what each rule found in each variant.
+    Args:
+        checks: As in reports/health.json.
 
     Returns:
         Columns variant, rule, verdict, in the order of `checks`.
     """
-    keys = dict.fromkeys((row["variant"], row["rule"]) for row in checks)
-    rows = [
-        (name, rule, verdicts.verdict([row for row in checks if row["variant"] == name], rule))
-        for name, rule in keys
-    ]
+    cells: dict[tuple[str, str], list[Row]] = {}
+    for row in checks:
+        cells.setdefault((row["variant"], row["rule"]), []).append(row)
+    rows = [(variant, rule, verdict(cell, rule)) for (variant, rule), cell in cells.items()]
     return pd.DataFrame(rows, columns=["variant", "rule", "verdict"])
-
-
-def learning_curves(history: pd.DataFrame) -> pd.DataFrame:
-    """Give training loss and test accuracy per variant and epoch, mean over the seeds.
-
-    Returns:
-        Columns variant, epoch, train_loss, test_accuracy.
-    """
-    by_epoch = history.groupby(["variant", "epoch"], sort=False)
-    return by_epoch[["train_loss", "test_accuracy"]].mean().reset_index()
-
-
-def losses(history: pd.DataFrame) -> pd.DataFrame:
-    """Give training and test loss of the same weights by epoch, mean over the seeds.
-
-    Returns:
-        Columns epoch, variant (train or test) and loss.
-    """
-    mean = history.groupby("epoch")[["train_loss_end", "test_loss"]].mean()
-    named = mean.rename(columns={"train_loss_end": "train", "test_loss": "test"})
-    return named.reset_index().melt("epoch", var_name="variant", value_name="loss")
-
-
-def gradient_trace(trace: pd.DataFrame) -> pd.DataFrame:
-    """Give log10 ‖dL/dW‖ per variant, step and layer, of the mean over the seeds.
-
-    Returns:
-        Columns variant, step, layer_index, log10_norm; -inf where the norm is 0.
-    """
-    rows = select(trace, "weight_gradient", "l2_norm")
-    mean = rows.groupby(["variant", "step", "layer_index"], sort=False)["value"].mean()
-    with np.errstate(divide="ignore"):
-        log10 = pd.Series(np.log10(mean.to_numpy()), index=mean.index, name="log10_norm")
-    return log10.reset_index()

@@ -1,25 +1,28 @@
-"""What the report shows of a study that is too large to be shown whole; it says what it left out.
+"""Which variants and epochs the report shows of a study that is too large to be shown whole.
 
-The rest is not lost: reports/metrics.json and health.json have every variant, the Parquet files
-every epoch, and reports/figures/variants a figure of each variant.
+reports/metrics.json and health.json have every variant, the Parquet files every epoch, and
+reports/figures/variants a figure of each variant. The report says how many it left out.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from vanishing.params.study import Variant
+
 VARIANTS = 24  # the most in one figure or table
 EPOCHS = 100  # the most that DVC's plots have of one variant
+PAIRS = 4  # the most in the figure of standard and Xavier weights
 
 Metrics = Mapping[str, Mapping[str, Any]]
 
 
-def shown(metrics: Metrics, baseline: str) -> list[str]:
+def choose_variants(metrics: Metrics, baseline: str) -> list[str]:
     """Choose the variants that figures and tables show: all, where they are `VARIANTS` or fewer.
 
-    Otherwise the baseline and some of each verdict: places go to the verdicts in turn, so that a
-    rare one is shown whole and a frequent one has the rest; within a verdict the variants lie
-    evenly between its smallest and its largest attenuation at initialisation.
+    Of more variants, the baseline and some of each verdict. The places go to the verdicts in turn:
+    a rare verdict is shown whole, a frequent one has the remaining places. Within a verdict the
+    variants lie evenly between its smallest and its largest attenuation at initialisation.
 
     Args:
         metrics: As in reports/metrics.json.
@@ -30,7 +33,9 @@ def shown(metrics: Metrics, baseline: str) -> list[str]:
     """
     if len(metrics) <= VARIANTS:
         return list(metrics)
-    groups = [[name for name in own if name != baseline] for own in by_verdict(metrics).values()]
+    groups = [
+        [name for name in names if name != baseline] for names in by_verdict(metrics).values()
+    ]
     places = [0] * len(groups)
     free = VARIANTS - 1
     while free:
@@ -45,11 +50,14 @@ def shown(metrics: Metrics, baseline: str) -> list[str]:
 
 
 def by_verdict(metrics: Metrics) -> dict[str, list[str]]:
-    """Return {verdict: its variants, from the smallest attenuation at initialisation upwards}."""
+    """Return {verdict: its variants, from the smallest attenuation at initialisation upwards}.
+
+    An attenuation that is not finite comes last.
+    """
 
     def attenuation(name: str) -> float:
-        found = metrics[name]["attenuation_init"]
-        return math.inf if found is None else found
+        value = metrics[name]["attenuation_init"]
+        return math.inf if value is None else value
 
     groups: dict[str, list[str]] = {}
     for name in sorted(metrics, key=attenuation):
@@ -58,12 +66,31 @@ def by_verdict(metrics: Metrics) -> dict[str, list[str]]:
 
 
 def spread(length: int, count: int) -> list[int]:
-    """Return `count` of the indices 0 … length - 1 at even distances, the ends among them.
+    """Return `count` of the indices 0 … length - 1 at even distances, with both ends.
 
     Returns:
-        All of them, where there are no more.
+        The indices, ascending; all of them where `count` is `length` or more.
     """
     count = min(length, count)
     if count < 2:  # noqa: PLR2004 - one has no distance
         return list(range(count))
     return [round(i * (length - 1) / (count - 1)) for i in range(count)]
+
+
+def xavier_pairs(variants: Mapping[str, Variant]) -> list[tuple[str, str]]:
+    """Return (reference, variant) for variants that differ from it in Xavier weights alone.
+
+    Args:
+        variants: Those that are shown.
+
+    Returns:
+        At most `PAIRS` pairs, of variants that are both shown.
+    """
+    pairs = [
+        (variant.compare_to, name)
+        for name, variant in variants.items()
+        if variant.compare_to in variants
+        and variant.differences(variants[variant.compare_to])
+        == {"init": ("default", "xavier_uniform")}
+    ]
+    return pairs[:PAIRS]

@@ -1,74 +1,55 @@
-"""models/V/: what a training run leaves, and the description that makes it readable alone."""
+"""run.json: the parameters that a training run resolved, so that its results are readable alone."""
 
-from pathlib import Path
-
-from pydantic import PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from vanishing.errors import StudyError
-from vanishing.files import MODELS, write_json
+from vanishing.files import write_json
 from vanishing.params.base import Section, VariantName
-from vanishing.params.study import Data, Train, Variant
+from vanishing.params.study import Data, Training, Variant
+from vanishing.paths import run_record
 
 
-class Run(Section):
-    """run.json: the resolved parameters that the weights beside it came from."""
+class RunRecord(Section):
+    """The resolved parameters of one training run.
+
+    Attributes:
+        variant: Its name.
+        seed: Of the initialisation and of the order of the examples.
+        network: The variant's parameters.
+        inputs: Number of input features.
+        classes: Number of classes.
+        train: How the network was trained.
+        data: On which images.
+    """
 
     variant: VariantName
+    seed: NonNegativeInt
     network: Variant
     inputs: PositiveInt
     classes: PositiveInt
-    train: Train
+    train: Training
     data: Data
 
     def save(self) -> None:
-        """Write `models/V/run.json`."""
-        write_json(description_path(self.variant), self.model_dump(mode="json", by_alias=True))
+        """Write `data/training/V/seed-S/run.json`."""
+        content = self.model_dump(mode="json", by_alias=True)
+        write_json(run_record(self.variant, self.seed), content)
 
 
-def load(variant: str) -> Run:
-    """Read `models/V/run.json`.
+def load(variant: str, seed: int) -> RunRecord:
+    """Read `data/training/V/seed-S/run.json`.
 
     Returns:
-        The run's description.
+        The record.
 
     Raises:
         StudyError: If it is missing or damaged.
     """
-    path = description_path(variant)
+    path = run_record(variant, seed)
     try:
-        return Run.model_validate_json(path.read_bytes())
+        return RunRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise StudyError(
             f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
         ) from None
-
-
-def description_path(variant: str) -> Path:
-    """Return the path of a run's description."""
-    return MODELS / variant / "run.json"
-
-
-def history_path(variant: str) -> Path:
-    """Return the path of a run's losses and accuracies by epoch."""
-    return MODELS / variant / "history.parquet"
-
-
-def losses_path(variant: str) -> Path:
-    """Return the path of a run's loss at every step."""
-    return MODELS / variant / "losses.parquet"
-
-
-def trace_path(variant: str) -> Path:
-    """Return the path of the statistics recorded while the run trained."""
-    return MODELS / variant / "trace.parquet"
-
-
-def trace_histograms_path(variant: str) -> Path:
-    """Return the path of the histograms recorded while the run trained."""
-    return MODELS / variant / "trace_histograms.parquet"
-
-
-def snapshot_path(variant: str, seed: int, epoch: int) -> Path:
-    """Return the path of the weights after `epoch` epochs (0: the initialisation)."""
-    return MODELS / variant / f"seed-{seed}" / f"epoch-{epoch:03d}.safetensors"

@@ -1,15 +1,17 @@
-"""A tensor's statistics in a few passes, counted from the bits of its values.
+"""A tensor's summary in a few passes, counted from the bits of its values.
 
 The upper bits of a float32, its sign aside, are its exponent and the first bits of its mantissa.
-Counting them once gives the histogram of |x| in exact powers of two, what is not finite, and the
-quantiles of |x| to within 1.6 %, in place of a sort; three sums and a maximum give the rest.
-Nothing is rounded into a neighbouring bin. Sums are float32's, off by some 1e-5 of a sum of
-magnitudes at the most; where squares would leave float32's range they are scaled first.
+Counting them once gives the histogram of |x| in exact powers of two, the values that are not
+finite, and the quantiles of |x| to within 1.6 %, in place of a sort; three sums and a maximum give
+the rest. Sums are float32's, off by at most some 1e-5 of a sum of magnitudes; where squares would
+leave float32's range they are scaled first.
+
+The order of calls: `accumulate` each tensor, `pack` the accumulations, copy the result to the host,
+`summarize_packed`.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_MANTISSA_BITS = 23  # of float32
-_EXPONENT_BIAS = 127
-_EXPONENTS = 256  # the last of them: infinity and NaN
+from vanishing.stats.histograms import EXPONENTS, MAGNITUDE_MASK, MANTISSA_BITS, exponent_counts
+
 _KEPT_BITS = 5  # of the mantissa, within a cell
-_CELLS = _EXPONENTS << _KEPT_BITS
+_CELLS = EXPONENTS << _KEPT_BITS
+_INFINITY = (EXPONENTS - 1) << _KEPT_BITS  # the cell of infinity; those of NaN come after it
 _SAFE_SQUARES = (2.0**-40, 2.0**40)  # of the largest |x|: no square that matters leaves float32
-_INFINITY = (_EXPONENTS - 1) << _KEPT_BITS  # the cell of infinity; those of NaN come after it
 
 MAGNITUDE_QUANTILES = {
     "abs_q01": 0.01,
@@ -45,48 +46,17 @@ STATISTICS = (
     "fraction_nonfinite",
     *MAGNITUDE_QUANTILES,
 )
-_SUMS = ("sum", "sum_abs", "scaled_squares", "scale", "max_abs", "zeros", "infinite")
-MEASUREMENTS = len(_SUMS) + len(MAGNITUDE_QUANTILES) + _EXPONENTS  # numbers per tensor
+_PACKED_SUMS = ("sum", "sum_abs", "scaled_squares", "scale", "max_abs", "zeros", "infinities")
+PACKED_LENGTH = len(_PACKED_SUMS) + len(MAGNITUDE_QUANTILES) + EXPONENTS  # numbers per tensor
 
 
-@dataclass(frozen=True)
-class Bin:
-    """`count` values lie in [left, right)."""
-
-    left: float
-    right: float
-    count: int
-
-
-class Description(NamedTuple):
-    """What `describe` makes of one tensor, or of several at once.
+class Accumulation(NamedTuple):
+    """Sums and counts of one tensor, on its device.
 
     Attributes:
-        statistics: {statistic: (…,)}, float64.
-        counts: (…, bins), int64: how many values lie in each of `EDGES`.
-    """
-
-    statistics: dict[str, NDArray[np.float64]]
-    counts: NDArray[np.int64]
-
-
-def _edges() -> NDArray[np.float64]:
-    low = 1 - _EXPONENT_BIAS
-    powers = [(2.0**k, 2.0 ** (k + 1)) for k in range(low, _EXPONENT_BIAS + 1)]
-    denormal = (2.0 ** (low - _MANTISSA_BITS), 2.0**low)
-    return np.array([(0.0, 0.0), denormal, *powers, (math.inf, math.inf), (math.nan, math.nan)])
-
-
-EDGES = _edges()  # (bins, 2): left and right, from left to right: 0, denormals, …, inf, NaN
-
-
-class Measured(NamedTuple):
-    """What `measure` takes from a tensor, where the tensor is.
-
-    Attributes:
-        sums: (5,), float32, as `_SUMS` has them.
+        sums: (5,), float32, the first five of `_PACKED_SUMS`.
         zeros: How many values are 0, int64.
-        cells: (_CELLS,), int64: how many values lie in each.
+        cells: (_CELLS,), int64: how many values lie in each cell.
         size: How many values there are.
     """
 
@@ -96,17 +66,29 @@ class Measured(NamedTuple):
     size: int
 
 
-def measure(values: Tensor) -> Measured:
-    """Measure a tensor; nothing is read from a GPU, where every question would be a wait.
+class Summary(NamedTuple):
+    """Statistics of one tensor, or of several at once.
+
+    Attributes:
+        statistics: {statistic: (…,)}, float64.
+        counts: (…, bins), int64: how many values lie in each bin of `EXPONENT_EDGES`.
+    """
+
+    statistics: dict[str, NDArray[np.float64]]
+    counts: NDArray[np.int64]
+
+
+def accumulate(values: Tensor) -> Accumulation:
+    """Add up and count a tensor's values; nothing is read from a GPU, where a read is a wait.
 
     Args:
         values: At least one element, float32 or narrower.
 
     Returns:
-        What `describe` needs of it.
+        The sums and counts that `pack` needs.
     """
     x = values.detach().reshape(-1).float()
-    bits = x.view(torch.int32) & 0x7FFFFFFF
+    bits = x.view(torch.int32) & MAGNITUDE_MASK
     magnitudes = bits.view(torch.float32)
     largest = magnitudes.max()
     scale, scaled = torch.ones_like(largest), x
@@ -115,41 +97,45 @@ def measure(values: Tensor) -> Measured:
         scale = torch.ldexp(scale, -largest.frexp().exponent.clamp(-126, 126))
         scaled = x * scale
     sums = torch.stack([x.sum(), magnitudes.sum(), torch.dot(scaled, scaled), scale, largest])
-    bits >>= _MANTISSA_BITS - _KEPT_BITS  # `magnitudes` is gone from here on
+    bits >>= MANTISSA_BITS - _KEPT_BITS  # overwrites `magnitudes`, which is not used any more
     cells = torch.bincount(bits, minlength=_CELLS)
     zeros = cells[0]
-    if not x.is_cpu or zeros:  # of which some may be denormals
+    if not x.is_cpu or zeros:  # the cell of zeros holds denormals too
         zeros = len(x) - torch.count_nonzero(x)
-    return Measured(sums, zeros, cells, len(x))
+    return Accumulation(sums, zeros, cells, len(x))
 
 
-def collect(found: Sequence[Measured]) -> Tensor:
-    """Put what was measured of several tensors together, for one transfer to the host.
+def pack(accumulations: Sequence[Accumulation]) -> Tensor:
+    """Put the accumulations of several tensors together, for one transfer to the host.
+
+    Args:
+        accumulations: At least one, all on one device.
 
     Returns:
-        (tensors, MEASUREMENTS), float64, on their device; give it to `describe`.
+        (tensors, PACKED_LENGTH), float64, on that device, for `summarize_packed`.
     """
-    sums = torch.stack([each.sums for each in found])
-    zeros = torch.stack([each.zeros for each in found])
-    cells = torch.stack([each.cells for each in found])
+    sums = torch.stack([accumulation.sums for accumulation in accumulations])
+    zeros = torch.stack([accumulation.zeros for accumulation in accumulations])
+    cells = torch.stack([accumulation.cells for accumulation in accumulations])
     # The k-th smallest |x|, k = ⌈p·n⌉, lies in the first cell by which k values are counted.
     ranks = [
-        [max(1, math.ceil(p * each.size)) for p in MAGNITUDE_QUANTILES.values()] for each in found
+        [max(1, math.ceil(p * accumulation.size)) for p in MAGNITUDE_QUANTILES.values()]
+        for accumulation in accumulations
     ]
     quantiles = torch.searchsorted(cells.cumsum(1), torch.tensor(ranks, device=cells.device))
-    exponents = cells.view(len(found), _EXPONENTS, -1).sum(2)
-    counted = [zeros[:, None], cells[:, _INFINITY, None], quantiles, exponents]
-    return torch.cat([sums.double(), *(each.double() for each in counted)], dim=1)
+    exponents = cells.view(len(accumulations), EXPONENTS, -1).sum(2)
+    counts = [zeros[:, None], cells[:, _INFINITY, None], quantiles, exponents]
+    return torch.cat([sums.double(), *(count.double() for count in counts)], dim=1)
 
 
-def describe(measured: NDArray[np.float64]) -> Description:
-    """Turn what `collect` returned into statistics and a histogram.
+def summarize_packed(packed: NDArray[np.float64]) -> Summary:
+    """Compute statistics and a histogram from the rows of `pack`.
 
-    Of the n elements x, all axes together:
+    Of the n elements x of a tensor, all axes together:
 
     - `mean`: Σx / n
-    - `std`: √(Σx² / n - mean²), the population's; of little use where |mean| is a thousand times
-      as large
+    - `std`: √(Σx² / n - mean²), the population's; inexact where |mean| is a thousand times as
+      large
     - `rms`: √(Σx² / n)
     - `mean_abs`: Σ|x| / n
     - `max_abs`: max |x|
@@ -157,67 +143,46 @@ def describe(measured: NDArray[np.float64]) -> Description:
     - `fraction_zero`: share of x = 0
     - `fraction_nonfinite`: share of NaN, +inf and -inf
     - `abs_q01` … `abs_q99`: quantiles of |x|, the ⌈p·n⌉-th smallest, rounded to the middle of its
-      cell, one of 32 equal ones within a power of two: off by 2^-6 (1.6 %) of itself at the most;
-      0 below 2^-131
+      cell, one of 32 equal ones within a power of two: off by at most 2^-6 (1.6 %) of itself; 0
+      below 2^-131
 
     NaN and infinity follow IEEE 754: they make a sum or the maximum NaN or infinite.
 
     Args:
-        measured: (…, MEASUREMENTS), float64, on the host.
+        packed: (…, PACKED_LENGTH), float64, on the host.
 
     Returns:
-        The statistics and the counts per bin, which add up to n.
+        The statistics, and the counts per bin, which add up to n.
     """
-    sums = {name: measured[..., i] for i, name in enumerate(_SUMS)}
-    cells = measured[..., len(_SUMS) : -_EXPONENTS].astype(np.uint32)
-    exponents = measured[..., -_EXPONENTS:]
-    count = exponents.sum(axis=-1)
+    sums = {name: packed[..., i] for i, name in enumerate(_PACKED_SUMS)}
+    quantile_cells = packed[..., len(_PACKED_SUMS) : -EXPONENTS].astype(np.uint32)
+    exponents = packed[..., -EXPONENTS:]
+    size = exponents.sum(axis=-1)
     with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN
-        mean = sums["sum"] / count
+        mean = sums["sum"] / size
         norm = np.sqrt(sums["scaled_squares"]) / sums["scale"]
-        rms = np.sqrt(sums["scaled_squares"] / count) / sums["scale"]
+        rms = np.sqrt(sums["scaled_squares"] / size) / sums["scale"]
         std = np.sqrt(np.maximum((rms - mean) * (rms + mean), 0.0))
-    counts = np.empty((*exponents.shape[:-1], len(EDGES)))
-    counts[..., 0] = sums["zeros"]
-    counts[..., 1] = exponents[..., 0] - sums["zeros"]
-    counts[..., 2:-2] = exponents[..., 1:-1]
-    counts[..., -2] = sums["infinite"]
-    counts[..., -1] = exponents[..., -1] - sums["infinite"]
-    found = (
+    values = (
         mean,
         std,
         rms,
-        sums["sum_abs"] / count,
+        sums["sum_abs"] / size,
         sums["max_abs"],
         norm,
-        sums["zeros"] / count,
-        exponents[..., -1] / count,
-        *np.moveaxis(_middle(cells), -1, 0),
+        sums["zeros"] / size,
+        exponents[..., -1] / size,
+        *np.moveaxis(_middle(quantile_cells), -1, 0),
     )
-    return Description(dict(zip(STATISTICS, found, strict=True)), counts.astype(np.int64))
+    return Summary(
+        dict(zip(STATISTICS, values, strict=True)),
+        exponent_counts(exponents, sums["zeros"], sums["infinities"]),
+    )
 
 
 def _middle(cells: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Return the middle of each cell; of those of 0, infinity and NaN these themselves."""
-    shift = _MANTISSA_BITS - _KEPT_BITS
+    """Return the middle of each cell; of the cells of 0, infinity and NaN, these themselves."""
+    shift = MANTISSA_BITS - _KEPT_BITS
     inner = (cells > 0) & (cells < _INFINITY)
     bits = (cells << np.uint32(shift)) | (inner.astype(np.uint32) << np.uint32(shift - 1))
     return bits.view(np.float32).astype(np.float64)
-
-
-def histogram_log2(values: Tensor) -> list[Bin]:
-    """Count |x| in exact powers of two: one bin [2^k, 2^(k+1)) per float32 exponent.
-
-    Zeros are counted in Bin(0, 0), denormals together in Bin(2^-149, 2^-126), infinities in
-    Bin(inf, inf) and NaN in Bin(nan, nan). The exponent is read from the bits, so no value is
-    ever rounded into a neighbouring bin. Empty bins are left out; the counts add up to n.
-
-    Returns:
-        The bins from left to right, NaN last.
-    """
-    counts = describe(collect([measure(values)])[0].cpu().numpy()).counts
-    return [
-        Bin(left, right, count)
-        for (left, right), count in zip(EDGES.tolist(), counts.tolist(), strict=True)
-        if count
-    ]

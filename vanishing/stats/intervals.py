@@ -1,4 +1,4 @@
-"""Means with intervals, over initialisations or seeds."""
+"""Means over initialisations or seeds, with intervals; without torch."""
 
 from collections.abc import Callable
 
@@ -20,8 +20,8 @@ def arithmetic_mean(values: Values) -> Values:
 def geometric_mean(values: Values) -> Values:
     """Average the logarithms over the last axis: exp(mean(ln x)).
 
-    Ratios of gradients are averaged so because theory predicts their logarithms, which add up over
-    layers. A zero makes the mean 0; NaN, or a value below 0, makes it NaN.
+    It suits ratios of gradients: theory predicts their logarithms, which add up over layers. A
+    zero makes the mean 0; NaN, or a value below 0, makes it NaN.
 
     Returns:
         The means.
@@ -31,21 +31,21 @@ def geometric_mean(values: Values) -> Values:
 
 
 def interval(values: Values, average: Average) -> tuple[float | None, float | None]:
-    """Bound an average by the percentile bootstrap (Efron 1979), 2,000 resamples at 95 %.
+    """Compute the percentile bootstrap's 95 % interval of a mean (Efron 1979), 2,000 resamples.
 
     The resampling is seeded, so that the same values give the same interval.
 
     Args:
         values: (n,), n of at least 1.
-        average: Which one.
+        average: The mean, as `arithmetic_mean` or `geometric_mean`.
 
     Returns:
-        The ends of the interval; None for both where n is 1.
+        The lower and the upper end; None for both where n is 1.
     """
     if len(values) == 1:
         return None, None
-    chosen = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
+    indices = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
     tail = (1 - LEVEL) / 2
     with np.errstate(invalid="ignore"):  # between infinities quantiles are NaN
-        low, high = np.quantile(average(values[chosen]), [tail, 1 - tail])
+        low, high = np.quantile(average(values[indices]), [tail, 1 - tail])
     return float(low), float(high)

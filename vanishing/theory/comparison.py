@@ -1,4 +1,4 @@
-"""Theory beside measurement, at initialisation."""
+"""Predictions of theory beside measurements of fresh initialisations."""
 
 import math
 from typing import Any
@@ -14,59 +14,64 @@ from vanishing.theory import meanfield
 Rows = list[dict[str, Any]]
 
 
-def compare(variant: Variant, inputs: int, measured: pd.DataFrame) -> Rows:
-    """Set what theory predicts of a variant beside what its initialisations measured.
+def compare(variant: Variant, inputs: int, initialisations: pd.DataFrame) -> Rows:
+    """Compare the predictions for a variant with the measurements of its initialisations.
 
-    - `q`: E[z²], by hidden layer; that of the first layer is given to the theory
+    - `q`: E[z²], by hidden layer; the measured q of the first layer is given to the theory
     - `hop`: rms(dL/dz_l) / rms(dL/dz_(l+1)), by hidden layer but the last
     - `attenuation`: the product of the hops, at the first layer
 
-    Measured values are geometric means over the initialisations, with their bootstrap interval.
+    Measured values are geometric means over the initialisations, with a bootstrap interval.
 
     Args:
         variant: The network; its depth is replaced by each depth that was measured.
         inputs: Number of input features.
-        measured: Rows of initialisation.parquet of this variant, of one depth or several.
+        initialisations: Rows of initialisation.parquet of this variant, of one depth or several.
 
     Returns:
         Rows of theory.parquet, without `variant`.
     """
     rows: Rows = []
-    for depth, own in measured.groupby("depth"):
-        network = variant.model_copy(update={"depth": int(str(depth))})
-        q = select(own, "preactivation", "rms").assign(value=lambda rows: rows["value"] ** 2)
-        gradient = "backpropagated_gradient"
-        found = {
-            "q": q[q["layer_index"] < network.depth],
-            "hop": select(own, gradient, "hop"),
-            "attenuation": select(own, gradient, "attenuation"),
-        }
-        first = q.loc[q["layer_index"] == 0, "value"].to_numpy(dtype=np.float64)
-        predicted = _predict(network, inputs, float(geometric_mean(first)))
-        rows += [
-            {
-                "depth": network.depth,
-                "layer_index": int(str(index)),
-                "quantity": quantity,
-                "predicted": predicted.get((quantity, int(str(index)))),
-                **_measure(values["value"].to_numpy(dtype=np.float64)),
-            }
-            for quantity, frame in found.items()
-            for index, values in frame.groupby("layer_index")
-        ]
+    for depth, statistics in initialisations.groupby("depth"):
+        network = variant.at_depth(int(str(depth)))
+        rows += _compare_depth(network, inputs, statistics)
     return rows
 
 
+def _compare_depth(network: Variant, inputs: int, statistics: pd.DataFrame) -> Rows:
+    preactivation = select(statistics, "preactivation", "rms")
+    q = preactivation.assign(value=preactivation["value"] ** 2)
+    measured = {
+        "q": q[q["layer_index"] < network.depth],
+        "hop": select(statistics, "backpropagated_gradient", "hop"),
+        "attenuation": select(statistics, "backpropagated_gradient", "attenuation"),
+    }
+    first_q = q.loc[q["layer_index"] == 0, "value"].to_numpy(dtype=np.float64)
+    predicted = _predict(network, inputs, float(geometric_mean(first_q)))
+    return [
+        {
+            "depth": network.depth,
+            "layer_index": int(str(index)),
+            "quantity": quantity,
+            "predicted": predicted.get((quantity, int(str(index)))),
+            **_mean_and_interval(layer["value"].to_numpy(dtype=np.float64)),
+        }
+        for quantity, frame in measured.items()
+        for index, layer in frame.groupby("layer_index")
+    ]
+
+
 def _predict(network: Variant, inputs: int, first_q: float) -> dict[tuple[str, int], float]:
-    if meanfield.unavailable(network) or not math.isfinite(first_q):
+    """Return {(quantity, layer index): prediction}; empty where there is no theory."""
+    if meanfield.reason_unavailable(network) or not math.isfinite(first_q):
         return {}
     layers = meanfield.predict(network, inputs, first_q)
-    found = {("q", index): layer.q for index, layer in enumerate(layers)}
-    found |= {("hop", index): layer.hop for index, layer in enumerate(layers[:-1])}
-    return found | {("attenuation", 0): meanfield.attenuation(layers)}
+    q = {("q", index): layer.q for index, layer in enumerate(layers)}
+    hops = {("hop", index): layer.hop for index, layer in enumerate(layers[:-1])}
+    return q | hops | {("attenuation", 0): meanfield.attenuation(layers)}
 
 
-def _measure(values: np.ndarray) -> dict[str, float | int | None]:
+def _mean_and_interval(values: np.ndarray) -> dict[str, float | int | None]:
     low, high = interval(values, geometric_mean)
     mean = float(geometric_mean(values))
     return {"measured": mean, "low": low, "high": high, "n": len(values)}

@@ -1,9 +1,9 @@
-"""What mean-field theory says of a network at initialisation: q, χ and the gradient per hop.
+"""Mean-field theory of a network at initialisation: q, χ and the ratio of gradients per hop.
 
-At large width the preactivations of a layer are normal with a variance q that only the layer
-before decides, and the gradient shrinks from layer to layer by a factor that only q decides.
-Sources: Poole et al. (2016), eq. 3-5; Schoenholz et al. (2017), eq. 3, 13 and 15; for residual
-networks Yang & Schoenholz (2017), section 3.
+At large width the preactivations of a layer are normal. Their variance q depends only on the layer
+before, and the gradient shrinks from layer to layer by a factor that depends only on q. Sources:
+Poole et al. (2016), eq. 3-5; Schoenholz et al. (2017), eq. 3, 13 and 15; for residual networks Yang
+& Schoenholz (2017), section 3.
 """
 
 import math
@@ -18,19 +18,19 @@ from vanishing.params.study import Variant
 
 _REACH = 12  # standard deviations; beyond them lie 4e-33 of a normal distribution
 _STEPS_PER_UNIT = 8  # leaves an error of e^-79 for tanh, whose poles are nearest, at ±iπ/2
-DEEPEST = 500  # hidden layers; the deepest network that `depth_below` considers
+DEEPEST = 500  # hidden layers; the deepest network that `depth_below_threshold` considers
 
 
 @dataclass(frozen=True)
-class Layer:
-    """The theory of one hidden layer, counted from the input.
+class LayerTheory:
+    """The theory of one hidden layer.
 
     Attributes:
         q: E[z²], the variance of the preactivation.
-        chi: χ = N·Var(w)·E[φ'(z)²], with N and w of the next layer on the way to the loss; what a
-            squared gradient is multiplied by on its way down through that layer's weights and
-            this layer's activation. For the last hidden layer, with the square layer that a
-            deeper network would have there.
+        chi: χ = N·Var(w)·E[φ'(z)²], with N and w of the next layer towards the loss: the factor by
+            which a squared gradient changes on its way down through that layer's weights and this
+            layer's activation. For the last hidden layer, N and w are those of the square layer
+            that a deeper network would have next.
         hop: rms(dL/dz of this layer) / rms(dL/dz of the next hidden layer); NaN for the last.
     """
 
@@ -39,14 +39,16 @@ class Layer:
     hop: float
 
 
-def unavailable(variant: Variant) -> str | None:
-    """Say why there is no theory of a variant here, or None where there is."""
+def reason_unavailable(variant: Variant) -> str | None:
+    """Return the reason why there is no theory of a variant; None where there is theory."""
+    if variant.network is not None:
+        return "the theory is of the library's multilayer perceptron"
     if variant.normalization == "batch":
         return "batch normalization couples the examples of a batch; no closed recursion is used"
     return None
 
 
-def predict(variant: Variant, inputs: int, first_q: float) -> list[Layer]:
+def predict(variant: Variant, inputs: int, first_q: float) -> list[LayerTheory]:
     """Follow q from the first layer up and the gradient from the last hidden layer down.
 
     Without a skip connection q_(l+1) = σw²·E[φ(√q_l·u)²] + σb², with u ~ N(0, 1), σw² =
@@ -58,21 +60,21 @@ def predict(variant: Variant, inputs: int, first_q: float) -> list[Layer]:
     Args:
         variant: The network.
         inputs: Number of input features: the fan-in of the first layer.
-        first_q: E[z²] of the first layer, as measured; what the data are like enters here alone.
+        first_q: E[z²] of the first layer, as measured; the data enter the theory only here.
 
     Returns:
-        The theory of each hidden layer, the input's first.
+        The theory of each hidden layer, from the input on.
 
     Raises:
         ValueError: If there is no theory of the variant.
     """
-    reason = unavailable(variant)
+    reason = reason_unavailable(variant)
     if reason:
         raise ValueError(reason)
     activation = ACTIVATIONS[variant.activation]
-    # Square layers alone: fan-in and fan-out are both the width.
+    # All layers but the first are square: fan-in and fan-out are the width.
     gain = variant.width * weight_variance(variant.init, variant.std, variant.width, variant.width)
-    noise = bias_variance(variant.width)
+    offset = bias_variance(variant.width)
     residual = [
         variant.skip and (level > 0 or inputs == variant.width) for level in range(variant.depth)
     ]
@@ -83,9 +85,9 @@ def predict(variant: Variant, inputs: int, first_q: float) -> list[Layer]:
         qs.append(q)
         slopes.append(slope)
         p, m = (p + 2 * m * mean + square, m + mean) if skip else (square, mean)
-        q = gain * p + noise
+        q = gain * p + offset
     return [
-        Layer(q, gain * slope, _hop(level, gain, slopes, residual))
+        LayerTheory(q, gain * slope, _hop(level, gain, slopes, residual))
         for level, (q, slope) in enumerate(zip(qs, slopes, strict=True))
     ]
 
@@ -99,7 +101,7 @@ def _hop(level: int, gain: float, slopes: list[float], residual: list[bool]) -> 
     return math.sqrt((1 + gain * slopes[level + 1]) * slopes[level] / slopes[level + 1])
 
 
-def attenuation(layers: list[Layer]) -> float:
+def attenuation(layers: list[LayerTheory]) -> float:
     """Return the predicted rms(dL/dz) of the first hidden layer over that of the last."""
     return math.prod(layer.hop for layer in layers[:-1])
 
@@ -108,10 +110,10 @@ def attenuation(layers: list[Layer]) -> float:
 def moments(activation: Activation, q: float) -> tuple[float, float, float]:
     """Compute E[φ(z)], E[φ(z)²] and E[φ'(z)²] for z ~ N(0, q).
 
-    Closed forms where the registry has them, else the trapezoidal rule, which converges
-    exponentially for a smooth integrand that has decayed at both ends. Its step is small against
-    √q and against 1, the scale on which activations bend: Gauss-Hermite nodes follow √q alone and
-    miss the bend where q is large (docs/decisions/0004).
+    The closed form is used where the registry has one, else the trapezoidal rule. It converges
+    exponentially for a smooth integrand that has decayed at both ends. Its step is small compared
+    with √q, and with 1, the scale on which activations bend: Gauss-Hermite nodes scale with √q
+    alone and miss the bend where q is large (docs/decisions/0004).
 
     Args:
         activation: An entry of the registry.
@@ -139,9 +141,9 @@ def depth_scale(chi: float) -> float:
 
 
 def last_hidden_gradient(variant: Variant, classes: int, q: float) -> float:
-    """Predict rms(dL/dz) per example of the last hidden layer, for guesses near 1 / classes.
+    """Predict rms(dL/dz) per example of the last hidden layer, for probabilities near 1 / classes.
 
-    With p the softmax's guesses and y the label, dL/dlogits = p - y has the mean square
+    With p the softmax's probabilities and y the label, dL/dlogits = p - y has the mean square
     (1 - 1/K) / K for K classes; through the output weights and φ' it becomes
     √(K·Var(w)·E[φ'(z)²]) times that root.
 
@@ -158,22 +160,22 @@ def last_hidden_gradient(variant: Variant, classes: int, q: float) -> float:
     return math.sqrt((1 - 1 / classes) / classes * output * slope)
 
 
-def depth_below(
+def depth_below_threshold(
     variant: Variant, inputs: int, first_q: float, classes: int, threshold: float
 ) -> int | None:
-    """Find how deep a network has to be for the first layer's gradient to fall below a threshold.
+    """Find the depth from which on the first layer's gradient is predicted below a threshold.
 
     Args:
-        variant: The network, whose own depth does not matter.
+        variant: The network; its depth does not matter.
         inputs: Number of input features.
         first_q: As in `predict`.
         classes: Number of classes.
-        threshold: For rms(dL/dz) per example in the first layer, above 0.
+        threshold: Of rms(dL/dz) per example in the first layer, above 0.
 
     Returns:
-        The smallest number of hidden layers, or None where it is over DEEPEST.
+        The smallest number of hidden layers; None where it is more than DEEPEST.
     """
-    layers = predict(variant.model_copy(update={"depth": DEEPEST}), inputs, first_q)
+    layers = predict(variant.at_depth(DEEPEST), inputs, first_q)
     log_attenuation, limit = 0.0, math.log(threshold)  # the product itself would underflow
     for depth, layer in enumerate(layers, start=1):
         last = last_hidden_gradient(variant, classes, layer.q)

@@ -1,1 +1,10 @@
-"""tracking."""
+"""MLflow: a training run is shown there while it runs, and all results are mirrored afterwards.
+
+- journal: what a training run reports while it runs, in a file that is no result
+- viewer: the process that shows a training run in MLflow: started, and recognised in a tag
+- live: that process
+- mirror, contents: see to it that MLflow holds all results; what each of its runs holds
+- store: the runs of one experiment, by MLflow's client
+- scalars: metrics under the same names live and mirrored
+- identity: what can be known without importing MLflow: its address, what tells results apart
+"""

@@ -1,10 +1,131 @@
-"""Where MLflow keeps its runs."""
+"""What can be known about MLflow's runs without importing MLflow.
 
+The store's address, the names of the runs, the results that each run mirrors, the identity
+that tells these from any others, and the state in which the last `track` left the store.
+"""
+
+import json
 import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
-DEFAULT = "sqlite:///mlflow.db"
+from vanishing.files import digest, read_json, write_json
+from vanishing.params.study import Study
+from vanishing.paths import METRICS, MIRROR
+from vanishing.pipeline.lock import Entry, Lock
+from vanishing.results import summaries
+
+ROOT_EXPERIMENT = "vanishing-gradients"  # of the study in the root of the repository
+REPORT = "Report"  # the name of a run; variants are in lower case
+DATABASE = "mlflow.db"  # in the root of the repository
+STUDIES = "studies"  # the folder of the other studies
 
 
-def uri() -> str:
-    """Return the store that MLFLOW_TRACKING_URI names, or else the one in the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
+class Experiment(NamedTuple):
+    """Where the runs of a study are.
+
+    Attributes:
+        store: The address (URI) of MLflow's store.
+        name: Of the experiment there.
+    """
+
+    store: str
+    name: str
+
+
+def experiment(root: Path) -> Experiment:
+    """Return where the runs of the study in the working directory are.
+
+    Args:
+        root: The root of the repository.
+
+    Returns:
+        The experiment; that of a study outside the root is named after its folder.
+    """
+    folder = Path.cwd().relative_to(root.resolve())
+    parts = [part for part in folder.parts if part != STUDIES]
+    return Experiment(store_address(root), "-".join([ROOT_EXPERIMENT, *parts]))
+
+
+def store_address(root: Path) -> str:
+    """Return the store that MLFLOW_TRACKING_URI names, or else the repository's SQLite database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DATABASE}"
+
+
+def database(uri: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other store."""
+    scheme, _, path = uri.partition(":///")
+    is_file = scheme.partition("+")[0] == "sqlite" and path not in {"", ":memory:"}
+    return Path(path.partition("?")[0]) if is_file else None
+
+
+def run_name(variant: str, seed: int) -> str:
+    """Return the name of a training run in MLflow."""
+    return f"{variant} seed {seed}"
+
+
+def entries(study: Study, lock: Lock) -> dict[str, Entry]:
+    """Look up the stages that wrote what each of MLflow's runs holds.
+
+    Args:
+        study: Its variants and seeds.
+        lock: Its dvc.lock.
+
+    Returns:
+        {name of a run: entry of dvc.lock}: of each variant, of each training run, of the report.
+    """
+    variants = {variant: lock.of_variant(variant) for variant in study.variants}
+    runs = {
+        run_name(variant, seed): lock.of_run(variant, seed)
+        for variant in study.variants
+        for seed in study.train.seeds
+    }
+    return {**variants, **runs, REPORT: lock.of_report()}
+
+
+def identities(study: Study, entries: Mapping[str, Entry]) -> dict[str, str]:
+    """Compute what tells the results of each run from any others.
+
+    An identity is a digest of outputs. `track` depends on all of them, and run.json, with the
+    parameters, is one. Code and commands do not count: an edit that changes no output makes no new
+    run. A variant's run summarises its training runs and holds its metrics, so these count too.
+
+    Args:
+        study: Its variants and seeds.
+        entries: As `entries` returns them.
+
+    Returns:
+        {name of a run: identity}.
+    """
+    metrics = summaries.read(METRICS)
+    outputs: dict[str, list[Any]] = {
+        name: [{stage: locked["outs"]} for stage, locked in entry.items()]
+        for name, entry in entries.items()
+    }
+    for variant in study.variants:
+        for seed in study.train.seeds:
+            outputs[variant] += outputs[run_name(variant, seed)]
+        outputs[variant].append(metrics.get(variant))
+    return {name: digest(content) for name, content in outputs.items()}
+
+
+def is_mirrored(experiment: Experiment, identities: Mapping[str, str]) -> bool:
+    """Return whether the last `track` mirrored all this there, and the database still exists."""
+    try:
+        noted = read_json(MIRROR)
+    except (OSError, json.JSONDecodeError):
+        return False
+    file = database(experiment.store)
+    return bool(noted == _note(experiment, identities)) and (file is None or file.exists())
+
+
+def note_mirrored(experiment: Experiment, identities: Mapping[str, str]) -> None:
+    """Note that all this is mirrored there, for `is_mirrored`."""
+    write_json(MIRROR, _note(experiment, identities))
+
+
+def _note(experiment: Experiment, identities: Mapping[str, str]) -> dict[str, Any]:
+    file = database(experiment.store)
+    store = str(file.resolve()) if file else experiment.store
+    return {"store": store, "experiment": experiment.name, "runs": dict(identities)}

@@ -1,12 +1,10 @@
-"""What a training run says while it runs: a line of JSON each time, beside the results.
+"""The journal of a training run: a line of JSON for each thing that it reports while it runs.
 
 The journal is no output of the stage: DVC does not know it, Git ignores it, and it may hold what
-differs from run to run, as durations do. `vanishing.tracking.live` reads it while it grows and
-shows it in MLflow; `stages.track` takes from it what the results cannot tell. A new run begins a
-new one.
+differs from run to run, as durations do. `tracking.live` reads it while it grows. `tracking.mirror`
+takes from it what the results do not hold. A new training run of a variant and seed replaces it.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -15,98 +13,93 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pydantic_core import to_json
 
+from vanishing import paths
 from vanishing.errors import StudyError
-from vanishing.results.run import history_path
+from vanishing.files import sha256
+from vanishing.tracking import viewer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-FOLDER = Path(".study/journals")
-SWITCH = "LIVE_METRICS"  # in the environment, 0: nothing is shown live; 1: from the start
-VIEWER_AFTER_S = 5.0  # else from here on: what ends sooner would wait for MLflow's start alone
-PATIENCE_S = 5.0  # the longest that a finished run waits for its last metrics to be shown
+SWITCH = "LIVE_METRICS"  # environment variable; 0: no viewer; 1: a viewer from the start
+VIEWER_AFTER_S = 5.0  # by default; a training run that ends sooner does not wait for MLflow's start
+PATIENCE_S = 5.0  # the longest that a finished training run waits for its viewer
 
 Line = dict[str, Any]
 
 
-def path(variant: str) -> Path:
-    """Return the path of a variant's journal."""
-    return FOLDER / f"{variant}.jsonl"
-
-
 class Journal:
-    """Writes the journal of one run, with a process beside it that shows it in MLflow.
+    """Writes the journal of one training run, and starts the viewer that shows it in MLflow.
 
-    The process is the only one that speaks to MLflow: training never waits for a server, and pays
-    neither for importing MLflow nor for what goes wrong with it.
+    The viewer alone speaks to MLflow: training never waits for a server, does not import MLflow,
+    and does not fail with it.
     """
 
     def __init__(
-        self,
-        variant: str,
-        seeds: tuple[int, ...],
-        device: str,
-        peak_memory_bytes: Callable[[], int],
+        self, variant: str, seed: int, device: str, peak_memory_bytes: Callable[[], int]
     ) -> None:
-        self._variant = variant
+        """Prepare the journal, without writing anything.
+
+        Args:
+            variant: Its name.
+            seed: Of the training run.
+            device: A description of it.
+            peak_memory_bytes: Returns the most memory that was taken up to now.
+        """
+        self._path = paths.journal(variant, seed)
+        self._variant, self._seed = variant, seed
         self._peak_memory_bytes = peak_memory_bytes
-        self._begun_s = time.monotonic()
+        self._started_s = time.monotonic()
         self._viewer_after_s = {"0": math.inf, "1": 0.0}.get(
             os.environ.get(SWITCH, ""), VIEWER_AFTER_S
         )
         self._viewer: subprocess.Popen[bytes] | None = None
-        self._line = {
+        self._start = {
             "kind": "start",
             "variant": variant,
-            "token": uuid.uuid4().hex,
-            "seeds": list(seeds),
+            "seed": seed,
+            "training": uuid.uuid4().hex,
             "device": device,
             "host": platform.node(),
         }
 
     def __enter__(self) -> "Journal":
-        path(self._variant).parent.mkdir(parents=True, exist_ok=True)
-        path(self._variant).unlink(missing_ok=True)
-        self.write(self._line)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.unlink(missing_ok=True)
+        self.write(self._start)
         return self
 
     def write(self, line: Line) -> None:
-        """Append a line; NaN and infinities, which JSON has not, as "NaN" and "Infinity".
+        """Append a line; JSON has no NaN and infinities, which become "NaN" and "Infinity".
 
         Raises:
             StudyError: If the disk is full, or the file cannot be written for another reason.
         """
         try:
-            with path(self._variant).open("ab") as file:
+            with self._path.open("ab") as file:
                 file.write(to_json(line, inf_nan_mode="strings") + b"\n")
         except OSError as error:
-            raise StudyError(
-                f"{path(self._variant)}: cannot be written: {error.strerror}"
-            ) from error
-        due = time.monotonic() - self._begun_s >= self._viewer_after_s
+            raise StudyError(f"{self._path}: cannot be written: {error.strerror}") from error
+        due = time.monotonic() - self._started_s >= self._viewer_after_s
         if due and self._viewer is None and line["kind"] not in {"end", "failed"}:
-            self._show()
+            self._viewer = viewer.start(self._variant, self._seed)
 
     def resume(self, epoch: int, elapsed_s: float) -> None:
-        """A training goes on that was cut off after an epoch; the time up to there counts."""
-        self._begun_s -= elapsed_s
-        self.write({"kind": "resumed", "epoch": epoch, "elapsed_s": elapsed_s})
+        """Report that an interrupted training is resumed.
 
-    def _show(self) -> None:
-        command = [sys.executable, "-m", "vanishing.tracking.live", self._variant]
-        self._viewer = subprocess.Popen(  # noqa: S603 - a variant that params.yaml has
-            command,
-            stdin=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for training; the viewer then closes the run
-        )
+        Args:
+            epoch: The last epoch that was completed.
+            elapsed_s: The time that training took up to there, which counts.
+        """
+        self._started_s -= elapsed_s
+        self.write({"kind": "resumed", "epoch": epoch, "elapsed_s": elapsed_s})
 
     def __exit__(
         self,
@@ -118,62 +111,110 @@ class Journal:
             self.write(
                 {
                     "kind": "end",
-                    "duration_s": time.monotonic() - self._begun_s,
+                    "duration_s": time.monotonic() - self._started_s,
                     "peak_memory_bytes": self._peak_memory_bytes(),
-                    "history": digest(self._variant),
+                    "history": digest(self._variant, self._seed),
                 }
             )
         else:
-            with suppress(StudyError):  # as when the disk is full, which is the reason then
+            with suppress(StudyError):  # a full disk may be the reason
                 self.write({"kind": "failed", "reason": f"{kind.__name__}: {error}"})
         if self._viewer is not None:
-            assert self._viewer.stdin is not None  # noqa: S101 - asked for above
-            self._viewer.stdin.close()  # the viewer's sign that the journal is complete
-            try:
-                self._viewer.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                self._viewer.kill()
-                self._viewer.wait()
-                print(
-                    f"warning: {self._variant}: MLflow was not done with the live metrics"
-                    f" {PATIENCE_S:g} s after training; `make track` completes the run",
-                    file=sys.stderr,
-                )
+            self._wait_for(self._viewer)
+
+    def _wait_for(self, process: "subprocess.Popen[bytes]") -> None:
+        """Tell the viewer that the journal is complete, and wait for it, but not for long."""
+        assert process.stdin is not None  # noqa: S101 - viewer.start asks for it
+        process.stdin.close()
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            print(
+                f"warning: {self._variant} seed {self._seed}: MLflow did not take all live metrics"
+                f" within {PATIENCE_S:g} s after training; `make track` completes the run",
+                file=sys.stderr,
+            )
 
 
 class Reporter:
-    """Tells the progress of one seed's training: to a bar on the terminal and to the journal."""
+    """Reports the progress of a training run: to a bar on the terminal and to the journal."""
 
-    def __init__(self, journal: Journal, seed: int, bar: "tqdm[Any]") -> None:
+    def __init__(self, journal: Journal, bar: "tqdm[Any]") -> None:
         self._journal = journal
-        self._seed = seed
         self._bar = bar
 
     def step(self) -> None:
-        """One more step is done."""
+        """Report that one more step is done."""
         self._bar.update(1)
 
     def trace(self, rows: list[dict[str, Any]], loss: float) -> None:
-        """The norms of a traced step, and its batch's loss, are known."""
+        """Report a traced step: its rows of trace.parquet, and the loss of its batch."""
         self._bar.set_postfix_str(f"loss {loss:.4f}")
-        self._journal.write({"kind": "trace", "seed": self._seed, "rows": rows, "loss": loss})
+        self._journal.write({"kind": "trace", "rows": rows, "loss": loss})
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is over; `row` is its row of history.parquet."""
-        self._journal.write({"kind": "epoch", "seed": self._seed, "row": row})
+        """Report that an epoch is over: its row of history.parquet."""
+        self._journal.write({"kind": "epoch", "row": row})
 
 
-def read(variant: str) -> Iterator[Line]:
-    """Yield the lines of a variant's journal that are whole; none where there is no journal."""
+class TrainingRun(NamedTuple):
+    """What the journal of a finished training run holds beyond its results.
+
+    Attributes:
+        training: Tells this training run from all others.
+        device: On which it ran.
+        host: On which it ran.
+        duration_s: How long it took, without the time between an interruption and its resumption.
+        peak_memory_bytes: The most memory that it took.
+    """
+
+    training: str
+    device: str
+    host: str
+    duration_s: float
+    peak_memory_bytes: int
+
+
+def of_results(variant: str, seed: int) -> TrainingRun | None:
+    """Read the journal of the training run that wrote the results.
+
+    Returns:
+        What it holds; None if there is no journal, or it is the journal of other results.
+    """
+    lines = read(variant, seed)
+    if not lines:
+        return None
+    start, end = lines[0], lines[-1]
+    if end["kind"] != "end" or end["history"] != digest(variant, seed):
+        return None
+    from_start = (start["training"], start["device"], start["host"])
+    return TrainingRun(*from_start, end["duration_s"], end["peak_memory_bytes"])
+
+
+def read(variant: str, seed: int) -> list[Line]:
+    """Return the lines of a journal; none where there is no journal."""
     try:
-        with path(variant).open(encoding="utf-8") as file:
-            for text in file:
-                if text.endswith("\n"):
-                    yield json.loads(text)
+        with paths.journal(variant, seed).open("rb") as file:
+            return read_on(file)
     except FileNotFoundError:
-        return
+        return []
 
 
-def digest(variant: str) -> str:
-    """Return a SHA-256 that ties a journal to the results that it is of."""
-    return hashlib.sha256(history_path(variant).read_bytes()).hexdigest()
+def read_on(file: BinaryIO) -> list[Line]:
+    """Read a journal on from the file's position, and leave the position after what was read.
+
+    Returns:
+        The lines; the last one is left for later while it is not whole.
+    """
+    position = file.tell()
+    content = file.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    file.seek(position + len(whole))
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def digest(variant: str, seed: int) -> str:
+    """Return the SHA-256 of history.parquet, which ties a journal to its results."""
+    return sha256(paths.table("history", variant, seed))

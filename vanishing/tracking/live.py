@@ -1,81 +1,89 @@
-"""Show a training run in MLflow while it runs: `python -m vanishing.tracking.live V`.
+"""Show a training run in MLflow while it runs: `python -m vanishing.tracking.live V S`.
 
-In: the journal of V, while it grows; standard input, which closes when training has ended or died.
-Out: an MLflow run of V with its metrics, a call a second at the most, closed as finished or failed;
-`stages.track` completes it. Whatever goes wrong with MLflow ends in one warning.
+In: the journal of variant V and seed S, while it grows; standard input, which closes when training
+has ended or died. Out: an MLflow run with the metrics, at most a call a second, closed as finished
+or failed; `track` completes it. Any failure of MLflow ends in one warning.
 """
 
 import os
 import select
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from pathlib import Path
 
-# Read when mlflow is imported: a server that is slow or gone is given up on within seconds.
+# Read when mlflow is imported: no patience with a server that is slow or down.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
-from vanishing.tracking import journal
-from vanishing.tracking import scalars as points
-from vanishing.tracking.journal import Line
-from vanishing.tracking.scalars import Point
-from vanishing.tracking.store import FAILED, FINISHED, Store, StoreError
+from vanishing import paths
+from vanishing.errors import StudyError
+from vanishing.params.load import load
+from vanishing.params.study import Study
+from vanishing.tracking import identity, scalars
+from vanishing.tracking.journal import Line, read_on
+from vanishing.tracking.scalars import Scalar
+from vanishing.tracking.store import (
+    FAILED,
+    FINISHED,
+    SEED,
+    TRAINING,
+    VARIANT,
+    MLflowStore,
+    StoreError,
+)
 
 INTERVAL_S = 1.0
 
 
 def main(argv: list[str]) -> None:
-    """Follow the journal of the variant that the command line names."""
-    (variant,) = argv
+    """Show the training run of the variant and seed that the command line names."""
+    variant, seed = argv[0], int(argv[1])
     os.nice(5)  # training comes first
     try:
-        show(variant)
-    except StoreError as error:
+        show(variant, seed)
+    except (StoreError, StudyError, OSError) as error:
         print(
-            f"warning: {variant}: no live metrics from here on: {error}; training goes on, and"
-            " `make track` completes the run",
+            f"warning: {identity.run_name(variant, seed)}: no more live metrics: {error}; training"
+            " continues, and `make track` completes the run",
             file=sys.stderr,
         )
 
 
-def show(variant: str) -> None:
-    """Write what the journal says to a run of its own."""
-    store = Store()
-    run_id: str | None = None
-    seeds: list[int] = []
+def show(variant: str, seed: int) -> None:
+    """Write the metrics in a journal to a run of MLflow, which is created for it."""
+    store = MLflowStore(identity.experiment(Path(load(Study).root)))
+    run_id = ""
     last: Line = {}
-    for lines in follow(variant):
-        if run_id is None:
-            start = lines[0]
-            seeds = start["seeds"]
-            run_id = store.begin(variant, start["token"])
-        store.log(run_id, [point for line in lines for point in metrics(line, seeds)])
+    for lines in follow(variant, seed):
+        if not run_id:
+            tags = {VARIANT: variant, SEED: str(seed), TRAINING: lines[0]["training"]}
+            run_id = store.begin(identity.run_name(variant, seed), tags)
+        store.log(run_id, [scalar for line in lines for scalar in metrics(line)])
         last = lines[-1]
-    if run_id is not None:
-        store.end(run_id, FINISHED if last.get("kind") == "end" else FAILED)
+    if run_id:
+        store.end(run_id, FINISHED if last["kind"] == "end" else FAILED)
 
 
-def follow(variant: str) -> Iterator[list[Line]]:
-    """Yield the journal's new lines every so often, until standard input closes."""
-    seen, ended = 0, False
-    while not ended:
-        ready, _, _ = select.select([sys.stdin], [], [], INTERVAL_S)
-        ended = bool(ready)  # nothing is ever written there: it has closed
-        lines = list(islice(journal.read(variant), seen, None))
-        seen += len(lines)
-        if lines:
-            yield lines
+def follow(variant: str, seed: int) -> Iterator[list[Line]]:
+    """Yield the new lines of a journal once a second, until standard input closes."""
+    ended = False
+    with paths.journal(variant, seed).open("rb") as file:
+        while not ended:
+            ready, _, _ = select.select([sys.stdin], [], [], INTERVAL_S)
+            ended = bool(ready)  # nothing is ever written to it, so it has closed
+            lines = read_on(file)
+            if lines:
+                yield lines
 
 
-def metrics(line: Line, seeds: list[int]) -> list[Point]:
-    """Return the metrics of one line of the journal."""
-    if line["kind"] not in {"epoch", "trace"}:
-        return []
-    before = points.prefix(line["seed"], seeds)
+def metrics(line: Line) -> list[Scalar]:
+    """Return the metrics in one line of a journal."""
     if line["kind"] == "epoch":
-        return points.of_epoch(line["row"], before)
-    step = line["rows"][0]["step"]
-    return [points.of_loss(step, line["loss"], before), *points.of_trace(line["rows"], before)]
+        return scalars.of_epoch(line["row"])
+    if line["kind"] == "trace":
+        step = line["rows"][0]["step"]
+        return [scalars.of_loss(step, line["loss"]), *scalars.of_trace(line["rows"])]
+    return []
 
 
 if __name__ == "__main__":

@@ -1,40 +1,42 @@
-"""A run's metrics as MLflow has them: the same while it trains and afterwards."""
+"""Scalars: a run's metrics under the names that they have in MLflow, live and mirrored alike."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-_EPOCH = ("epoch", "step", "seed", "variant")  # columns of the history that are no metrics
+_NO_METRICS = ("epoch", "step", "seed", "variant")  # columns of history.parquet
 
 
-class Point(NamedTuple):
+class Scalar(NamedTuple):
     """A metric's value at an epoch or a step."""
 
-    key: str
+    name: str
     value: float
     step: int
 
 
-def prefix(seed: int, seeds: Iterable[int]) -> str:
-    """Return what tells a seed's metrics from the others': nothing where there is one seed."""
-    return f"seed-{seed}/" if len(list(seeds)) > 1 else ""
-
-
-def of_epoch(row: Mapping[str, Any], before: str) -> list[Point]:
-    """Name the losses and accuracies of one row of history.parquet."""
+def of_epoch(row: Mapping[str, Any]) -> list[Scalar]:
+    """Return the losses and accuracies of one row of history.parquet, by epoch."""
     return [
-        Point(before + k, float(v), int(row["epoch"])) for k, v in row.items() if k not in _EPOCH
+        Scalar(name, float(value), int(row["epoch"]))
+        for name, value in row.items()
+        if name not in _NO_METRICS
     ]
 
 
-def of_trace(rows: Iterable[Mapping[str, Any]], before: str) -> list[Point]:
-    """Name ‖dL/dW‖ of rows of trace.parquet, so that they stand in the layers' order."""
-    norms = (r for r in rows if (r["tensor"], r["statistic"]) == ("weight_gradient", "l2_norm"))
+def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
+    """Return ‖dL/dW‖ of each layer in rows of trace.parquet, by step.
+
+    The names contain the index of the layer, so that alphabetical order is the order of the layers.
+    """
     return [
-        Point(f"{before}gradient/{r['layer_index']:02d}-{r['layer']}", float(r["value"]), r["step"])
-        for r in norms
+        Scalar(
+            f"gradient/{row['layer_index']:02d}-{row['layer']}", float(row["value"]), row["step"]
+        )
+        for row in rows
+        if (row["tensor"], row["statistic"]) == ("weight_gradient", "l2_norm")
     ]
 
 
-def of_loss(step: int, loss: float | str, before: str) -> Point:
-    """Name the loss of one batch."""
-    return Point(f"{before}loss", float(loss), step)
+def of_loss(step: int, loss: float | str) -> Scalar:
+    """Return the loss of one batch, which may be given as the text "NaN" or "Infinity"."""
+    return Scalar("loss", float(loss), step)

@@ -1,17 +1,15 @@
-"""Where an interrupted training goes on: its state at the end of its last whole epoch.
+"""From where an interrupted training is resumed: its state after its last complete epoch.
 
-DVC deletes a stage's outputs before it runs the stage, so the state is in a folder of its own,
-which Git ignores, and is deleted once the results are written. It counts only for the very same
-training: parameters, data, code, torch, device and number of threads. Then the results are those of
-a training that was never interrupted, byte for byte.
+DVC deletes a stage's outputs before it runs the stage, so the checkpoint is in a folder of its
+own, which Git ignores, and is deleted once the results are written. It counts only for the same
+training: parameters, data, code, torch, device and number of threads. Then the results are those
+of a training that was never interrupted, byte for byte.
 """
 
-import hashlib
 import json
 import os
 import platform
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -20,68 +18,77 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vanishing import device
-from vanishing.files import replacing
-from vanishing.results import run
-from vanishing.results.run import Run
+from vanishing import device, paths
+from vanishing.files import digest, replacing, sha256
+from vanishing.results.run import RunRecord
 from vanishing.training.loop import State
 
-FOLDER = Path(".study/resume")
+
+def training_digest(record: RunRecord, code: str, target: torch.device) -> str:
+    """Return a SHA-256 of everything that a training's results depend on.
+
+    Args:
+        record: The training's parameters, data included.
+        code: The fingerprints of its code.
+        target: The device that it runs on.
+
+    Returns:
+        The digest, in hexadecimal.
+    """
+    return digest(
+        {
+            "run": record.model_dump(mode="json", by_alias=True),
+            "code": code,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": device.describe(target),
+            "threads": torch.get_num_threads(),
+        }
+    )
 
 
-def identity(description: Run, target: torch.device) -> str:
-    """Return a SHA-256 of everything that a training's results depend on."""
-    modules = {
-        name: Path(file).read_bytes()
-        for name, module in sys.modules.items()
-        if name.startswith("stages.") and (file := module.__file__)
-    }
-    facts = {
-        "run": description.model_dump(mode="json", by_alias=True),
-        "code": {name: hashlib.sha256(code).hexdigest() for name, code in sorted(modules.items())},
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": device.describe(target),
-        "threads": torch.get_num_threads(),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def discard(variant: str, seed: int) -> None:
+    """Delete the checkpoint of a training run whose results are written."""
+    shutil.rmtree(paths.checkpoint(variant, seed), ignore_errors=True)
 
 
-def forget(variant: str) -> None:
-    """Delete a variant's state: its results are written."""
-    shutil.rmtree(FOLDER / variant, ignore_errors=True)
-
-
-class Keeper:
-    """Writes one seed's snapshots, and what it takes to go on.
+class Checkpointer:
+    """Writes a training run's snapshots, and its checkpoint after every epoch.
 
     Attributes:
-        resumed: The state to go on from; None where there is none for this training.
-        elapsed_s: How long it took up to there, in seconds.
+        resumed: The state to resume from; None where this training has no checkpoint.
+        elapsed_s: How long the training took up to that state, in seconds.
     """
 
-    def __init__(self, description: Run, seed: int, identity: str, network: nn.Module) -> None:
-        self._description = description
-        self._seed = seed
-        self._identity = identity
+    def __init__(self, record: RunRecord, training: str, network: nn.Module) -> None:
+        """Read the checkpoint, if there is one.
+
+        Args:
+            record: Of the training run.
+            training: As `training_digest` returns it; a checkpoint of another one is ignored.
+            network: Whose weights to write.
+        """
+        self._run = record.variant, record.seed
+        self._training = training
         self._network = network
-        self._path = FOLDER / description.variant / f"seed-{seed}.safetensors"
+        self._folder = paths.checkpoint(*self._run)
+        self._path = self._folder / "state.safetensors"
         self._snapshots: dict[str, str] = {}  # {epoch: SHA-256 of its file}
         self.resumed, self.elapsed_s = self._load()
         self._begun_s = time.monotonic() - self.elapsed_s
 
     def snapshot(self, epoch: int) -> None:
         """Write the weights after an epoch."""
-        output = run.snapshot_path(self._description.variant, self._seed, epoch)
+        output = paths.snapshot(*self._run, epoch)
         _write(output, self._network.state_dict(), None)
-        self._spare(epoch).unlink(missing_ok=True)
-        _link(output, self._spare(epoch))
-        self._snapshots[str(epoch)] = _sha256(output)
+        self._backup(epoch).unlink(missing_ok=True)
+        _link(output, self._backup(epoch))
+        self._snapshots[str(epoch)] = sha256(output)
 
     def keep(self, state: State) -> None:
-        """Write the state at the end of an epoch, in place of the one before."""
+        """Write the state after an epoch, in place of the one before."""
         facts = {
-            "identity": self._identity,
+            "training": self._training,
             "epoch": str(state.epoch),
             "history": json.dumps(state.history),
             "snapshots": json.dumps(self._snapshots),
@@ -93,41 +100,32 @@ class Keeper:
         try:
             with safe_open(self._path, "pt") as file:
                 facts = file.metadata()
-                if facts["identity"] != self._identity:
+                if facts["training"] != self._training:
                     return None, 0.0
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            epoch = int(facts["epoch"])
             snapshots = json.loads(facts["snapshots"])
-            # A spare is the same file as the output, if that is still there: so is any damage.
-            if any(_sha256(self._spare(int(each))) != known for each, known in snapshots.items()):
+            # A backup and its output may be one file, so that damage to one is damage to both.
+            if any(sha256(self._backup(int(e))) != expected for e, expected in snapshots.items()):
                 return None, 0.0
-            for each in snapshots:
-                _link(
-                    self._spare(int(each)),
-                    run.snapshot_path(self._description.variant, self._seed, int(each)),
-                )
+            for epoch in map(int, snapshots):
+                _link(self._backup(epoch), paths.snapshot(*self._run, epoch))
             self._snapshots = snapshots
         except (OSError, SafetensorError, KeyError):
-            return None, 0.0  # none, or not whole: from the beginning
-        return State(epoch, json.loads(facts["history"]), tensors), float(facts["elapsed_s"])
+            return None, 0.0  # there is none, or it is damaged
+        state = State(int(facts["epoch"]), json.loads(facts["history"]), tensors)
+        return state, float(facts["elapsed_s"])
 
-    def _spare(self, epoch: int) -> Path:
-        """Return where a snapshot is once more, safe from DVC."""
-        output = run.snapshot_path(self._description.variant, self._seed, epoch)
-        return self._path.with_suffix("") / output.name
+    def _backup(self, epoch: int) -> Path:
+        """Return the path of a snapshot's second copy, which DVC does not delete."""
+        return self._folder / paths.snapshot(*self._run, epoch).name
 
 
 def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, str] | None) -> None:
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, facts)
-        except SafetensorError as error:  # as it calls a full disk
+        except SafetensorError as error:  # which a full disk raises
             raise OSError(str(error)) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:

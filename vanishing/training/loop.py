@@ -1,6 +1,6 @@
-"""The training loop: one network, one seed; losses by epoch, a trace of gradients, snapshots."""
+"""The training loop of one network: losses by epoch, a trace of gradients, snapshots."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -8,34 +8,34 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vanishing.datasets.examples import Examples
-from vanishing.params.study import Train
+from vanishing.params.study import Training
 from vanishing.recording.trace import Columns, Trace
 from vanishing.seeds import generator
-from vanishing.training.sgd import Descent
+from vanishing.training.sgd import SGDInBackward
 
-_EVALUATION_BATCH = 500  # bounds memory; the result does not depend on it but for rounding
+_EVALUATION_BATCH = 500  # bounds memory; the result depends on it by rounding alone
 
 
 class Progress(Protocol):
-    """What the loop tells while it runs."""
+    """Hears of a training while it runs."""
 
     def step(self) -> object:
-        """One more step is done."""
+        """A step is done."""
 
     def trace(self, rows: list[dict[str, Any]], loss: float) -> object:
-        """The rows of norms of a traced step, and its batch's loss, are known."""
+        """The norms of a traced step, as rows, and the loss of its batch are known."""
 
     def epoch(self, row: dict[str, Any]) -> object:
         """An epoch is over; `row` is its row of the history."""
 
 
 class State(NamedTuple):
-    """What the rest of a training depends on, at the end of an epoch.
+    """Everything that the rest of a training depends on, at the end of an epoch.
 
     Attributes:
-        epoch: The epoch, 1 the first.
+        epoch: The epoch; 1 is the first.
         history: The rows of the history so far.
-        tensors: Weights, velocities, the state of the order's generator, and what was recorded.
+        tensors: Weights, velocities, the state of the order's generator, losses and the trace.
     """
 
     epoch: int
@@ -43,11 +43,11 @@ class State(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-class Store(Protocol):
-    """Where a training puts its snapshots, and what it takes to go on when it is cut off.
+class Checkpoints(Protocol):
+    """Keeps a training's snapshots, and the state from which it is resumed after an interruption.
 
     Attributes:
-        resumed: The state to go on from; None to begin.
+        resumed: The state to resume from; None to begin.
     """
 
     @property
@@ -55,7 +55,7 @@ class Store(Protocol):
         """See above."""
 
     def snapshot(self, epoch: int) -> object:
-        """The network is as it should be saved for an epoch, 0 the initialisation."""
+        """The network has the weights of an epoch that is to be saved; 0 is the initialisation."""
 
     def keep(self, state: State) -> object:
         """An epoch is over; the tensors may change once this returns."""
@@ -72,54 +72,119 @@ class Outcome(NamedTuple):
 
 def train(
     network: nn.Module,
-    settings: Train,
+    settings: Training,
     examples: dict[str, Examples],
     order: torch.Generator,
-    store: Store,
+    checkpoints: Checkpoints,
     progress: Progress,
 ) -> Outcome:
     """Train `network` in place by stochastic gradient descent on the mean cross-entropy.
 
-    A loss that is NaN or infinite is recorded as it is and training goes on: divergence is a
-    result. Nothing is read back from the device but once per traced step and once per epoch.
+    A loss that is NaN or infinite is recorded as it is and training continues: divergence is a
+    result. The device is read once per traced step and once per epoch, and at no other time.
 
     A history row has `train_loss` and `train_accuracy`, the running means over the epoch while the
-    weights change, and, at its end and in evaluation mode, `test_loss` and `test_accuracy` on the
-    test examples and `train_loss_end` and `train_accuracy_end` on `settings.evaluation_size`
-    training examples, the same for every variant and seed. Only the latter two pairs are of the
-    same weights: their difference is the generalization gap.
+    weights change. At the epoch's end, in evaluation mode, it has `test_loss` and `test_accuracy`
+    on the test examples, and `train_loss_end` and `train_accuracy_end` on
+    `settings.evaluation_size` training examples, the same for every variant and seed. Only the
+    latter two pairs are of the same weights: their difference is the generalization gap.
 
     Args:
         network: On the device that the examples are on.
         settings: How to train.
         examples: `train` and `test`.
         order: Draws one permutation of the examples per epoch.
-        store: Told of each entry of `settings.snapshots`, and of the state after every epoch. From
-            its `resumed` state training goes on to the same result, byte for byte, that it would
-            have had; `network` and `order` are then overwritten.
-        progress: Told of every step, traced step and epoch; after a resumed state of what came
-            before it, but for its steps.
+        checkpoints: Keeps the epochs of `settings.snapshots`, and the state after every epoch.
+            Resumed from a state, a training has the result, byte for byte, that it would have had
+            without the interruption; `network` and `order` are then overwritten.
+        progress: Hears of every step, traced step and epoch; of the epochs before a resumed state
+            at once, of their steps not at all.
 
     Returns:
         One history row per epoch, 0 included (its running means are those of the evaluation), the
-        mean loss of every batch, and what the trace recorded.
+        mean loss of every batch, and the trace.
     """
-    descent = Descent(network, settings.learning_rate, settings.momentum)
-    trace = Trace(network)
-    device = examples["train"].labels.device
-    steps = len(starts(len(examples["train"].labels), settings.batch_size))
-    seen_again = sample(examples["train"], settings.evaluation_size)
-    history: list[dict[str, Any]] = []
-    losses_so_far: list[Tensor] = []
-    step = 0
+    return _Loop(network, settings, examples, order, checkpoints, progress).run()
 
-    def close_epoch(epoch: int, running: tuple[float, float] | None) -> None:
-        test_loss, test_accuracy = evaluate(network, examples["test"])
-        train_loss_end, train_accuracy_end = evaluate(network, seen_again)
+
+class _Loop:
+    """One training."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: Training,
+        examples: dict[str, Examples],
+        order: torch.Generator,
+        checkpoints: Checkpoints,
+        progress: Progress,
+    ) -> None:
+        self._network = network
+        self._settings = settings
+        self._examples = examples
+        self._order = order
+        self._checkpoints = checkpoints
+        self._progress = progress
+        self._optimizer = SGDInBackward(network, settings.learning_rate, settings.momentum)
+        self._trace = Trace(network)
+        self._evaluated = sample(examples["train"], settings.evaluation_size)
+        self._steps = len(starts(len(examples["train"].labels), settings.batch_size))
+        self._history: list[dict[str, Any]] = []
+        self._losses: list[Tensor] = []  # (steps,) per epoch
+        self._step = 0
+
+    def run(self) -> Outcome:
+        first = 1
+        if self._checkpoints.resumed is None:
+            self._close_epoch(0, None)
+        else:
+            first = self._resume(self._checkpoints.resumed) + 1
+        for epoch in range(first, self._settings.epochs + 1):
+            self._close_epoch(epoch, self._train_epoch())
+            self._checkpoints.keep(State(epoch, self._history, self._tensors()))
+        losses = [
+            {"epoch": index // self._steps + 1, "step": index + 1, "loss": loss}
+            for index, loss in enumerate(torch.cat(self._losses).double().tolist())
+        ]
+        return Outcome(self._history, losses, self._trace.statistics(), self._trace.histograms())
+
+    def _train_epoch(self) -> tuple[float, float]:
+        """Take every step of an epoch; return the running means of loss and accuracy."""
+        self._network.train()
+        device = self._examples["train"].labels.device
+        # Kept in one place each: a small tensor per step, kept until the epoch's end, would leave
+        # the allocator holes of a gradient's size that no gradient fits into (0.5 GB of them).
+        losses = torch.zeros(self._steps, device=device)
+        correct = torch.zeros((), dtype=torch.int64, device=device)
+        sizes = []
+        for i, (images, labels) in enumerate(
+            batches(self._examples["train"], self._settings.batch_size, self._order)
+        ):
+            self._step += 1
+            traced = self._step == 1 or self._step % self._settings.trace_every == 0
+            self._optimizer.observer = self._trace if traced else None
+            logits = self._network(images)
+            loss = cross_entropy(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call] # and the step: see SGDInBackward
+            losses[i] = loss.detach()
+            correct += (logits.detach().argmax(1) == labels).sum()
+            sizes.append(len(labels))
+            if traced:
+                self._progress.trace(*self._trace.read(self._step, losses[i]))
+            self._progress.step()
+        self._losses.append(losses)
+        means = losses.double().tolist()
+        total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
+        return total / sum(sizes), int(correct) / sum(sizes)
+
+    def _close_epoch(self, epoch: int, running: tuple[float, float] | None) -> None:
+        """Evaluate the network, add a row to the history, and save a snapshot where one is due."""
+        test_loss, test_accuracy = evaluate(self._network, self._examples["test"])
+        train_loss_end, train_accuracy_end = evaluate(self._network, self._evaluated)
         train_loss, train_accuracy = running or (train_loss_end, train_accuracy_end)
         row = {
             "epoch": epoch,
-            "step": step,
+            "step": self._step,
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
             "test_loss": test_loss,
@@ -127,82 +192,40 @@ def train(
             "train_loss_end": train_loss_end,
             "train_accuracy_end": train_accuracy_end,
         }
-        history.append(row)
-        progress.epoch(row)
-        if epoch in settings.snapshots:
-            store.snapshot(epoch)
+        self._history.append(row)
+        self._progress.epoch(row)
+        if epoch in self._settings.snapshots:
+            self._checkpoints.snapshot(epoch)
 
-    done = 0
-    if store.resumed is None:
-        close_epoch(0, None)
-    else:
-        done, history, tensors = store.resumed
-        losses = _restore(tensors, network, descent, trace, order)
-        losses_so_far = list(torch.split(losses.to(device), steps))
-        step = done * steps
-        for row in history:
-            progress.epoch(row)
-    for epoch in range(done + 1, settings.epochs + 1):
-        network.train()
-        # Kept in one place each: a small tensor per step, kept until the epoch's end, would leave
-        # the allocator holes of a gradient's size that no gradient fits into (0.5 GB of them).
-        losses = torch.zeros(steps, device=device)
-        correct = torch.zeros((), dtype=torch.int64, device=device)
-        sizes = []
-        for i, (images, labels) in enumerate(
-            batches(examples["train"], settings.batch_size, order)
-        ):
-            step += 1
-            traced = step == 1 or step % settings.trace_every == 0
-            descent.watch = trace.watch if traced else None
-            logits = network(images)
-            loss = cross_entropy(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call] # and the step: see Descent
-            losses[i] = loss.detach()
-            correct += (logits.detach().argmax(1) == labels).sum()
-            sizes.append(len(labels))
-            if traced:
-                progress.trace(*trace.read(step, losses[i]))
-            progress.step()
-        losses_so_far.append(losses)
-        means = losses.double().tolist()
-        total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
-        close_epoch(epoch, (total / sum(sizes), int(correct) / sum(sizes)))
-        tensors = _gather(torch.cat(losses_so_far), network, descent, trace, order)
-        store.keep(State(epoch, history, tensors))
-    by_step = [
-        {"epoch": at // steps + 1, "step": at + 1, "loss": loss}
-        for at, loss in enumerate(torch.cat(losses_so_far).double().tolist())
-    ]
-    return Outcome(history, by_step, trace.statistics(), trace.histograms())
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of a State."""
+        parts = {
+            "network": self._network.state_dict(),
+            "velocity": self._optimizer.state(),
+            "trace": self._trace.state(),
+        }
+        named = {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
+        return {"losses": torch.cat(self._losses), "order": self._order.get_state(), **named}
 
+    def _resume(self, state: State) -> int:
+        """Put a state in place; return its epoch."""
 
-def _gather(
-    losses: Tensor, network: nn.Module, descent: Descent, trace: Trace, order: torch.Generator
-) -> dict[str, Tensor]:
-    parts = {"network": network.state_dict(), "velocity": descent.state(), "trace": trace.state()}
-    named = {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
-    return {"losses": losses, "order": order.get_state(), **named}
+        def part(name: str) -> dict[str, Tensor]:
+            start = f"{name}."
+            tensors = state.tensors.items()
+            return {k.removeprefix(start): v for k, v in tensors if k.startswith(start)}
 
-
-def _restore(
-    tensors: Mapping[str, Tensor],
-    network: nn.Module,
-    descent: Descent,
-    trace: Trace,
-    order: torch.Generator,
-) -> Tensor:
-    """Undo `_gather`; return the losses."""
-
-    def part(name: str) -> dict[str, Tensor]:
-        start = f"{name}."
-        return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-
-    network.load_state_dict(part("network"))
-    descent.restore(part("velocity"))
-    trace.restore(part("trace"))
-    order.set_state(tensors["order"])
-    return tensors["losses"]
+        self._network.load_state_dict(part("network"))
+        self._optimizer.restore(part("velocity"))
+        self._trace.restore(part("trace"))
+        self._order.set_state(state.tensors["order"])
+        losses = state.tensors["losses"].to(self._examples["train"].labels.device)
+        self._losses = list(torch.split(losses, self._steps))
+        self._history = state.history
+        self._step = state.epoch * self._steps
+        for row in self._history:
+            self._progress.epoch(row)
+        return state.epoch
 
 
 def sample(examples: Examples, size: int) -> Examples:
@@ -230,7 +253,7 @@ def batches(
 
 
 def starts(count: int, size: int) -> range:
-    """Return where each batch starts; see `batches` for the last."""
+    """Return the index at which each batch starts; see `batches` for the last."""
     return range(0, count - 1 if size > 1 else count, size)
 
 

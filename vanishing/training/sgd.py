@@ -1,16 +1,25 @@
 """Stochastic gradient descent that takes each parameter's step within the backward pass."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-Watch = Callable[[Tensor, Tensor], Callable[[], None]]
+
+class Observer(Protocol):
+    """Sees each parameter's step."""
+
+    def before(self, parameter: Tensor, gradient: Tensor) -> object:
+        """Look at a parameter and its gradient before the step."""
+
+    def after(self, parameter: Tensor) -> object:
+        """Look at the parameter after the step."""
 
 
-class Descent:
+class SGDInBackward:
     """SGD with momentum: v ← μ·v + g, W ← W - η·v (Sutskever et al. 2013, as PyTorch has it).
 
     The result is that of `torch.optim.SGD`. But each parameter is updated as soon as its gradient
@@ -18,12 +27,11 @@ class Descent:
     the gradient of one layer instead of all. So `backward` is the step; there is no other call.
 
     Attributes:
-        watch: While set, called with each parameter and its gradient before the update; what it
-            returns is called after it.
+        observer: While set, it sees each parameter's step.
     """
 
     def __init__(self, network: nn.Module, learning_rate: float, momentum: float) -> None:
-        self.watch: Watch | None = None
+        self.observer: Observer | None = None
         self._learning_rate = learning_rate
         self._momentum = momentum
         self._velocities = {n: torch.zeros_like(p) for n, p in network.named_parameters()}
@@ -37,7 +45,7 @@ class Descent:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with the velocities that `state` returned."""
+        """Continue with the velocities that `state` returned."""
         for name, velocity in self._velocities.items():
             velocity.copy_(state[name])
 
@@ -45,7 +53,8 @@ class Descent:
     def _step(self, velocity: Tensor, parameter: Tensor) -> None:
         gradient = parameter.grad
         assert gradient is not None  # noqa: S101 - the hook is called when there is one
-        after = self.watch(parameter, gradient) if self.watch else None
+        if self.observer:
+            self.observer.before(parameter, gradient)
         sgd(
             [parameter],
             [gradient],
@@ -59,5 +68,5 @@ class Descent:
             maximize=False,
         )
         parameter.grad = None
-        if after:
-            after()
+        if self.observer:
+            self.observer.after(parameter)

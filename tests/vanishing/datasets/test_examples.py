@@ -2,16 +2,36 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from tests.support.study import DIGITS, digit_checksums
 from vanishing.datasets import examples
+from vanishing.datasets.examples import Examples
+from vanishing.datasets.idx import raw_folder
+from vanishing.datasets.sources import from_folder
 from vanishing.params.diagnose import Params
 
 
-def test_real_digits_are_read_and_normalised(study: Path, settings: Params) -> None:
-    found = examples.load(study / "data/raw", "test", settings.data)
-    assert found.images.shape == (500, 784)
-    assert found.labels.shape == (500,)
-    assert (found.images.min().item(), found.images.max().item()) == (-1.0, 1.0)
-    assert found.labels[:5].tolist() == [7, 2, 1, 0, 4]  # as every tutorial shows them
-    assert found.images.dtype == torch.float32
+@pytest.fixture
+def digits(tmp_path: Path, settings: Params) -> Examples:
+    """Load the test images of the fixture's digits."""
+    folder = raw_folder(tmp_path, "MNIST")
+    folder.mkdir(parents=True)
+    from_folder(str(DIGITS), folder, list(digit_checksums()))
+    return examples.load(tmp_path, "test", settings.data)
+
+
+def test_real_digits_are_read_and_normalised(digits: Examples) -> None:
+    assert digits.images.shape == (500, 784)
+    assert digits.labels.shape == (500,)
+    assert (digits.images.min().item(), digits.images.max().item()) == (-1.0, 1.0)
+    assert digits.labels[:5].tolist() == [7, 2, 1, 0, 4]  # as every tutorial shows them
+    assert digits.images.dtype == torch.float32
+
+
+def test_the_first_examples_are_images_with_their_labels(digits: Examples) -> None:
+    first = digits.first(3)
+    assert torch.equal(first.images, digits.images[:3])
+    assert first.labels.tolist() == [7, 2, 1]
+    assert len(digits.first(10_000).labels) == 500

@@ -1,12 +1,14 @@
-"""The measures behind the claims, on tables small enough to do it by hand."""
+"""The functions behind the claims, on tables small enough to do it by hand."""
 
+import ast
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from vanishing.judging import effects as measures
+from vanishing.judging import effects
 from vanishing.judging.effects import Tables
 from vanishing.results.schemas import HISTORY, INITIALISATIONS, LAYERS, LOSSES, THEORY
 
@@ -30,26 +32,32 @@ def attenuations(values: Iterable[float]) -> pd.DataFrame:
     return initialisations(*rows)
 
 
+def test_the_file_imports_numpy_and_pandas_alone() -> None:
+    tree = ast.parse(Path(effects.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imports] == ["import numpy as np", "import pandas as pd"]
+
+
 def test_hop_is_the_root_of_the_attenuation_and_imbalance_its_distance_from_one() -> None:
     t = {"initialisation": attenuations([0.01, 100.0])}
-    assert measures.attenuation(t, "v").to_dict() == {0: 0.01, 1: 100.0}
-    assert measures.hop(t, "v").tolist() == pytest.approx([0.1, 10.0])  # two hops of three layers
-    assert measures.imbalance(t, "v").tolist() == pytest.approx([2.0, 2.0])
+    assert effects.attenuation(t, "v").to_dict() == {0: 0.01, 1: 100.0}
+    assert effects.hop(t, "v").tolist() == pytest.approx([0.1, 10.0])  # two hops of three layers
+    assert effects.imbalance(t, "v").tolist() == pytest.approx([2.0, 2.0])
 
 
 def test_saturation_is_that_of_the_worst_layer_and_the_last_snapshot() -> None:
     fresh = [(0, i, f"l{i}", "preactivation", "saturation", 0.1 * i) for i in range(3)]
     t = {"initialisation": initialisations(*fresh)}
-    assert measures.saturation(t, "v").to_dict() == {0: pytest.approx(0.2)}
+    assert effects.saturation(t, "v").to_dict() == {0: pytest.approx(0.2)}
     trained = [
         (0, epoch, 0, i, f"l{i}", "preactivation", "saturation", value)
         for epoch, values in ((0, (0.9, 0.9)), (2, (0.3, 0.1)))
         for i, value in enumerate(values)
     ]
-    assert measures.saturation_in_training({"layers": layers(*trained)}, "v").to_dict() == {0: 0.3}
+    assert effects.saturation_in_training({"layers": layers(*trained)}, "v").to_dict() == {0: 0.3}
 
 
-def test_slope_and_fit_of_an_exact_exponential_are_exact() -> None:
+def test_the_line_through_an_exact_exponential_is_exact() -> None:
     depths = (1, 2, 5, 9)
     rows = [
         ("v", depth, seed, 0, "first", "backpropagated_gradient", "attenuation", base**depth)
@@ -63,9 +71,10 @@ def test_slope_and_fit_of_an_exact_exponential_are_exact() -> None:
         "depths": pd.DataFrame(rows, columns=INITIALISATIONS.names),
         "theory": pd.DataFrame(theory, columns=THEORY.names),
     }
-    assert measures.depth_slope(t, "v").tolist() == pytest.approx([math.log(0.5), math.log(0.25)])
-    assert measures.depth_r_squared(t, "v").tolist() == pytest.approx([1, 1])
-    assert measures.theory_slope(t, "v") == pytest.approx(math.log(0.5))
+    assert effects.depth_factor(t, "v").tolist() == pytest.approx([0.5, 0.25])
+    assert effects.depth_r_squared(t, "v").tolist() == pytest.approx([1, 1])
+    assert effects.theory_slope(t, "v") == pytest.approx(math.log(0.5))
+    assert effects.slope_error(t, "v").tolist() == pytest.approx([0, 1])
 
 
 def test_drift_is_a_mean_over_hidden_layers_and_neighbouring_snapshots() -> None:
@@ -74,7 +83,7 @@ def test_drift_is_a_mean_over_hidden_layers_and_neighbouring_snapshots() -> None
         for i, values in enumerate([(1, math.e, 1), (1, 1, 1), (1, 99, 1)])  # the last is output
         for epoch, value in enumerate(values)
     ]
-    assert measures.drift({"layers": layers(*rows)}, "v").to_dict() == {0: pytest.approx(0.5)}
+    assert effects.drift({"layers": layers(*rows)}, "v").to_dict() == {0: pytest.approx(0.5)}
 
 
 def test_scale_exponent_is_that_of_the_fans() -> None:
@@ -86,7 +95,7 @@ def test_scale_exponent_is_that_of_the_fans() -> None:
     ]
     fresh = [(0, i, f"l{i}", "weight", "rms", sum(pair) ** -0.5) for i, pair in fans.items()]
     t = {"layers": layers(*rows), "initialisation": initialisations(*fresh)}
-    assert measures.scale_exponent(t, "v").to_dict() == {0: pytest.approx(-0.5)}
+    assert effects.scale_exponent(t, "v").to_dict() == {0: pytest.approx(-0.5)}
 
 
 @pytest.fixture
@@ -116,17 +125,30 @@ def groups() -> Tables:
     }
 
 
+def test_the_end_of_a_run_is_its_last_epoch(groups: Tables) -> None:
+    assert effects.final_accuracies(groups).loc[0].tolist() == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert effects.final_accuracy(groups, "d").to_dict() == {0: pytest.approx(0.3)}
+    assert effects.generalization_gaps(groups).loc[0, "b"] == pytest.approx(1.1)
+
+
 def test_medians_are_over_those_that_vanish_and_those_that_do_not(groups: Tables) -> None:
-    end = measures.at_the_end(groups)
-    assert measures.of(end["test_accuracy"], "d").to_dict() == {0: pytest.approx(0.3)}
-    assert end["gap"].loc[0, "b"] == pytest.approx(1.1)
-    assert measures.vanishing(groups, end["test_accuracy"]).to_dict() == {0: pytest.approx(0.05)}
-    assert measures.steady(groups, end["test_accuracy"]).to_dict() == {0: pytest.approx(0.25)}
+    accuracies = effects.final_accuracies(groups)
+    vanishing = effects.median_of_vanishing(groups, accuracies)
+    assert vanishing.to_dict() == {0: pytest.approx(0.05)}
+    assert effects.median_of_steady(groups, accuracies).to_dict() == {0: pytest.approx(0.25)}
 
 
-def test_steps_to_a_loss_are_counted_over_a_hundred_batches_or_all_if_never(groups: Tables) -> None:
-    steps = measures.steps_to(groups, 1.0)
-    assert steps.loc[0].to_dict() == {"a": 250, "b": 250, "c": 100, "d": 100}
+def test_there_is_no_median_of_no_variant(groups: Tables) -> None:
+    fresh = groups["initialisation"].assign(value=1.0)
+    steady = {**groups, "initialisation": fresh}
+    assert effects.median_of_vanishing(steady, effects.final_accuracies(steady)).empty
+
+
+def test_steps_are_counted_over_a_hundred_batches_or_all_if_the_loss_stays_up(
+    groups: Tables,
+) -> None:
+    steps = effects.steps_to_half_loss(groups)
+    assert steps.loc[0].to_dict() == {"a": 250, "b": 243, "c": 100, "d": 100}
 
 
 def test_small_share_is_of_the_two_bins_around_zero_at_initialisation() -> None:
@@ -137,8 +159,9 @@ def test_small_share_is_of_the_two_bins_around_zero_at_initialisation() -> None:
         for epoch in (0, 1)
         for left, right, count in bins
     ]
-    found = measures.small_share({"histograms": pd.DataFrame(rows)})
-    assert found.to_dict() == {(0, "v"): pytest.approx(0.7)}
+    t = {"histograms": pd.DataFrame(rows)}
+    assert effects.small_shares(t).to_dict() == {(0, "v"): pytest.approx(0.7)}
+    assert effects.small_share(t, "v").to_dict() == {0: pytest.approx(0.7)}
 
 
 def test_displacement_ratio_is_first_over_last_hidden_at_the_end() -> None:
@@ -147,5 +170,5 @@ def test_displacement_ratio_is_first_over_last_hidden_at_the_end() -> None:
         for epoch in (0, 2)
         for i, value in enumerate((0.1, 0.3, 0.4, 9.0))
     ]
-    found = measures.displacement_ratio({"layers": layers(*rows)}, "v")
-    assert found.to_dict() == {0: pytest.approx(0.25)}
+    ratio = effects.displacement_ratio({"layers": layers(*rows)}, "v")
+    assert ratio.to_dict() == {0: pytest.approx(0.25)}

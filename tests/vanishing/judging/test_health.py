@@ -9,84 +9,25 @@ import pandas as pd
 import pytest
 
 from tests.support.study import ROOT
+from tests.vanishing.judging.made_up_study import healthy_run
 from vanishing.activations import ACTIVATIONS
-from vanishing.judging import health
-from vanishing.judging.health import Tables, epochs_since_fall, examine, longest_stall
-from vanishing.params import base as section
+from vanishing.judging.effects import Tables
+from vanishing.judging.health import Subject, epochs_since_fall, examine, longest_stall
 from vanishing.params.diagnose import Diagnose, Params
-from vanishing.results.schemas import HISTORY, LAYERS, LOSSES, TRACE, UNITS
-
-LAYER = {"first": 0, "second": 1, "output": 2}
-EPOCHS = {0: 0, 1: 20, 2: 40, 3: 60}
-WELL = {
-    ("weight", "std"): 0.02,
-    ("weight_gradient", "mean_abs"): 1e-3,
-    ("weight_gradient", "q05"): -2e-3,
-    ("weight_gradient", "q95"): 2e-3,
-    ("weight_gradient", "fraction_nonfinite"): 0.0,
-    ("weight_gradient", "fraction_zero"): 0.1,
-    ("activation", "fraction_nonfinite"): 0.0,
-}
-
-
-def healthy() -> Tables:
-    """Return the tables of a run of two seeds with which nothing is wrong."""
-    seeds = (0, 1)
-    layers = [
-        ("v", seed, epoch, step, index, layer, *key, value)
-        for seed in seeds
-        for epoch, step in EPOCHS.items()
-        for layer, index in LAYER.items()
-        for key, value in WELL.items()
-    ]
-    layers += [
-        ("v", seed, epoch, step, 0, "first", "backpropagated_gradient", "attenuation", 0.5)
-        for seed in seeds
-        for epoch, step in EPOCHS.items()
-    ]
-    losses = [2.3, 1.0, 0.5, 0.3]
-    history = [
-        ("v", seed, epoch, step, loss, 1 - loss / 3, loss, 1 - loss / 3, loss, 1 - loss / 3)
-        for seed in seeds
-        for (epoch, step), loss in zip(EPOCHS.items(), losses, strict=True)
-    ]
-    trace = [
-        ("v", seed, step, index, layer, tensor, "l2_norm", norm)
-        for seed in seeds
-        for step in (1, 20, 40, 60)
-        for layer, index in LAYER.items()
-        for tensor, norm in (("weight", 10.0), ("update", 0.01))
-    ]
-    units = [
-        ("v", seed, epoch, step, LAYER[layer], layer, unit, 0.5, 0.0)
-        for seed in seeds
-        for epoch, step in EPOCHS.items()
-        for layer in ("first", "second")
-        for unit in range(4)
-    ]
-    by_step = [
-        ("v", seed, 1 + (s - 1) // 20, s, 2.3 / (1 + s / 10))
-        for seed in seeds
-        for s in range(1, 61)
-    ]
-    return {
-        "layers": pd.DataFrame(layers, columns=LAYERS.names),
-        "history": pd.DataFrame(history, columns=HISTORY.names),
-        "trace": pd.DataFrame(trace, columns=TRACE.names),
-        "units": pd.DataFrame(units, columns=UNITS.names),
-        "losses": pd.DataFrame(by_step, columns=LOSSES.names),
-    }
+from vanishing.params.load import load
 
 
 @pytest.fixture(scope="module")
 def thresholds() -> Diagnose:
     """Give the shipped thresholds."""
-    return section.load(Params, ROOT / "params.yaml").diagnose
+    return load(Params, ROOT / "params.yaml").diagnose
 
 
-def found(tables: Tables, thresholds: Diagnose, activation: str) -> dict[str, list[dict[str, Any]]]:
+def rows_by_rule(
+    tables: Tables, thresholds: Diagnose, activation: str
+) -> dict[str, list[dict[str, Any]]]:
     """Return {rule: its rows}."""
-    subject = health.Subject("v", ACTIVATIONS[activation], 10, tables)
+    subject = Subject("v", ACTIVATIONS[activation], 10, tables)
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in examine(subject, thresholds):
         rows.setdefault(row["rule"], []).append(row)
@@ -96,12 +37,12 @@ def found(tables: Tables, thresholds: Diagnose, activation: str) -> dict[str, li
 Change = Callable[[Tables], None]
 
 
-def put(table: str, column: str, value: float, **where: Any) -> Change:
+def put(table: str, column: str, value: float, **keys: Any) -> Change:
     """Make a change that sets a column where other columns have the given values."""
 
     def change(tables: Tables) -> None:
         frame = tables[table]
-        chosen = np.logical_and.reduce([frame[key] == wanted for key, wanted in where.items()])
+        chosen = np.logical_and.reduce([frame[key] == content for key, content in keys.items()])
         assert chosen.any()
         frame[column] = frame[column].astype(float)
         frame.loc[chosen, column] = value
@@ -197,8 +138,8 @@ WRONG: dict[str, tuple[str, Change, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "relu"])
-def test_nothing_is_wrong_with_a_healthy_run(thresholds: Diagnose, activation: str) -> None:
-    rows = found(healthy(), thresholds, activation)
+def test_a_healthy_run_has_no_problem(thresholds: Diagnose, activation: str) -> None:
+    rows = rows_by_rule(healthy_run(), thresholds, activation)
     assert list(rows) == list(Diagnose.model_fields)
     absent = {"sigmoid": "dead_relu", "relu": "saturated_activation"}[activation]
     for rule, checks in rows.items():
@@ -207,12 +148,12 @@ def test_nothing_is_wrong_with_a_healthy_run(thresholds: Diagnose, activation: s
 
 
 @pytest.mark.parametrize(("rule", "change", "expected"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_wrong_is_found_by_its_rule_alone_and_placed(
+def test_a_problem_is_located_by_its_rule_and_by_no_other(
     thresholds: Diagnose, rule: str, change: Change, expected: dict[str, Any]
 ) -> None:
-    tables = healthy()
+    tables = healthy_run()
     change(tables)
-    rows = found(tables, thresholds, "sigmoid")
+    rows = rows_by_rule(tables, thresholds, "sigmoid")
     problems = [row for checks in rows.values() for row in checks if row["verdict"] == "problem"]
     (problem,) = [row for row in problems if row["rule"] == rule]
     assert {key: problem[key] for key in expected} == expected
@@ -223,20 +164,20 @@ def test_dead_units_are_a_problem_of_relu_when_they_are_most_of_a_layer(
     thresholds: Diagnose,
 ) -> None:
     for dead, verdict in ((2, "fine"), (3, "problem")):
-        tables = healthy()
+        tables = healthy_run()
         for unit in range(dead):
             put("units", "fraction_active", 0.009, unit=unit, **SECOND)(tables)
-        (row,) = found(tables, thresholds, "relu")["dead_relu"]
+        (row,) = rows_by_rule(tables, thresholds, "relu")["dead_relu"]
         assert row["verdict"] == verdict
         assert {key: row[key] for key in SECOND} == SECOND
         assert row["measured"] == dead / 4
 
 
-def test_saturation_is_asked_of_activations_that_flatten_out_at_both_ends(
+def test_saturation_applies_to_activations_that_flatten_out_at_both_ends(
     thresholds: Diagnose,
 ) -> None:
     applies = {
-        name: found(healthy(), thresholds, name)["saturated_activation"][0]["verdict"]
+        name: rows_by_rule(healthy_run(), thresholds, name)["saturated_activation"][0]["verdict"]
         for name in ("sigmoid", "tanh", "relu", "swish")
     }
     assert applies == {
@@ -247,30 +188,30 @@ def test_saturation_is_asked_of_activations_that_flatten_out_at_both_ends(
     }
 
 
-def test_a_value_that_is_no_number_is_undefined_not_fine(thresholds: Diagnose) -> None:
-    tables = healthy()
+def test_a_rule_with_nothing_but_nan_is_undefined(thresholds: Diagnose) -> None:
+    tables = healthy_run()
     put("layers", "value", math.nan, epoch=0, statistic="attenuation")(tables)
-    (row,) = found(tables, thresholds, "sigmoid")["vanishing_attenuation"]
+    (row,) = rows_by_rule(tables, thresholds, "sigmoid")["vanishing_attenuation"]
     assert row["verdict"] == "undefined"
     assert (row["layer"], row["epoch"]) == (None, None)
 
 
-def test_a_number_beside_nan_is_still_judged(thresholds: Diagnose) -> None:
-    tables = healthy()
+def test_a_number_beside_nan_is_judged(thresholds: Diagnose) -> None:
+    tables = healthy_run()
     put("layers", "value", math.nan, statistic="mean_abs", **SECOND)(tables)
     put("layers", "value", 1e-9, statistic="mean_abs", layer="first", epoch=3)(tables)
-    (row,) = found(tables, thresholds, "sigmoid")["vanishing_gradient"]
+    (row,) = rows_by_rule(tables, thresholds, "sigmoid")["vanishing_gradient"]
     assert (row["verdict"], row["layer"]) == ("problem", "first")
 
 
 def test_overtraining_counts_epochs_without_progress(thresholds: Diagnose) -> None:
     limits = thresholds.overtraining.model_copy(update={"train_patience": 2, "test_patience": 3})
     impatient = thresholds.model_copy(update={"overtraining": limits})
-    tables = healthy()
+    tables = healthy_run()
     for epoch in (2, 3):
         put("history", "train_loss", 0.995, seed=1, epoch=epoch)(tables)
         put("history", "test_loss", 0.995, seed=1, epoch=epoch)(tables)
-    train, test = found(tables, impatient, "sigmoid")["overtraining"]
+    train, test = rows_by_rule(tables, impatient, "sigmoid")["overtraining"]
     assert (train["measured"], train["verdict"]) == (2, "problem")
     assert (test["measured"], test["verdict"]) == (2, "fine")
 
@@ -279,7 +220,7 @@ def test_overtraining_counts_epochs_without_progress(thresholds: Diagnose) -> No
     ("losses", "stalled"),
     [([3, 2, 1], 0), ([1, 2, 3], 2), ([3, 2, 2, 2, 1], 2), ([3, math.nan, 2, 3], 1)],
 )
-def test_longest_stall(losses: list[float], stalled: int) -> None:
+def test_the_longest_stall_has_no_new_lowest_loss(losses: list[float], stalled: int) -> None:
     assert longest_stall(pd.Series(losses)) == stalled
 
 
@@ -287,5 +228,7 @@ def test_longest_stall(losses: list[float], stalled: int) -> None:
     ("losses", "waited"),
     [([3, 2, 1], 0), ([3, 2.95, 2.93, 2.92], 3), ([3, 2, 2, math.nan], 2), ([3, 1, 2, 0.5], 0)],
 )
-def test_epochs_since_the_loss_fell_by_a_tenth(losses: list[float], waited: int) -> None:
+def test_epochs_are_counted_since_the_loss_fell_by_more_than_a_tenth(
+    losses: list[float], waited: int
+) -> None:
     assert epochs_since_fall(pd.Series(losses), 0.1) == waited

@@ -1,4 +1,4 @@
-"""What rows of health.json amount to."""
+"""Verdicts: the rows of health.json, summed up."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ ALL_FINE = {
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("changes", "words"),
     [
         ({}, "steady, learned"),
         ({"vanishing_attenuation": "problem"}, "vanishing, learned"),
@@ -45,22 +45,24 @@ ALL_FINE = {
         ),
     ],
 )
-def test_verdict_in_words(found: dict[str, str], words: str) -> None:
-    rows = [row(rule, verdict) for rule, verdict in (ALL_FINE | found).items()]
-    assert verdicts.in_words(rows) == words
+def test_a_variant_is_summed_up_in_two_words(changes: dict[str, str], words: str) -> None:
+    rows = [row(rule, verdict) for rule, verdict in (ALL_FINE | changes).items()]
+    assert verdicts.summarise(rows) == words
 
 
 def test_the_gravest_check_decides_for_its_rule() -> None:
-    rows = [row("a", "fine"), row("a", "problem"), row("a", "undefined"), row("b", "fine")]
-    assert verdicts.verdict(rows, "a") == "problem"
-    assert verdicts.verdict(rows, "b") == "fine"
+    rows = [row("a", "fine"), row("a", "undefined"), row("b", "not applicable")]
+    assert verdicts.verdict(rows, "a") == "undefined"
+    assert verdicts.verdict([*rows, row("a", "problem")], "a") == "problem"
+    assert verdicts.verdict(rows, "b") == "not applicable"
 
 
-def test_an_expectation_that_does_not_hold_is_told_with_its_evidence() -> None:
+def test_an_unmet_expectation_is_reported_with_its_evidence() -> None:
     rows = [row("vanishing_gradient", "problem"), row("overfit", "fine")]
-    assert verdicts.unmet(rows, {"v": {"vanishing_gradient": True, "overfit": False}}) == []
-    lines = verdicts.unmet(rows, {"v": {"vanishing_gradient": False, "overfit": True}})
-    assert lines == [
+    met = {"v": {"vanishing_gradient": True, "overfit": False}}
+    assert verdicts.unmet_expectations(rows, met) == []
+    unmet = {"v": {"vanishing_gradient": False, "overfit": True}}
+    assert verdicts.unmet_expectations(rows, unmet) == [
         "v: vanishing_gradient: expected none, found problem; mean |dL/dW|: 1.23e-09"
         " (layer first, epoch 2), a problem below 1e-07",
         "v: overfit: expected a problem, found fine; mean |dL/dW|: 1.23e-09"
@@ -68,8 +70,13 @@ def test_an_expectation_that_does_not_hold_is_told_with_its_evidence() -> None:
     ]
 
 
-def test_what_cannot_be_told_does_not_meet_an_expected_problem() -> None:
+def test_only_the_rows_of_the_variant_decide_about_its_expectation() -> None:
+    rows = [row("overfit", "problem", variant="other"), row("overfit", "fine")]
+    assert verdicts.unmet_expectations(rows, {"v": {"overfit": False}}) == []
+
+
+def test_a_rule_that_gives_no_answer_does_not_meet_an_expected_problem() -> None:
     rows = [row("a", "not applicable"), row("b", "undefined", measured=None)]
-    lines = verdicts.unmet(rows, {"v": {"a": True, "b": True}})
+    lines = verdicts.unmet_expectations(rows, {"v": {"a": True, "b": True}})
     assert "the rule does not apply to this network" in lines[0]
     assert "NaN or infinite" in lines[1]

@@ -1,4 +1,4 @@
-"""Networks: shapes, initialisation, and what one variant has that another has not."""
+"""The multilayer perceptron: its shapes, its initialisation, and the options of a variant."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tests.support.study import BASELINE
 from vanishing.activations import ACTIVATIONS
-from vanishing.networks.mlp import Network, build, weight_layers
+from vanishing.networks.mlp import MLP, build
 from vanishing.params.study import Variant
 
 
@@ -18,29 +18,18 @@ def variant(**changes: Any) -> Variant:
     return Variant(**BASELINE | changes)
 
 
-def network(seed: int = 0, **changes: Any) -> Network:
+def network(seed: int = 0, **changes: Any) -> MLP:
     """Build a network of 20 inputs and 10 classes."""
     return build(variant(**changes), 20, 10, torch.Generator().manual_seed(seed))
 
 
-def linears(network: Network) -> list[nn.Linear]:
-    """Return the weight layers of a multilayer perceptron."""
-    return [layer for layer in weight_layers(network).values() if isinstance(layer, nn.Linear)]
+def linears(network: MLP) -> list[nn.Linear]:
+    """Return the weight layers of a multilayer perceptron, from the input on."""
+    return [module for module in network.modules() if isinstance(module, nn.Linear)]
 
 
-def test_layers_are_named_and_ordered_from_the_input() -> None:
-    assert list(weight_layers(network())) == [
-        "hidden.0.linear",
-        "hidden.1.linear",
-        "hidden.2.linear",
-        "output",
-    ]
-
-
-def test_depth_and_width_are_those_of_the_record() -> None:
-    shapes = [
-        tuple(layer.weight.shape) for layer in weight_layers(network(depth=2, width=7)).values()
-    ]
+def test_depth_and_width_are_those_of_the_variant() -> None:
+    shapes = [tuple(layer.weight.shape) for layer in linears(network(depth=2, width=7))]
     assert shapes == [(7, 20), (7, 7), (10, 7)]
 
 
@@ -70,7 +59,7 @@ def test_biases_do_not_depend_on_the_initialisation_of_weights() -> None:
         assert layer.bias.std() > 0
 
 
-def test_same_generator_same_network_and_another_another() -> None:
+def test_the_same_seed_gives_the_same_network_and_another_seed_another() -> None:
     first, again, other = (network(seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not any(torch.equal(first[key], other[key]) for key in first)
@@ -95,11 +84,11 @@ def test_a_skip_connection_adds_the_input_of_hidden_layers_of_equal_width() -> N
 def test_batch_normalization_stands_before_the_activation() -> None:
     x = torch.rand(50, 20, generator=torch.Generator().manual_seed(1))
     normalising = network(normalization="batch")
-    seen: list[Tensor] = []
+    preactivations: list[Tensor] = []
     first = next(m for m in normalising.modules() if isinstance(m, nn.Sigmoid))
-    first.register_forward_hook(lambda _module, args, _output: seen.append(args[0]))
+    first.register_forward_hook(lambda _module, args, _output: preactivations.append(args[0]))
     normalising(x)
-    torch.testing.assert_close(seen[0].mean(0), torch.zeros(16), atol=1e-6, rtol=0)
+    torch.testing.assert_close(preactivations[0].mean(0), torch.zeros(16), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""Recording against a backward pass written out by hand."""
-
-import math
+"""Recording on a probe, against a backward pass that is written out."""
 
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ from torch import Tensor, nn
 
 from tests import reference
 from tests.support.study import BASELINE
+from vanishing.activations import ACTIVATIONS
 from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
 from vanishing.networks.mlp import build
@@ -23,29 +22,48 @@ def probe(rng: torch.Generator) -> Examples:
     return Examples(images, torch.randint(0, 10, (30,), generator=rng))
 
 
-def test_recording_agrees_with_the_chain_rule(rng: torch.Generator, probe: Examples) -> None:
+@pytest.mark.parametrize("sum_in_float64", [True, False])
+def test_records_agree_with_the_chain_rule(
+    rng: torch.Generator, probe: Examples, sum_in_float64: bool
+) -> None:
     network = build(Variant(**BASELINE), 20, 10, rng)
-    recorded = record(network, probe, batch_size=7)  # a last batch of two
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    # 30 examples in batches of 7: the last has two
+    records = record(network, probe, batch_size=7, sum_in_float64=sum_in_float64)
+    linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
     expected = reference.backpropagation(
-        [layer.weight.detach().double().numpy() for layer in layers],
-        [layer.bias.detach().double().numpy() for layer in layers],
+        [linear.weight.detach().double().numpy() for linear in linears],
+        [linear.bias.detach().double().numpy() for linear in linears],
         probe.images.double().numpy(),
         probe.labels.numpy(),
     )
-    for (name, seen), layer in zip(recorded.items(), expected, strict=True):
-        assert set(seen.tensors) == set(layer), name
-        for tensor, values in layer.items():
-            found = seen.tensors[tensor].numpy()
-            np.testing.assert_allclose(found, values, rtol=2e-4, atol=1e-7, err_msg=tensor)
+    for (name, layer), twin in zip(records.items(), expected, strict=True):
+        assert set(layer.tensors) == set(twin), name
+        for tensor, values in twin.items():
+            recorded = layer.tensors[tensor].numpy()
+            np.testing.assert_allclose(recorded, values, rtol=2e-4, atol=1e-7, err_msg=tensor)
 
 
-def test_recording_does_not_depend_on_the_batch_size(rng: torch.Generator, probe: Examples) -> None:
+def test_sums_in_float64_round_once_and_sums_in_float32_with_every_batch(
+    rng: torch.Generator, probe: Examples
+) -> None:
     network = build(Variant(**BASELINE), 20, 10, rng)
-    one, many = record(network, probe, 30), record(network, probe, 4)
-    for name, seen in one.items():
-        for tensor, values in seen.tensors.items():
-            torch.testing.assert_close(many[name].tensors[tensor], values)
+    total = torch.zeros(16, 20, dtype=torch.float64)
+    for i in range(30):
+        one = Examples(probe.images[i : i + 1], probe.labels[i : i + 1])
+        total += record(network, one, 1)["hidden.0.linear"].tensors["weight_gradient"].double()
+    exact = (total / 30).float()
+    for sum_in_float64 in (True, False):
+        records = record(network, probe, 1, sum_in_float64=sum_in_float64)
+        gradient = records["hidden.0.linear"].tensors["weight_gradient"]
+        assert torch.equal(gradient, exact) == sum_in_float64
+
+
+def test_records_do_not_depend_on_the_batch_size(rng: torch.Generator, probe: Examples) -> None:
+    network = build(Variant(**BASELINE), 20, 10, rng)
+    whole, batches = record(network, probe, 30), record(network, probe, 4)
+    for name, layer in whole.items():
+        for tensor, values in layer.tensors.items():
+            torch.testing.assert_close(batches[name].tensors[tensor], values)
 
 
 def test_scale_of_the_backpropagated_gradient_does_not_depend_on_the_probe(
@@ -58,7 +76,9 @@ def test_scale_of_the_backpropagated_gradient_does_not_depend_on_the_probe(
     torch.testing.assert_close(record(network, half, 5)[name].tensors[tensor], whole[:15])
 
 
-def test_preactivation_is_what_the_activation_sees(rng: torch.Generator, probe: Examples) -> None:
+def test_preactivation_is_the_argument_of_the_activation(
+    rng: torch.Generator, probe: Examples
+) -> None:
     network = build(Variant(**BASELINE | {"normalization": "batch"}), 20, 10, rng)
     hidden = record(network, probe, 30)["hidden.1.linear"].tensors
     torch.testing.assert_close(torch.sigmoid(hidden["preactivation"]), hidden["activation"])
@@ -66,32 +86,17 @@ def test_preactivation_is_what_the_activation_sees(rng: torch.Generator, probe: 
 
 
 def test_the_output_layer_has_no_activation(rng: torch.Generator, probe: Examples) -> None:
-    recorded = record(build(Variant(**BASELINE), 20, 10, rng), probe, 30)
-    without = [name for name, seen in recorded.items() if "activation" not in seen.tensors]
+    records = record(build(Variant(**BASELINE), 20, 10, rng), probe, 30)
+    without = [name for name, layer in records.items() if "activation" not in layer.tensors]
     assert without == ["output"]
+    assert records["output"].activation is None
+    assert records["hidden.0.linear"].activation is ACTIVATIONS["sigmoid"]
 
 
 def test_recording_leaves_no_hooks(rng: torch.Generator, probe: Examples) -> None:
     network = build(Variant(**BASELINE), 20, 10, rng)
     record(network, probe, 30)
     assert not any(module._forward_hooks for module in network.modules())
-
-
-def test_signal_to_noise_agrees_with_its_twin(rng: torch.Generator, probe: Examples) -> None:
-    network = build(Variant(**BASELINE), 20, 10, rng)
-    found = record(network, probe, batch_size=6)
-    for name, seen in found.items():
-        batches = [
-            record(network, Examples(probe.images[i : i + 6], probe.labels[i : i + 6]), 6)[name]
-            for i in range(0, 30, 6)
-        ]
-        gradients = [each.tensors["weight_gradient"].double().numpy() for each in batches]
-        assert seen.signal_to_noise == pytest.approx(reference.signal_to_noise(gradients), rel=1e-4)
-
-
-def test_a_single_batch_has_no_noise_to_compare_to(rng: torch.Generator, probe: Examples) -> None:
-    recorded = record(build(Variant(**BASELINE), 20, 10, rng), probe, 30)
-    assert all(math.isnan(seen.signal_to_noise) for seen in recorded.values())
 
 
 class Convolutional(nn.Module):
@@ -121,13 +126,13 @@ def images(rng: torch.Generator) -> Examples:
     return Examples(torch.randn(12, 16, generator=rng), torch.arange(12) % 10)
 
 
-def test_any_network_is_recorded_in_the_order_of_its_calls(images: Examples) -> None:
-    recorded = record(Convolutional(), images, 5)
-    assert list(recorded) == ["first", "second", "output"]
-    assert recorded["first"].tensors["preactivation"].shape == (12, 2, 4, 4)
-    assert recorded["second"].tensors["weight_gradient"].shape == (2, 2, 3, 3)
-    assert "bias_gradient" not in recorded["output"].tensors
-    z, phi = (recorded["second"].tensors[name] for name in ("preactivation", "activation"))
+def test_layers_of_any_network_come_in_the_order_of_their_calls(images: Examples) -> None:
+    records = record(Convolutional(), images, 5)
+    assert list(records) == ["first", "second", "output"]
+    assert records["first"].tensors["preactivation"].shape == (12, 2, 4, 4)
+    assert records["second"].tensors["weight_gradient"].shape == (2, 2, 3, 3)
+    assert "bias_gradient" not in records["output"].tensors
+    z, phi = (records["second"].tensors[name] for name in ("preactivation", "activation"))
     torch.testing.assert_close(z.relu(), phi)
 
 

@@ -8,7 +8,7 @@ import pytest
 from vanishing.stats.intervals import arithmetic_mean, geometric_mean, interval
 
 
-def test_means_are_what_they_are_called() -> None:
+def test_means_are_over_the_last_axis() -> None:
     values = np.array([1.0, 10.0, 100.0])
     assert geometric_mean(values) == pytest.approx(10)
     assert arithmetic_mean(values) == pytest.approx(37)
@@ -35,7 +35,7 @@ def test_same_values_same_interval() -> None:
     assert interval(values, geometric_mean) == interval(values.copy(), geometric_mean)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_interval_covers_the_true_mean_about_as_often_as_its_level() -> None:
     rng = np.random.default_rng(1)
     covered = 0
     for _ in range(200):
@@ -46,6 +46,6 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 175 <= covered <= 199  # of 200 at 95 %; the percentile bootstrap is a little short
 
 
-def test_zero_and_nan_are_what_they_are() -> None:
+def test_a_zero_makes_the_geometric_mean_zero_and_nan_makes_it_nan() -> None:
     assert geometric_mean(np.array([0.0, 1.0])) == 0
     assert math.isnan(geometric_mean(np.array([math.nan, 1.0])))

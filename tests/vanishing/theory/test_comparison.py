@@ -1,4 +1,4 @@
-"""Theory beside measurement: what is averaged, and what is said where there is no theory."""
+"""Predictions beside measurements: the averages, and variants without theory."""
 
 import math
 
@@ -33,14 +33,14 @@ ROWS = [
 
 def test_quantities_are_geometric_means_over_seeds_beside_the_prediction() -> None:
     rows = compare(Variant(**BASELINE), 784, measured(*ROWS))
-    found = {(row["quantity"], row["layer_index"]): row for row in rows}
-    assert set(found) == {("q", 0), ("q", 1), ("hop", 0), ("attenuation", 0)}  # output has no q
-    assert found["hop", 0]["measured"] == pytest.approx(0.2)
-    assert found["hop", 0]["n"] == 2
-    assert found["q", 0]["measured"] == pytest.approx(0.25)
-    assert found["q", 0]["predicted"] == pytest.approx(0.25)  # what theory is given
-    assert found["attenuation", 0]["predicted"] == found["hop", 0]["predicted"]
-    assert found["hop", 0]["predicted"] == pytest.approx(0.137, abs=0.002)
+    compared = {(row["quantity"], row["layer_index"]): row for row in rows}
+    assert set(compared) == {("q", 0), ("q", 1), ("hop", 0), ("attenuation", 0)}  # output has no q
+    assert compared["hop", 0]["measured"] == pytest.approx(0.2)
+    assert compared["hop", 0]["n"] == 2
+    assert compared["q", 0]["measured"] == pytest.approx(0.25)
+    assert compared["q", 0]["predicted"] == pytest.approx(0.25)  # given to the theory
+    assert compared["attenuation", 0]["predicted"] == compared["hop", 0]["predicted"]
+    assert compared["hop", 0]["predicted"] == pytest.approx(0.137, abs=0.002)
 
 
 def test_a_variant_without_theory_has_measurements_and_no_prediction() -> None:

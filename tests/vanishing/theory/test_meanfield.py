@@ -1,4 +1,4 @@
-"""Mean-field theory: against other ways to compute it, and against real initialisations."""
+"""Mean-field theory, against other ways to compute it and against real initialisations."""
 
 import math
 from typing import Any
@@ -11,13 +11,12 @@ from tests.support.study import BASELINE
 from vanishing.activations import ACTIVATIONS
 from vanishing.datasets.examples import Examples
 from vanishing.params.study import Variant
-from vanishing.recording import initialisation
-from vanishing.stats.exact import passage
+from vanishing.recording.initialisation import probe_seeds
 from vanishing.theory import meanfield
 
 
 def variant(**changes: Any) -> Variant:
-    """Return a baseline of default width, with some fields changed."""
+    """Return the baseline with 5 layers of 1000 units, with some fields changed."""
     return Variant(**BASELINE | {"depth": 5, "width": 1000} | changes)
 
 
@@ -76,7 +75,7 @@ def test_hops_of_wide_networks_are_as_predicted(changes: dict[str, Any]) -> None
     images = torch.randn(200, 300, generator=generator)
     probe = Examples(images, torch.randint(0, 10, (200,), generator=generator))
     network = variant(depth=4, width=600, **changes)
-    rows = initialisation.measure(network, probe, 200, 4, range(4))
+    rows = probe_seeds(network, probe, 10, 200, range(4))
     q = [r["value"] ** 2 for r in rows if _is(r, 0, "preactivation", "rms")]
     predicted = meanfield.predict(network, 300, float(np.mean(q)))
     for index in range(3):
@@ -90,11 +89,11 @@ def _is(row: dict[str, Any], index: int, tensor: str, statistic: str) -> bool:
 
 def test_attenuation_is_the_product_of_the_hops() -> None:
     layers = meanfield.predict(variant(), 784, 0.3)
-    assert meanfield.attenuation(layers) == pytest.approx(math.prod(x.hop for x in layers[:4]))
+    assert meanfield.attenuation(layers) == pytest.approx(
+        math.prod(layer.hop for layer in layers[:4])
+    )
     assert math.isnan(layers[-1].hop)
     assert meanfield.attenuation(meanfield.predict(variant(depth=1), 784, 0.3)) == 1
-    measured = passage({"a": 2e-3, "b": 1e-2, "c": 4e-2, "output": 3.0})
-    assert measured[-1]["value"] == pytest.approx(math.prod(r["value"] for r in measured[:-1]))
 
 
 def test_depth_scale_is_that_of_schoenholz() -> None:
@@ -102,8 +101,8 @@ def test_depth_scale_is_that_of_schoenholz() -> None:
     assert meanfield.depth_scale(1.0) == math.inf
 
 
-def test_depth_below_is_the_first_depth_whose_gradient_is_below() -> None:
-    depth = meanfield.depth_below(variant(), 784, 0.3, 10, 1e-9)
+def test_depth_below_a_threshold_is_the_first_whose_gradient_is_below_it() -> None:
+    depth = meanfield.depth_below_threshold(variant(), 784, 0.3, 10, 1e-9)
     assert depth is not None
 
     def first_gradient(hidden: int) -> float:
@@ -114,13 +113,20 @@ def test_depth_below_is_the_first_depth_whose_gradient_is_below() -> None:
     assert first_gradient(depth) < 1e-9 <= first_gradient(depth - 1)
 
 
-def test_a_network_that_does_not_vanish_is_below_at_no_depth() -> None:
+def test_a_network_whose_gradient_does_not_vanish_is_below_at_no_depth() -> None:
     relu_he = variant(activation="relu", init="he_uniform")
-    assert meanfield.depth_below(relu_he, 784, 1.9, 10, 1e-9) is None
+    assert meanfield.depth_below_threshold(relu_he, 784, 1.9, 10, 1e-9) is None
 
 
-def test_batch_normalization_has_no_theory_here() -> None:
+def test_a_network_of_the_studys_own_code_has_no_theory() -> None:
+    custom = variant(network="networks:build")
+    assert "the library's multilayer perceptron" in str(meanfield.reason_unavailable(custom))
+    with pytest.raises(ValueError, match="multilayer perceptron"):
+        meanfield.predict(custom, 784, 0.3)
+
+
+def test_batch_normalization_has_no_theory() -> None:
     normalising = variant(normalization="batch")
-    assert "batch normalization" in str(meanfield.unavailable(normalising))
+    assert "batch normalization" in str(meanfield.reason_unavailable(normalising))
     with pytest.raises(ValueError, match="batch normalization"):
         meanfield.predict(normalising, 784, 0.3)

@@ -14,10 +14,11 @@ from tests import reference
 from vanishing.datasets import examples as reading
 from vanishing.datasets import idx
 from vanishing.datasets.examples import Examples
-from vanishing.networks.mlp import Network, build, weight_layers
-from vanishing.params import base as section
+from vanishing.networks.mlp import MLP, build
+from vanishing.params.load import load
 from vanishing.params.diagnose import Params
 from vanishing.params.study import Train
+from vanishing.recording.layers import weight_layers
 from vanishing.seeds import generator
 from vanishing.stats.fast import STATISTICS
 from vanishing.training import loop as training
@@ -65,11 +66,11 @@ class Kept:
 @pytest.fixture(scope="module")
 def examples(study_folder: Path) -> dict[str, Examples]:
     """Give the fixture's digits."""
-    data = section.load(Params, study_folder / "params.yaml").data
+    data = load(Params, study_folder / "params.yaml").data
     return {split: reading.load(study_folder / "data/raw", split, data) for split in idx.FILES}
 
 
-def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tuple[Network, Outcome]:
+def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tuple[MLP, Outcome]:
     """Train the tiny relu network."""
     options = Train(**settings.train.model_dump() | changes)
     network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
@@ -156,7 +157,7 @@ def test_trace_describes_the_gradients_of_the_batch(
             rows = trace[(trace["layer"] == name) & (trace["tensor"] == tensor)]
             found = rows.set_index("statistic")["value"].to_dict()
             assert list(found) == [*STATISTICS]
-            expected = reference.summary(gradient.flatten().tolist(), tiny=0.0)
+            expected = reference.summary(gradient.flatten().tolist())
             for statistic in (s for s in STATISTICS if s in expected):
                 value = pytest.approx(expected[statistic], rel=1e-4, abs=1e-9)
                 assert found[statistic] == value, statistic
@@ -223,7 +224,7 @@ def test_a_resumed_training_ends_as_if_it_had_never_stopped(
 ) -> None:
     options = Train(**settings.train.model_dump() | {"epochs": 3, "snapshots": (0, 2, 3)})
 
-    def once(seed: int, kept: Kept) -> tuple[Network, Outcome, Memory]:
+    def once(seed: int, kept: Kept) -> tuple[MLP, Outcome, Memory]:
         network = build(settings.variants[name], 784, 10, generator(seed, "initialisation"))
         told = Memory()
         outcome = train(network, options, examples, generator(seed, "order"), kept, told)

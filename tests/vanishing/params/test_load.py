@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.study import ROOT, tiny_params, write_params
 from vanishing.errors import StudyError
-from vanishing.params import base as section
+from vanishing.params.load import load
 from vanishing.params.diagnose import Params
 from vanishing.params.study import Study
 
@@ -24,18 +24,18 @@ def load_with(folder: Path, keys: str, value: Any) -> Params:
     if value is None:
         del inner[last]
     write_params(folder, content)
-    return section.load(Params, folder / "params.yaml")
+    return load(Params, folder / "params.yaml")
 
 
 def test_shipped_parameters_are_valid_and_hold_the_study() -> None:
-    shipped = section.load(Params, ROOT / "params.yaml")
+    shipped = load(Params, ROOT / "params.yaml")
     assert shipped.baseline == "sigmoid"
     assert shipped.train.snapshots == (0, 1, 2, 5, 10)
     assert len(shipped.variants) == 11
 
 
 def test_each_shipped_variant_differs_from_its_reference_in_one_thing() -> None:
-    variants = section.load(Params, ROOT / "params.yaml").variants
+    variants = load(Params, ROOT / "params.yaml").variants
     for name, variant in variants.items():
         if variant.compare_to is not None:
             differing = set(variant.differences(variants[variant.compare_to]))
@@ -87,7 +87,7 @@ def test_a_value_that_variants_inherit_is_named_once(tmp_path: Path) -> None:
         variant["width"] = 0
     write_params(tmp_path, content)
     with pytest.raises(StudyError) as error:
-        section.load(Params, tmp_path / "params.yaml")
+        load(Params, tmp_path / "params.yaml")
     assert str(error.value).count("\n") == 0
     assert "variants.sigmoid.width" in str(error.value)
     assert "2 variants that inherit it" in str(error.value)
@@ -110,22 +110,22 @@ def test_a_file_that_is_no_mapping_is_refused_in_one_line(
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(StudyError) as error:
-        section.load(Params, path)
+        load(Params, path)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"params\.yaml: No such file"):
-        section.load(Params, tmp_path / "params.yaml")
+        load(Params, tmp_path / "params.yaml")
 
 
 def test_a_stage_reads_its_own_sections_and_no_others(tmp_path: Path) -> None:
     content = tiny_params() | {"diagnose": "nonsense", "extract": {}}
     write_params(tmp_path, content)
-    assert section.load(Study, tmp_path / "params.yaml").train.epochs == 2
+    assert load(Study, tmp_path / "params.yaml").train.epochs == 2
     with pytest.raises(StudyError, match=r"extract\.probe_size: missing"):
-        section.load(Params, tmp_path / "params.yaml")
+        load(Params, tmp_path / "params.yaml")
 
 
 def test_parameters_are_frozen(settings: Params) -> None:

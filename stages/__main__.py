@@ -1,0 +1,47 @@
+"""Runs one stage of dvc.yaml: `python -m stages NAME [ARGUMENT …]`.
+
+It imports the stage, and no stage imports it. So the code that watches over a stage is in no
+fingerprint, and an edit of it runs no stage again.
+"""
+
+import importlib
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from vanishing import environment
+from vanishing.errors import StudyError, did_you_mean, run_command
+from vanishing.pipeline.guard import guard
+from vanishing.pipeline.lifetime import STAGE, end_with_dvc
+
+NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+
+
+def main(argv: list[str]) -> None:
+    """Run the stage that the command line names.
+
+    A stage's module has `main(argv)`; where it also has `prepare()`, that is called first, before
+    the stage's inputs are noted.
+
+    Raises:
+        StudyError: If there is no such stage, or it fails.
+    """
+    name, *arguments = argv or [""]
+    if name not in NAMES:
+        raise StudyError(
+            f"stages: no stage {name!r}{did_you_mean(name, NAMES)}; there are: {', '.join(NAMES)}"
+        )
+    environment.prepare()  # before the stage imports torch
+    stage = importlib.import_module(f"stages.{name}")
+    if STAGE not in os.environ:
+        stage.main(arguments)
+        return
+    end_with_dvc()
+    if hasattr(stage, "prepare"):
+        stage.prepare()
+    guard(name, arguments, partial(stage.main, arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

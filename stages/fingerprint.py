@@ -1,0 +1,21 @@
+"""Take the fingerprints of the code: `python -m stages fingerprint`.
+
+In: dvc.yaml, params.yaml (`variants`), the code. Out: data/fingerprints/STAGE and
+data/fingerprints/variants/V, which change when the code that a stage or a variant uses does.
+"""
+
+import argparse
+
+from vanishing.files import write_text
+from vanishing.params.load import load
+from vanishing.params.study import Study
+from vanishing.pipeline.fingerprint import fingerprints
+
+
+def main(argv: list[str]) -> None:
+    """Write a fingerprint per stage and variant."""
+    argparse.ArgumentParser(prog="python -m stages fingerprint", description=__doc__).parse_args(
+        argv
+    )
+    for path, text in fingerprints(load(Study)).items():
+        write_text(path, text)

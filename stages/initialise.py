@@ -1,0 +1,42 @@
+"""Measure a variant's fresh initialisations, beside theory: `python -m stages initialise V`.
+
+In: params.yaml (`extract`, `data`, `variants.V`) and the test images in data/raw; no training is
+needed. Out: data/initialisation/V with initialisation.parquet (fresh initialisations at the
+variant's own depth), depths.parquet (at other depths) and theory.parquet (mean-field predictions of
+these, beside the measurements).
+"""
+
+import argparse
+
+import pandas as pd
+
+from vanishing import device, paths
+from vanishing.datasets import examples
+from vanishing.datasets.registry import DATASETS
+from vanishing.networks import memory
+from vanishing.params.extract import Measured
+from vanishing.params.load import load
+from vanishing.recording.initialisation import probe_initialisations
+from vanishing.results import tables
+from vanishing.theory.comparison import compare
+
+
+def main(argv: list[str]) -> None:
+    """Measure the initialisations of the variant that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m stages initialise", description=__doc__)
+    parser.add_argument("variant", help="a key of `variants` in params.yaml")
+    name = parser.parse_args(argv).variant
+    study = load(Measured)
+    variant = study.variant(name)
+    target = device.resolve(study.train.device)
+    test = examples.load(paths.RAW, "test", study.data).to(target)
+    inputs, classes = test.images.shape[1], DATASETS[study.data.dataset].classes
+    deepest = variant.at_depth(study.extract.sweep_depths[-1])
+    batch_size = min(study.extract.batch_size, len(test.labels))
+    memory.check("extract.sweep_depths", deepest, (inputs, classes), batch_size)
+    rows = probe_initialisations(variant, test, classes, study.extract)
+    other_depths = [row for row in rows.depths if row["depth"] != variant.depth]
+    measured = pd.DataFrame(rows.initialisation + other_depths)
+    theory = compare(variant, inputs, measured)
+    for table, content in {**rows._asdict(), "theory": theory}.items():
+        tables.write(table, name, content)

@@ -1,0 +1,36 @@
+"""The device that a stage computes on."""
+
+import pytest
+import torch
+
+from vanishing import device
+from vanishing.errors import StudyError
+
+
+@pytest.fixture(params=[True, False], ids=["gpu", "no-gpu"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Let torch see a GPU, or none."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param)
+    return bool(request.param)
+
+
+def test_auto_is_a_gpu_if_there_is_one(gpu: bool) -> None:
+    assert device.resolve("auto") == torch.device("cuda" if gpu else "cpu")
+
+
+def test_the_cpu_is_always_there(gpu: bool) -> None:
+    assert device.resolve("cpu") == torch.device("cpu"), gpu
+
+
+def test_a_gpu_that_is_named_and_missing_is_refused(gpu: bool) -> None:
+    if gpu:
+        assert device.resolve("cuda") == torch.device("cuda")
+    else:
+        with pytest.raises(StudyError, match=r"train\.device: cuda, but torch sees no GPU"):
+            device.resolve("cuda")
+
+
+def test_the_cpu_has_a_name_and_a_peak_of_memory() -> None:
+    cpu = torch.device("cpu")
+    assert device.describe(cpu)
+    assert 10e6 < device.peak_memory_bytes(cpu) < 1e12

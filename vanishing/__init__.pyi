@@ -1,0 +1,34 @@
+# The public names. docs/library.md describes each, and a test holds the two to each other.
+
+# Record a network on a probe
+from .datasets.examples import Examples as Examples
+from .recording.probe import LayerRecord as LayerRecord
+from .recording.probe import record as record
+
+# Statistics of a tensor, and of the gradient on its way through the layers
+from .stats.exact import rms as rms
+from .stats.exact import summarize as summarize
+from .stats.gradients import hops_and_attenuation as hops_and_attenuation
+from .stats.histograms import Bin as Bin
+from .stats.histograms import histogram_linear as histogram_linear
+from .stats.histograms import histogram_log2 as histogram_log2
+
+# Means over initialisations or seeds, with intervals
+from .stats.intervals import arithmetic_mean as arithmetic_mean
+from .stats.intervals import geometric_mean as geometric_mean
+from .stats.intervals import interval as interval
+
+# Mean-field theory
+from .params.study import Variant as Variant
+from .theory.meanfield import LayerTheory as LayerTheory
+from .theory.meanfield import attenuation as attenuation
+from .theory.meanfield import depth_scale as depth_scale
+from .theory.meanfield import predict as predict
+
+# Registries of activation functions and initialisations
+from .activations import ACTIVATIONS as ACTIVATIONS
+from .initialisers import INITIALISERS as INITIALISERS
+
+# Errors, and the version
+from .errors import StudyError as StudyError
+from .version import __version__ as __version__

@@ -1,0 +1,81 @@
+"""Effects as formulas over the functions of effects.py: computed here, shown as Python.
+
+`Effect(hop, "relu") / Effect(hop, "sigmoid")` is computed by `values` and shown by `source` as
+`hop(t, "relu") / hop(t, "sigmoid")`, which a reader can run.
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from vanishing.judging.effects import Tables
+
+_OPERATIONS = {"/": operator.truediv, "-": operator.sub}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A call of a function of effects.py: a number per fresh initialisation or training seed.
+
+    Attributes:
+        function: Called with the tables and the argument; it returns a series indexed by seed.
+        argument: A variant's name, or a function of effects.py whose result is the argument: called
+            with the tables, it returns a number per run, indexed by seed and variant.
+    """
+
+    function: Callable[[Tables, Any], pd.Series]
+    argument: str | Callable[[Tables], pd.Series]
+
+    def __truediv__(self, other: "Effect") -> "Comparison":
+        return Comparison(self, "/", other)
+
+    def __sub__(self, other: "Effect") -> "Comparison":
+        return Comparison(self, "-", other)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants that it names."""
+        return (self.argument,) if isinstance(self.argument, str) else ()
+
+    @property
+    def source(self) -> str:
+        """The call as Python, the tables named `t`."""
+        if isinstance(self.argument, str):
+            return f'{self.function.__name__}(t, "{self.argument}")'
+        return f"{self.function.__name__}(t, {self.argument.__name__}(t))"
+
+    def values(self, tables: Tables) -> pd.Series:
+        """Compute it from {table: frame of all variants}."""
+        argument = self.argument if isinstance(self.argument, str) else self.argument(tables)
+        return self.function(tables, argument)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ratio or the difference of two effects, seed by seed."""
+
+    left: Effect
+    operation: Literal["/", "-"]
+    right: Effect
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants that the two name, in order."""
+        return self.left.variants + self.right.variants
+
+    @property
+    def source(self) -> str:
+        """The formula as Python, the tables named `t`."""
+        return f"{self.left.source} {self.operation} {self.right.source}"
+
+    def values(self, tables: Tables) -> pd.Series:
+        """Compute it; NaN for a seed that one of the two lacks."""
+        left, right = self.left.values(tables), self.right.values(tables)
+        result: pd.Series = _OPERATIONS[self.operation](left, right)
+        return result
+
+
+Formula = Effect | Comparison

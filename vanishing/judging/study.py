@@ -1,0 +1,74 @@
+"""A whole study judged: metrics, health and claims from the tables of all variants."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from vanishing.activations import ACTIVATIONS
+from vanishing.judging.article import CLAIMS
+from vanishing.judging.claims import judge
+from vanishing.judging.effects import Tables
+from vanishing.judging.health import Subject, examine
+from vanishing.judging.metrics import compute_metrics
+from vanishing.judging.verdicts import Row, summarise
+from vanishing.params.diagnose import Params
+
+# Every table that a metric, a rule or a claim needs.
+TABLES = (
+    "history",
+    "losses",
+    "trace",
+    "layers",
+    "histograms",
+    "units",
+    "initialisation",
+    "depths",
+    "theory",
+)
+
+
+class Judgement(NamedTuple):
+    """What `judge_study` returns, numbers not rounded.
+
+    Attributes:
+        metrics: {variant: {metric: value}}, and the verdict in words under `verdict`.
+        checks: Rows of reports/health.json.
+        claims: Rows of reports/claims.json.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    checks: list[Row]
+    claims: list[Row]
+
+
+def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) -> Judgement:
+    """Compute every variant's metrics, apply the health rules to it, and judge the claims.
+
+    Shows its progress by variant where standard error is a terminal.
+
+    Args:
+        settings: All of params.yaml.
+        tables: {table: frame of all variants}, for each of TABLES.
+        classes: {variant: number of classes}.
+
+    Returns:
+        The judgement, variants in the order of params.yaml.
+    """
+    positions = {table: tables[table].groupby("variant").indices for table in TABLES}
+    metrics: dict[str, dict[str, Any]] = {}
+    checks: list[Row] = []
+    for name, variant in tqdm(
+        settings.variants.items(), desc="diagnose", unit="variant", disable=None
+    ):
+        tables_of_variant = {
+            table: tables[table].iloc[positions[table].get(name, [])].reset_index(drop=True)
+            for table in TABLES
+        }
+        subject = Subject(name, ACTIVATIONS[variant.activation], classes[name], tables_of_variant)
+        rows = examine(subject, settings.diagnose)
+        checks += rows
+        numbers = compute_metrics(tables_of_variant, variant.depth)
+        metrics[name] = numbers | {"verdict": summarise(rows)}
+    rows_of_claims = [judge(claim, tables, settings.variants) for claim in CLAIMS]
+    return Judgement(metrics, checks, rows_of_claims)

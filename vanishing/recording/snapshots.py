@@ -1,0 +1,165 @@
+"""Statistics of the snapshots of one training run, taken on a probe of test images."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from vanishing.datasets.examples import Examples
+from vanishing.errors import StudyError
+from vanishing.networks.build import build_empty
+from vanishing.params.extract import Extract
+from vanishing.paths import snapshot
+from vanishing.recording.probe import LayerRecord, record
+from vanishing.results.run import RunRecord
+from vanishing.stats.exact import displacement, summarize
+from vanishing.stats.gradients import hops_and_attenuation
+from vanishing.stats.histograms import HISTOGRAMS
+from vanishing.stats.units import (
+    fraction_active,
+    fraction_constant,
+    fraction_dead,
+    fraction_flat,
+    saturation,
+)
+
+Rows = list[dict[str, Any]]
+
+
+class SnapshotRows(NamedTuple):
+    """Rows of the tables of these names, without `variant` and `seed`."""
+
+    layers: Rows
+    histograms: Rows
+    units: Rows
+
+
+def probe_snapshots(
+    run: RunRecord, steps: Mapping[int, int], test: Examples, settings: Extract
+) -> SnapshotRows:
+    """Probe every snapshot of a training run.
+
+    Args:
+        run: Its record.
+        steps: {epoch: the number of steps taken by its end}, with every snapshot's epoch.
+        test: On the device to compute on; its first `probe_size` examples are the probe.
+        settings: Sizes of the probe and of its batches.
+
+    Returns:
+        The rows of layers.parquet, histograms.parquet and units.parquet.
+    """
+    rows = SnapshotRows([], [], [])
+    probe = test.first(settings.probe_size)
+    start: dict[str, Tensor] = {}  # {layer: its weights in the first snapshot}
+    label = f"{run.variant} seed {run.seed}"
+    for epoch in tqdm(run.train.snapshots, desc=label, unit="snapshot", disable=None):
+        network = load_network(run, epoch).to(test.images.device)
+        layers = record(network, probe, settings.batch_size)
+        start = start or {name: layer.tensors["weight"] for name, layer in layers.items()}
+        moment = {"epoch": epoch, "step": steps[epoch]}
+        for table, snapshot_rows in zip(rows, _describe(layers, start), strict=True):
+            table += [{**moment, **row} for row in snapshot_rows]
+    return rows
+
+
+def _describe(layers: dict[str, LayerRecord], start: dict[str, Tensor]) -> SnapshotRows:
+    """Return the rows of one snapshot, without `epoch` and `step`."""
+    rows = SnapshotRows([], [], [])
+    gradients = {}
+    for index, (name, layer) in enumerate(layers.items()):
+        location = {"layer_index": index, "layer": name}
+        summaries = summarize_layer(layer, start[name])
+        gradients[name] = summaries["backpropagated_gradient"]["rms"]
+        rows.layers.extend(
+            {**location, "tensor": tensor, "statistic": statistic, "value": value}
+            for tensor, summary in summaries.items()
+            for statistic, value in summary.items()
+        )
+        rows.units.extend({**location, **row} for row in describe_units(layer))
+        rows.histograms.extend({**location, **row} for row in _count(layer))
+    rows.layers.extend(hops_and_attenuation(gradients))
+    return rows
+
+
+def summarize_layer(layer: LayerRecord, start: Tensor) -> dict[str, dict[str, float]]:
+    """Summarize every tensor of one layer.
+
+    Besides the statistics of `exact.summarize`, which every tensor has:
+
+    - `fan_in` and `fan_out` of the weight: W has the shape (fan_out, fan_in); in a convolution both
+      are multiplied by the number of positions of the kernel
+    - `displacement` of the weight, as `exact.displacement`
+    - `saturation` of the preactivation, and `fraction_dead` and `fraction_constant` of the
+      activation, as in `units`; where no activation follows there are none
+
+    Args:
+        layer: The layer's record.
+        start: The layer's weights at initialisation.
+
+    Returns:
+        {tensor: {statistic: value}}.
+    """
+    summaries = {tensor: summarize(values) for tensor, values in layer.tensors.items()}
+    weight = layer.tensors["weight"]
+    summaries["weight"] |= {
+        "fan_in": float(weight[0].numel()),
+        "fan_out": float(weight.numel() // weight.shape[1]),
+        "displacement": displacement(weight, start),
+    }
+    if layer.activation is not None:
+        z, phi = layer.tensors["preactivation"], layer.tensors["activation"]
+        summaries["preactivation"]["saturation"] = saturation(z, layer.activation)
+        summaries["activation"]["fraction_dead"] = fraction_dead(phi)
+        summaries["activation"]["fraction_constant"] = fraction_constant(phi)
+    return summaries
+
+
+def describe_units(layer: LayerRecord) -> Rows:
+    """Describe each unit of one layer; there are no rows where no activation follows.
+
+    Returns:
+        Rows with unit, fraction_active and fraction_flat, as in `units`.
+    """
+    if layer.activation is None:
+        return []
+    active = fraction_active(layer.tensors["activation"])
+    flat = fraction_flat(layer.tensors["preactivation"], layer.activation)
+    return [
+        {"unit": unit, "fraction_active": share_active, "fraction_flat": share_flat}
+        for unit, (share_active, share_flat) in enumerate(zip(active, flat, strict=True))
+    ]
+
+
+def _count(layer: LayerRecord) -> Rows:
+    """Return rows of tensor, scale, bin_left, bin_right and count."""
+    return [
+        {"tensor": tensor, "scale": scale}
+        | {"bin_left": b.left, "bin_right": b.right, "count": b.count}
+        for tensor, values in layer.tensors.items()
+        for scale, histogram in HISTOGRAMS.items()
+        for b in histogram(values)
+    ]
+
+
+def load_network(run: RunRecord, epoch: int) -> nn.Module:
+    """Rebuild a run's network with the weights of one snapshot.
+
+    Returns:
+        The network, on the CPU.
+
+    Raises:
+        StudyError: If the snapshot is missing, damaged or of another network.
+    """
+    network = build_empty(run.network, run.inputs, run.classes)
+    path = snapshot(run.variant, run.seed, epoch)
+    try:
+        network.load_state_dict(load_file(path), assign=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise StudyError(
+            f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
+        ) from None
+    return network

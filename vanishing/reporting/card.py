@@ -1,0 +1,60 @@
+"""A variant's card: one figure of six panels, from its own tables alone."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vanishing.reporting import panels, plot_data
+from vanishing.reporting.figures import Tables
+from vanishing.reporting.layout import WIDTH, describe_epoch, finite_range
+from vanishing.reporting.style import layer_colors, line_styles
+
+TABLES = ("history", "trace", "layers", "histograms", "theory")
+
+
+def draw_card(name: str, tables: Tables) -> Figure:
+    """Draw one variant in six panels.
+
+    Args:
+        name: Of the variant.
+        tables: {table: frame}, for each of TABLES, of this variant.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(WIDTH, 5), layout="constrained")
+    figure.suptitle(name, fontsize=10)
+    losses, decay, depth, gradients, activations, trace = figure.subplots(2, 3).flatten()
+    colors = layer_colors(tables["layers"]["layer_index"].max() + 1)
+    _draw_losses(tables, losses)
+    _draw_decay(tables, decay)
+    panels.draw_attenuation_by_depth(plot_data.attenuation_by_depth(tables["theory"]), depth)
+    depth.set(xlabel="hidden layers", ylabel="attenuation at initialisation")
+    depth.legend()
+    shares = plot_data.gradient_distributions(tables["histograms"], "weight_gradient")
+    panels.draw_gradient_distributions(shares, gradients, colors)
+    gradients.set(xlabel="log10 |dL/dW| at initialisation", ylabel="share per factor of 2")
+    quantiles = plot_data.activation_quantiles(tables["layers"])
+    panels.draw_activation_quantiles(quantiles, activations, colors)
+    activations.set(xlabel="hidden layer", ylabel="φ(z) at initialisation")
+    norms = plot_data.gradient_trace(tables["trace"])
+    panels.draw_gradient_trace(norms, trace, finite_range(norms["log10_norm"]))
+    trace.set(xlabel="step", ylabel="weight layer")
+    figure.colorbar(trace.images[0], ax=trace, label="log10 ‖dL/dW‖")
+    return figure
+
+
+def _draw_losses(tables: Tables, axes: Axes) -> None:
+    frame = plot_data.losses(tables["history"])
+    styles = line_styles(["train", "test"])
+    panels.draw_lines(frame, axes, "epoch", "loss", styles, by="examples")
+    axes.set(xlabel="epoch", ylabel="loss at its end (nats)")
+    axes.legend()
+
+
+def _draw_decay(tables: Tables, axes: Axes) -> None:
+    frame = plot_data.gradient_decay(tables["layers"])
+    frame = frame.assign(moment=frame["epoch"].map(describe_epoch))
+    styles = line_styles(list(frame["moment"].unique()))
+    panels.draw_lines(frame, axes, "layer_index", "rms", styles, "log", by="moment")
+    axes.set(xlabel="weight layer, from the input", ylabel="rms of dL/dz")
+    axes.legend()

@@ -1,0 +1,148 @@
+"""The study's main page: the template report.md.j2, filled with numbers from the JSON files."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from vanishing.judging.verdicts import Row
+from vanishing.params.diagnose import Params
+from vanishing.reporting import markdown, selection
+from vanishing.reporting.selection import Metrics
+from vanishing.results.summaries import DIGITS
+
+AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is said to hold
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "capitalise": markdown.capitalise,
+    "effect": markdown.effect,
+    "enumerate_names": markdown.enumerate_names,
+    "interval": markdown.interval,
+    "number": markdown.number,
+    "percent": markdown.percent,
+}
+
+
+def fill_template(
+    template: str,
+    settings: Params,
+    metrics: Metrics,
+    checks: list[Row],
+    claims: list[Row],
+    effects: str,
+) -> str:
+    """Write the report.
+
+    Args:
+        template: The text of report.md.j2.
+        settings: All of params.yaml.
+        metrics: As in reports/metrics.json.
+        checks: As in reports/health.json.
+        claims: As in reports/claims.json.
+        effects: The text of judging/effects.py, which the report shows.
+
+    Returns:
+        The report, in GitHub's Markdown.
+    """
+    environment = Environment(  # noqa: S701 - Markdown, and every name has passed the validation
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= FILTERS
+    names = selection.choose_variants(metrics, settings.baseline)
+    values = (
+        _settings(settings)
+        | _selection(settings, metrics, names)
+        | _tables(settings, metrics, checks, claims, names)
+        | _findings(metrics)
+        | {"claims": claims, "counts": Counter(row["verdict"] for row in claims)}
+        | {"metrics": metrics, "effects": effects.rstrip(), "digits": DIGITS}
+    )
+    return environment.from_string(template).render(values)
+
+
+def _settings(settings: Params) -> dict[str, Any]:
+    """Return the parameters that the report names."""
+    return {
+        "data": settings.data,
+        "train": settings.train,
+        "extract": settings.extract,
+        "below": settings.diagnose.vanishing_attenuation.below,
+        "margin": settings.diagnose.at_chance.margin,
+        "baseline": settings.baseline,
+        "to_root": "../" if settings.root == "." else f"../{settings.root}/",  # from reports/
+    }
+
+
+def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str, Any]:
+    """Return which variants the report shows, and which of its figures depend on that."""
+    shown = {name: settings.variants[name] for name in names}
+    return {
+        "shown": names,
+        "left_out": len(metrics) - len(names),
+        "epochs_in_plots": selection.EPOCHS,
+        "has_xavier_pairs": bool(selection.xavier_pairs(shown)),
+    }
+
+
+def _tables(
+    settings: Params, metrics: Metrics, checks: list[Row], claims: list[Row], names: list[str]
+) -> dict[str, str]:
+    """Return the report's tables, of the variants in `names`."""
+    shown_metrics = {name: metrics[name] for name in names}
+    shown_checks = [row for row in checks if row["variant"] in shown_metrics]
+    return {
+        "verdicts_table": markdown.verdicts_table(metrics, names),
+        "variants_table": markdown.variants_table(settings.variants, shown_metrics),
+        "theory_table": markdown.theory_table(shown_metrics),
+        "claims_table": markdown.claims_table(claims),
+        "health_table": markdown.health_table(shown_checks),
+        "problems_table": markdown.problems_table(shown_checks),
+    }
+
+
+def _findings(metrics: Metrics) -> dict[str, Any]:
+    """Return the variants that the report's sentences name, from all of them."""
+    keys = numeric_keys(metrics)
+    deviations = {
+        name: values["hop_deviation"]
+        for name, values in metrics.items()
+        if values["hop_deviation"] is not None
+    }
+    verdicts = {name: values["verdict"].split(", ") for name, values in metrics.items()}
+    return {
+        "agreement": AGREEMENT,
+        "within": [name for name, deviation in deviations.items() if deviation <= AGREEMENT],
+        "beyond": [name for name, deviation in deviations.items() if deviation > AGREEMENT],
+        "low": {key: find_extreme(metrics, key, min) for key in keys},
+        "high": {key: find_extreme(metrics, key, max) for key in keys},
+        "vanishing": [name for name, (gradient, _) in verdicts.items() if gradient == "vanishing"],
+        "at_chance": [name for name, (_, training) in verdicts.items() if training == "at chance"],
+        "diverged": [name for name, (_, training) in verdicts.items() if training == "diverged"],
+    }
+
+
+def numeric_keys(metrics: Metrics) -> list[str]:
+    """Return the metrics that are numbers."""
+    return [key for key in next(iter(metrics.values())) if key != "verdict"]
+
+
+def find_extreme(
+    metrics: Metrics, key: str, choose: Callable[..., Any]
+) -> tuple[str, float | None]:
+    """Return the variant with the smallest or the largest value of a metric, and that value.
+
+    Args:
+        metrics: By variant.
+        key: Of the metric.
+        choose: `min` or `max`.
+
+    Returns:
+        The variant and the value; ("none", None) where no variant has a finite one.
+    """
+    finite = {name: values[key] for name, values in metrics.items() if values[key] is not None}
+    name = choose(finite, key=finite.__getitem__, default="none")
+    return name, finite.get(name)
