@@ -10,7 +10,7 @@ endif
 	quick ui track lint format lock clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHON BASE OUT VARIANTS SEEDS BRANCH NAMES JOBS RAY_ADDRESS WEIGHTS NAME
+export PYTHON BASE OUT VARIANTS SEEDS BRANCH NAMES JOBS RAY_ADDRESS WEIGHTS NAME V THRESHOLD
 export MLFLOW_DISABLE_TELEMETRY := 1
 PORT ?= 5000
 STUDY ?= .
@@ -65,7 +65,7 @@ bench: setup ## measure speed against the alternatives (NAMES="training recordin
 	@set -f; python -m benchmarks $$NAMES
 
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
-	@cd "$$STUDY" && vanishing predict $(V) $(if $(THRESHOLD),--threshold $(THRESHOLD))
+	@cd "$$STUDY" && vanishing predict "$$V" $${THRESHOLD:+--threshold "$$THRESHOLD"}
 
 test: setup ## run the tests (QUICK=1: without those that take seconds)
 	@python -m pytest $(if $(QUICK),-m "not slow")

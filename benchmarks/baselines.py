@@ -1,4 +1,4 @@
-"""How this is usually done, written as the users of each library would."""
+"""The usual ways to train and to record, written as the users of each library would."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,55 +12,55 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
-from vanishing.files import RAW
 from vanishing.params.study import Study
+from vanishing.paths import RAW
 
 AfterBackward = Callable[[], None]
 
 
-def network(depth: int = 5, width: int = 1000) -> nn.Sequential:
+def build_network(depth: int = 5, width: int = 1000, pixels: int = 784) -> nn.Sequential:
     """Build the article's network as its readers do."""
-    layers: list[nn.Module] = [nn.Flatten(), nn.Linear(784, width), nn.Sigmoid()]
+    layers: list[nn.Module] = [nn.Flatten(), nn.Linear(pixels, width), nn.Sigmoid()]
     for _ in range(depth - 1):
         layers += [nn.Linear(width, width), nn.Sigmoid()]
     return nn.Sequential(*layers, nn.Linear(width, 10))
 
 
-def optimizer_of(model: nn.Module, settings: Study) -> torch.optim.SGD:
-    """Make the usual optimizer."""
-    train = settings.train
-    return torch.optim.SGD(model.parameters(), lr=train.learning_rate, momentum=train.momentum)
+def build_optimizer(network: nn.Module, study: Study) -> torch.optim.SGD:
+    """Make PyTorch's optimizer."""
+    train = study.train
+    return torch.optim.SGD(network.parameters(), lr=train.learning_rate, momentum=train.momentum)
 
 
-class Usual:
+class UsualLoop:
     """The usual loop: two workers, transforms per image, eager SGD, the loss read at every step."""
 
-    def __init__(self, settings: Study, device: torch.device, images: int) -> None:
+    def __init__(self, study: Study, device: torch.device, images: int) -> None:
         transform = transforms.Compose(
             [
                 transforms.ToTensor(),
-                transforms.Normalize((settings.data.mean,), (settings.data.std,)),
+                transforms.Normalize((study.data.mean,), (study.data.std,)),
             ]
         )
         data = datasets.MNIST(str(RAW), train=True, download=False, transform=transform)
         self._loader = DataLoader(
             Subset(data, range(images)),
-            batch_size=settings.train.batch_size,
+            batch_size=study.train.batch_size,
             shuffle=True,
             num_workers=2,
         )
         self._device = device
-        self._model = network().to(device)
-        self._optimizer = optimizer_of(self._model, settings)
+        self._network = build_network().to(device)
+        self._optimizer = build_optimizer(self._network, study)
 
-    def epoch(self) -> float:
+    def train_epoch(self) -> float:
         """Train for one epoch, start of the workers included, and return the mean loss."""
-        self._model.train()
+        self._network.train()
         total = 0.0
         for images, labels in self._loader:
             x, y = images.to(self._device), labels.to(self._device)
             self._optimizer.zero_grad()
-            loss = cross_entropy(self._model(x), y)
+            loss = cross_entropy(self._network(x), y)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             total += loss.item()
@@ -68,22 +68,24 @@ class Usual:
 
 
 @contextmanager
-def wandb_watch(model: nn.Module) -> Iterator[AfterBackward]:
+def wandb_watch(network: nn.Module) -> Iterator[AfterBackward]:
     """Record with wandb.watch, offline, at every step."""
-    import wandb  # noqa: PLC0415 - only where it is compared
+    import wandb  # noqa: PLC0415 - installed for the benchmarks alone
 
     with tempfile.TemporaryDirectory() as folder:
         settings = wandb.Settings(silent=True, x_disable_stats=True, console="off")
         with wandb.init(mode="offline", dir=folder, project="bench", settings=settings) as run:
-            run.watch(model, log="gradients", log_freq=1)
+            run.watch(network, log="gradients", log_freq=1)
             yield lambda: run.log({})
-            run.unwatch(model)
+            run.unwatch(network)
 
 
 @contextmanager
-def add_histogram(model: nn.Module) -> Iterator[AfterBackward]:
+def add_histogram(network: nn.Module) -> Iterator[AfterBackward]:
     """Record with TensorBoard's add_histogram for each parameter, at every step."""
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - only where it is compared
+    from torch.utils.tensorboard import (  # noqa: PLC0415 - installed for the benchmarks alone
+        SummaryWriter,
+    )
 
     step = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +94,7 @@ def add_histogram(model: nn.Module) -> Iterator[AfterBackward]:
         def after_backward() -> None:
             nonlocal step
             step += 1
-            for name, parameter in model.named_parameters():
+            for name, parameter in network.named_parameters():
                 writer.add_histogram(f"gradients/{name}", parameter.grad, step)
 
         yield after_backward
@@ -100,13 +102,13 @@ def add_histogram(model: nn.Module) -> Iterator[AfterBackward]:
 
 
 @contextmanager
-def numpy_histogram(model: nn.Module) -> Iterator[AfterBackward]:
+def numpy_histogram(network: nn.Module) -> Iterator[AfterBackward]:
     """Record with NumPy: a histogram and four moments of each gradient, at every step."""
     records: list[dict[str, tuple[Any, ...]]] = []
 
     def after_backward() -> None:
         record: dict[str, tuple[Any, ...]] = {}
-        for name, parameter in model.named_parameters():
+        for name, parameter in network.named_parameters():
             assert parameter.grad is not None  # noqa: S101 - after backward
             gradient = parameter.grad.cpu().numpy()
             counts, edges = np.histogram(gradient, bins=64)
@@ -124,14 +126,15 @@ RECORDERS = {
 }
 
 
-def step(
-    model: nn.Module,
+def take_step(
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     batch: tuple[Tensor, Tensor],
-    after_backward: AfterBackward,
+    after_backward: AfterBackward | None = None,
 ) -> None:
-    """Take one eager step and record."""
+    """Take one eager step, and record where `after_backward` is given."""
     optimizer.zero_grad()
-    cross_entropy(model(batch[0]), batch[1]).backward()  # type: ignore[no-untyped-call]
-    after_backward()
+    cross_entropy(network(batch[0]), batch[1]).backward()  # type: ignore[no-untyped-call]
+    if after_backward:
+        after_backward()
     optimizer.step()

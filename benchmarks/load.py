@@ -1,128 +1,112 @@
 """Many variants and long histories: how time and memory of the closing stages grow."""
 
-import functools
-import os
+import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.measuring import Result, command, timed
-from tests.support.many_variants import multiply
-from tests.support.study import BASELINE, DIGITS, tiny_params, write_lock, write_params
-from vanishing.files import MODELS, REPORTS, STATISTICS
+from benchmarks import study
+from benchmarks.copies import multiply, write_lock
+from benchmarks.measuring import Figures, Result, Row, run_python, seconds
+from vanishing.paths import REPORT
 
 EPOCHS = 500
 VARIANTS = (50, 100, 200)
 STAGES = ("diagnose", "render", "report", "track")
 LIMIT_GIB = 2
-# What a process reports of itself: `ru_maxrss` it takes over from the one that started it.
-_PROBE = """
-import importlib, sys
-importlib.import_module(f"stages.{sys.argv[1]}").main([])
-with open("/proc/self/status") as file:
-    print(next(line.split()[1] for line in file if line.startswith("VmHWM")))
-"""
-_TRAINED: dict[str, dict[str, Any]] = {
-    "sigmoid": BASELINE,
-    "relu": BASELINE | {"activation": "relu", "compare_to": "sigmoid"},
-    "tanh-xavier": BASELINE
-    | {"activation": "tanh", "init": "xavier_uniform", "compare_to": "sigmoid"},
+SEED = 0
+_TRAINED: dict[str, Row] = {
+    "sigmoid": {},
+    "relu": {"activation": "relu"},
+    "tanh-xavier": {"activation": "tanh", "init": "xavier_uniform"},
     # Losses and gradients that are not finite, from the first step on.
-    "overflow": BASELINE
-    | {"activation": "relu", "init": "normal", "std": 1e6, "depth": 8, "compare_to": "sigmoid"},
+    "overflow": {"activation": "relu", "init": "normal", "std": 1e6, "depth": 8},
 }
 
-Row = dict[str, Any]
+
+def measure() -> Figures:
+    """Run the closing stages on studies of more and more variants."""
+    rows = growth()
+    return Figures(summarise(rows), {"load": rows})
 
 
-@functools.cache
-def load() -> list[Row]:
-    """Run the closing stages on studies of more and more variants, copies of trained ones."""
+def growth() -> list[Row]:
+    """Measure each of STAGES for each of VARIANTS."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        trained = Path(folder) / "trained"
+    with tempfile.TemporaryDirectory() as parent:
+        trained = Path(parent) / "trained"
         content = _train(trained)
         for count in tqdm(VARIANTS, desc="load", unit="study", disable=None):
-            path = Path(folder) / str(count)
-            for parent in (MODELS, STATISTICS):
-                shutil.copytree(trained / parent, path / parent)
-            multiply(path, {**content, "variants": dict(content["variants"])}, count)
-            row: Row = {"variants": count, "epochs": EPOCHS}
-            for stage in STAGES:
-                if stage == "track":
-                    write_lock(path)
-                seconds, gib = _run(path, stage)
-                row |= {f"{stage}, s": seconds, f"{stage}, GiB": gib}
-            row["report, kB"] = (path / REPORTS / "README.md").stat().st_size / 1e3
-            rows.append(row)
-            shutil.rmtree(path)
+            folder = Path(parent) / str(count)
+            folder.mkdir()
+            multiply(trained, folder, content, count)
+            rows.append({"variants": count, "epochs": EPOCHS, **_close(folder)})
+            shutil.rmtree(folder)
     return rows
 
 
-def measure() -> list[Result]:
-    """Sum the table up: the largest memory, and how time grows."""
-    *_, half, whole = load()
+def summarise(rows: list[Row]) -> list[Result]:
+    """Return the largest memory, and how time grows between the two largest studies."""
+    *_, half, whole = rows
     count = whole["variants"]
     memory = {stage: whole[f"{stage}, GiB"] for stage in STAGES}
-    worst = max(memory, key=memory.__getitem__)
-    seconds = [sum(row[f"{stage}, s"] for stage in STAGES) for row in (half, whole)]
+    largest = max(memory, key=memory.__getitem__)
+    half_s, whole_s = (sum(row[f"{stage}, s"] for stage in STAGES) for row in (half, whole))
     what = f"{', '.join(STAGES)} of {count} variants of {EPOCHS} epochs"
     return [
         Result(
             f"{what}: the largest peak memory",
-            memory[worst],
+            memory[largest],
             f"<= {LIMIT_GIB}",
             "<= 0.5",
             "GiB",
-            f"of {worst}, libraries included",
+            f"of {largest}, libraries included",
         ),
         Result(
-            f"{what}: time over that of {half['variants']}, for each variant",
-            seconds[1] / seconds[0] * half["variants"] / count,
+            f"{what}: time per variant over that of {half['variants']} variants",
+            whole_s / half_s * half["variants"] / count,
             "<= 1.1",
             "<= 1",
             "×",
-            f"{seconds[1]:.0f} s over {seconds[0]:.0f} s",
+            f"{whole_s:.0f} s over {half_s:.0f} s",
         ),
     ]
 
 
-def _train(folder: Path) -> Row:
-    """Train and extract a few variants; return params.yaml's content."""
-    content = tiny_params()
-    content["train"] |= {"epochs": EPOCHS, "snapshots": [0, 1, EPOCHS], "trace_every": 50}
-    content["variants"] = {name: dict(variant) for name, variant in _TRAINED.items()}
+def _train(folder: Path) -> dict[str, Any]:
+    """Make a study of a few variants up to `initialise`; return the content of params.yaml."""
+    content = study.small_params(
+        _TRAINED, epochs=EPOCHS, snapshots=[0, 1, EPOCHS], trace_every=50, seeds=[SEED]
+    )
     folder.mkdir()
-    write_params(folder, content)
-    here = {"PYTHONPATH": str(Path.cwd()), "MNIST_SOURCE": str(DIGITS), "LIVE_METRICS": "0"}
-    command("-m", "stages.download", cwd=folder, **here)()
+    study.lay_out(folder, content)
+    study.run_stage(folder, "download")
     for name in _TRAINED:
-        command("-m", "stages.train", name, cwd=folder, **here)()
-        command("-m", "stages.extract", name, cwd=folder, **here)()
+        study.run_stage(folder, "train", name, str(SEED))
+        study.run_stage(folder, "extract", name, str(SEED))
+        study.run_stage(folder, "initialise", name)
     return content
 
 
-def _run(folder: Path, stage: str) -> tuple[float, float]:
-    """Run a stage in a process of its own; return its seconds and its peak memory in GiB."""
+def _close(folder: Path) -> Row:
+    """Run STAGES; return the seconds and the peak memory of each."""
+    row: Row = {}
+    for stage in STAGES:
+        if stage == "track":
+            write_lock(folder, SEED)
+        row |= _run(folder, stage)
+    return row | {"report, kB": (folder / REPORT).stat().st_size / 1e3}
+
+
+def _run(folder: Path, stage: str) -> Row:
     printed: list[str] = []
 
     def work() -> None:
-        done = subprocess.run(  # noqa: S603 - this Python and this project
-            [sys.executable, "-c", _PROBE, stage],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd()), "MLFLOW_TRACKING_URI": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{stage}: {done.stderr.strip()}")
-        printed.append(done.stdout.split()[-1])
+        printed.append(run_python("-m", "benchmarks.peak", stage, cwd=folder, **study.ENVIRONMENT))
 
-    seconds = timed(work)
-    return seconds, int(printed[0]) / 2**20
+    wall_s = seconds(work)
+    peak = json.loads(printed[0].splitlines()[-1])["peak"]
+    return {f"{stage}, s": wall_s, f"{stage}, GiB": peak / 2**30}

@@ -1,20 +1,20 @@
-"""What it costs to record gradients, at every step and at the default cadence."""
+"""The cost of recording gradients, at every step and at the default cadence."""
 
 import itertools
 import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from benchmarks import baselines, training
+from benchmarks import baselines
 from benchmarks.baselines import RECORDERS
-from benchmarks.measuring import Case, Result, interleave, ratio
-from vanishing.networks.mlp import build
+from benchmarks.measuring import Case, Figures, Result, interleave, milliseconds, ratio, seconds
+from benchmarks.training import VARIANT, build_network, load_images
 from vanishing.params.load import load
-from vanishing.params.study import Study
+from vanishing.params.study import Study, Variant
 from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
 from vanishing.stats.fast import Accumulation, accumulate, pack, summarize_packed
@@ -23,30 +23,25 @@ from vanishing.training.sgd import SGDInBackward
 REPEATS = 9
 _STEPS = 10  # of each case and repeat; the median counts
 
-Batches = Callable[[], tuple[Tensor, Tensor]]
+DrawBatch = Callable[[], tuple[Tensor, Tensor]]
 
 
-def endless(settings: Study) -> Batches:
-    """Return a function that draws one batch after the other."""
-    images = training.load(torch.device("cpu"))
+def endless_batches(study: Study) -> DrawBatch:
+    """Return a function that draws one batch after the other, on the CPU."""
+    images = load_images(study, torch.device("cpu"))
     order = torch.randperm(len(images.labels), generator=generator(0, "order"))
-    chosen = itertools.cycle(torch.split(order, settings.train.batch_size))
+    batches = itertools.cycle(torch.split(order, study.train.batch_size))
 
     def draw() -> tuple[Tensor, Tensor]:
-        at = next(chosen)
-        return images.images[at], images.labels[at]
+        chosen = next(batches)
+        return images.images[chosen], images.labels[chosen]
 
     return draw
 
 
-def median_step(step: Callable[[], None]) -> float:
+def median_step_s(step: Callable[[], None]) -> float:
     """Time a few steps and return the median."""
-    found = []
-    for _ in range(_STEPS):
-        begun = time.perf_counter()
-        step()
-        found.append(time.perf_counter() - begun)
-    return statistics.median(found)
+    return statistics.median(seconds(step) for _ in range(_STEPS))
 
 
 class GradientStatistics:
@@ -68,18 +63,19 @@ class GradientStatistics:
         self._accumulations.clear()
 
 
-class Ours:
-    """The study's step: plain, with the gradients' statistics, or with all that the trace has."""
+class OurSteps:
+    """Steps of the study's loop on one network: plain, or with more and more recorded.
 
-    def __init__(self, settings: Study, draw: Batches, depth: int = 5, width: int = 1000) -> None:
-        variant = settings.variant(training.VARIANT).model_copy(
-            update={"depth": depth, "width": width}
-        )
-        network = build(variant, 784, 10, generator(0, "initialisation"))
-        self.network, self._draw = network, draw
-        self._trace = Trace(network)
+    Attributes:
+        network: Whose parameters the steps change.
+    """
+
+    def __init__(self, study: Study, variant: Variant, draw: DrawBatch) -> None:
+        self.network = build_network(study, variant)
+        self._draw = draw
+        self._trace = Trace(self.network)
         self._optimizer = SGDInBackward(
-            network, settings.train.learning_rate, settings.train.momentum
+            self.network, study.train.learning_rate, study.train.momentum
         )
         self._gradients = GradientStatistics()
         self._step = 0
@@ -90,13 +86,13 @@ class Ours:
         self._take()
 
     def gradients(self) -> None:
-        """Record every statistic and the exact histogram of every gradient."""
+        """Take a step and record every statistic and the exact histogram of every gradient."""
         self._optimizer.observer = self._gradients
         self._take()
         self._gradients.read()
 
     def trace(self) -> None:
-        """Record that, and the norms of the weights and of the step taken."""
+        """Take a step and record the norms of weights and updates as well."""
         self._optimizer.observer = self._trace
         loss = self._take()
         self._trace.read(self._step, loss)
@@ -109,65 +105,68 @@ class Ours:
         return loss
 
 
-def measure() -> list[Result]:
-    """Measure the rows of the table."""
-    settings = load(Study)
-    draw = endless(settings)
-    ours = Ours(settings, draw)
+def measure() -> Figures:
+    """Compare our recording steps with plain ones, and with those of other libraries."""
+    study = load(Study)
+    draw = endless_batches(study)
+    ours = OurSteps(study, study.variant(VARIANT), draw)
+    results = _against_plain(ours, study.train.trace_every)
+    results += [_against_library(library, study, draw, ours) for library in RECORDERS]
+    return Figures(results, {})
+
+
+def _against_plain(ours: OurSteps, trace_every: int) -> list[Result]:
     cases: dict[str, Case] = {
-        "plain": lambda: median_step(ours.plain),
-        "gradients": lambda: median_step(ours.gradients),
-        "trace": lambda: median_step(ours.trace),
+        "plain": partial(median_step_s, ours.plain),
+        "gradients": partial(median_step_s, ours.gradients),
+        "trace": partial(median_step_s, ours.trace),
     }
-    found = interleave(cases, REPEATS, "recording")
-    every = settings.train.trace_every
+    times_s = interleave(cases, REPEATS, "recording")
+    plain, gradients, trace = times_s.values()
     mixed = [
-        (t + (every - 1) * p) / every for t, p in zip(found["trace"], found["plain"], strict=True)
+        (trace_s + (trace_every - 1) * plain_s) / trace_every
+        for trace_s, plain_s in zip(trace, plain, strict=True)
     ]
-    rows = [
+    return [
         Result(
             "step that records every gradient statistic and exact histograms, over a plain step",
-            ratio(found["gradients"], found["plain"]),
+            ratio(gradients, plain),
             "<= 1.5",
             "<= 1.2",
             "×",
-            f"{_ms(found['gradients'])} over {_ms(found['plain'])}; {_ms(found['trace'])} with the"
+            f"{milliseconds(gradients)} over {milliseconds(plain)}; {milliseconds(trace)} with the"
             " norms of weights and updates",
         ),
         Result(
-            f"the same at the default cadence, one step in {every}, weights and updates too",
-            ratio(mixed, found["plain"]),
+            f"the same at the default cadence, one step in {trace_every}, weights and updates too",
+            ratio(mixed, plain),
             "<= 1.02",
             "<= 1.01",
             "×",
             "from the two medians above",
         ),
     ]
-    for name, recorder in RECORDERS.items():
-        model = baselines.network()
-        optimizer = baselines.optimizer_of(model, settings)
-        with recorder(model) as record:
-
-            def theirs() -> None:
-                baselines.step(model, optimizer, draw(), record)  # noqa: B023 - called in the loop
-
-            pair = {
-                name: lambda: median_step(theirs),
-                "ours": lambda: median_step(ours.gradients),
-            }
-            against = interleave(pair, REPEATS, name)
-        rows.append(
-            Result(
-                f"{name} over ours, every step",
-                ratio(against[name], against["ours"]),
-                "" if name == "NumPy" else ">= 2",
-                "" if name == "NumPy" else ">= 3",
-                "×",
-                f"{_ms(against[name])} over {_ms(against['ours'])}",
-            )
-        )
-    return rows
 
 
-def _ms(seconds: list[float]) -> str:
-    return f"{statistics.median(seconds) * 1e3:.1f} ms"
+def _against_library(library: str, study: Study, draw: DrawBatch, ours: OurSteps) -> Result:
+    network = baselines.build_network()
+    optimizer = baselines.build_optimizer(network, study)
+    with RECORDERS[library](network) as record:
+
+        def step() -> None:
+            baselines.take_step(network, optimizer, draw(), record)
+
+        cases: dict[str, Case] = {
+            library: partial(median_step_s, step),
+            "ours": partial(median_step_s, ours.gradients),
+        }
+        times_s = interleave(cases, REPEATS, library)
+    limited = library != "NumPy"
+    return Result(
+        f"{library} over ours, every step",
+        ratio(times_s[library], times_s["ours"]),
+        ">= 2" if limited else "",
+        ">= 3" if limited else "",
+        "×",
+        f"{milliseconds(times_s[library])} over {milliseconds(times_s['ours'])}",
+    )

@@ -1,4 +1,4 @@
-"""A repository with a generated pipeline, to measure DVC and the driver on."""
+"""A repository with a generated pipeline, to measure DVC and the cluster's driver on."""
 
 import subprocess
 import sys
@@ -10,13 +10,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from vanishing.paths import PIPELINE
+
 
 @contextmanager
 def repository(stages: dict[str, Any]) -> Iterator[Path]:
     """Make a repository with a pipeline and the file `input`, and delete it afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        YAML().dump({"stages": stages}, path / "dvc.yaml")
+        YAML().dump({"stages": stages}, path / PIPELINE)
         (path / "input").write_text("")
         subprocess.run(["git", "init", "-q"], cwd=path, check=True)  # noqa: S607
         for arguments in (["init", "-q"], ["config", "core.analytics", "false"]):

@@ -1,19 +1,32 @@
-"""Fixtures: an empty workspace with tiny parameters, and one whole study of three variants."""
+"""Fixtures: an empty workspace with tiny parameters, and a finished study of three variants.
+
+The finished study is made once, and shared by all workers of pytest-xdist.
+"""
 
 from vanishing import environment
 
 environment.prepare()  # before torch is imported
 
 import contextlib
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
-from tests.support.study import DIGITS, run_stages, tiny_params, write_params
-from vanishing.params.load import load
+from tests.support.study import (
+    DIGITS,
+    copy_study,
+    run,
+    run_stages,
+    tiny_params,
+    write_params,
+)
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
 from vanishing.tracking.journal import SWITCH
 
 
@@ -36,13 +49,29 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run every stage up to `diagnose` once on the tiny parameters; for reading only."""
+
+    def fill(folder: Path) -> None:
+        write_params(folder, tiny_params())
+        with contextlib.chdir(folder):
+            run_stages(list(tiny_params()["variants"]))
+
+    return make_once(tmp_path_factory, "judged", fill)
+
+
+@pytest.fixture(scope="session")
+def study_folder(judged_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run every stage but `track` once on the tiny parameters; for reading only."""
-    folder = tmp_path_factory.mktemp("study")
-    write_params(folder, tiny_params())
-    with contextlib.chdir(folder):
-        run_stages(list(tiny_params()["variants"]))
-    return folder
+
+    def fill(folder: Path) -> None:
+        write_params(folder, tiny_params())
+        copy_study(judged_folder, folder)
+        with contextlib.chdir(folder):
+            run("render")
+            run("report")
+
+    return make_once(tmp_path_factory, "study", fill)
 
 
 @pytest.fixture
@@ -50,6 +79,20 @@ def study(study_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the finished study as the working directory; for reading only."""
     monkeypatch.chdir(study_folder)
     return study_folder
+
+
+@pytest.fixture
+def judged(judged_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the study as `diagnose` leaves it, as the working directory; for reading only."""
+    monkeypatch.chdir(judged_folder)
+    return judged_folder
+
+
+@pytest.fixture
+def judged_copy(judged_folder: Path, workspace: Path) -> Path:
+    """Give a copy of the study as `diagnose` leaves it, as the working directory, to change."""
+    copy_study(judged_folder, workspace)
+    return workspace
 
 
 @pytest.fixture
@@ -67,8 +110,26 @@ def rng() -> torch.Generator:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create an empty MLflow database once: its migrations take seconds."""
-    from mlflow import MlflowClient  # noqa: PLC0415 - seconds that most tests do without
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
+    def fill(folder: Path) -> None:
+        from mlflow import MlflowClient  # noqa: PLC0415 - seconds that most tests do without
+
+        MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return make_once(tmp_path_factory, "store", fill) / "mlflow.db"
+
+
+def make_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """Return a folder that the first worker of pytest-xdist to come fills, and the others share."""
+    parent = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        parent = parent.parent
+    folder = parent / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = parent / f"{name}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            fill(unfinished)
+            unfinished.rename(folder)
+    return folder

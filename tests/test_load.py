@@ -12,8 +12,7 @@ from stages import diagnose, render, report
 from tests.support.many_variants import multiply
 from tests.support.study import tiny_params
 from vanishing.files import CLAIMS, METRICS, read_json
-from vanishing.reporting import panels as figures
-from vanishing.reporting import selection
+from vanishing.reporting import selection, style
 
 COUNT = 30
 
@@ -46,7 +45,7 @@ def test_all_are_judged_and_dvc_plots_what_fits(crowd: list[str], study_folder: 
 def test_the_report_shows_some_and_says_what_it_left_out(
     crowd: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "STYLE", figures.STYLE | {"figure.dpi": 40})
+    monkeypatch.setitem(style.STYLE, "figure.dpi", 40)
     render.main([])
     cards = {path.stem for path in Path("reports/figures/variants").glob("*.png")}
     assert cards == set(crowd)
@@ -55,7 +54,7 @@ def test_the_report_shows_some_and_says_what_it_left_out(
         assert height < 2.5 * width, path
     report.main([])
     text = Path("reports/README.md").read_text()
-    shown = selection.shown(read_json(METRICS), "sigmoid")
+    shown = selection.choose_variants(read_json(METRICS), "sigmoid")
     assert f"Shown here are {selection.VARIANTS} of the {COUNT} variants" in text
     assert f"the other {COUNT - selection.VARIANTS} are in" in text
     for table in ("| variant ", "| rule "):

@@ -41,7 +41,7 @@ def environment(wheel: zipfile.Path, tmp_path_factory: pytest.TempPathFactory) -
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     python = folder / "venv/bin/python"
     uv = Path(sys.executable).with_name("uv")
-    options = ["--quiet", "--offline", "--no-cache", "--no-deps", "--python", python]
+    options = ["--quiet", "--offline", "--no-cache", "--no-deps", "--python", str(python)]
     subprocess.run([uv, "pip", "install", *options, str(wheel.root.filename)], check=True)
     (folder / "core").mkdir()
     link(core_distributions(wheel), folder / "core")

@@ -143,7 +143,7 @@ def test_a_removed_variant_leaves_nothing_behind(repository: Path) -> None:
 
 
 def test_a_changed_figure_redraws_and_rewrites_but_measures_nothing(repository: Path) -> None:
-    path = repository / "vanishing/reporting/panels.py"
+    path = repository / "vanishing/reporting/style.py"
     path.write_text(path.read_text().replace("#E69F00", "#F0E442"))
     assert repro(repository) == ["render", "report", "track"]
 

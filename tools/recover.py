@@ -17,8 +17,8 @@ from ruamel.yaml.error import YAMLError
 
 from vanishing.errors import run_command
 from vanishing.files import write_text
-from vanishing.pipeline.guard import DVC_NOTES
-from vanishing.pipeline.lock import LOCK
+from vanishing.paths import LOCK
+from vanishing.pipeline.lifetime import DVC_NOTES
 
 _REPOSITORY_LOCK = DVC_NOTES.with_name("lock")  # which DVC holds while it writes dvc.lock
 _HEAD = b"schema: '2.0'\nstages:\n"

@@ -1,8 +1,8 @@
 """Reproduce a study: `python -m tools.repro`; `make repro` calls it in the study's folder.
 
 In: params.yaml, dvc.yaml, dvc.lock and the code. Out: first the number of stages to run and an
-estimate of the time on this machine, then a line per stage, then the closing table. DVC runs the stages; with `--jobs` or
-`--address` they run side by side (`cluster`).
+estimate of the time on this machine, then a line per stage, then the closing table. DVC runs the
+stages; with `--jobs` or `--address` they run side by side (`cluster`).
 """
 
 import argparse
@@ -95,8 +95,8 @@ def stages_due(status: dict[str, list[Any]], without_weights: bool) -> list[str]
         status: As `stale.dvc_status` returns it.
         without_weights: As `needs_no_weights` returns it.
     """
-    missing = [] if without_weights else list(status)
-    return list(dict.fromkeys([*stale.stale_stages(status), *missing]))
+    due = set(stale.stale_stages(status)) | (set() if without_weights else set(status))
+    return [stage for stage in stale.pipeline_stages() if stage in due]
 
 
 def needs_no_weights(status: dict[str, list[Any]]) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from itertools import product
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -67,12 +68,25 @@ def stale_stages(status: dict[str, list[Any]]) -> dict[str, str]:
     Args:
         status: As `dvc_status` returns it.
     """
-    locked = locked_stages()
+    names = pipeline_stages()
+    locked = {stage: entry for stage, entry in locked_stages().items() if stage in set(names)}
     stale = _changed_code(locked)
     for stage, reason in changed(status).items():
         stale[stage] = f"{stale[stage]}, {reason}" if stage in stale else reason
     stale.pop(FINGERPRINT, None)
-    return _with_dependents(stale, locked)
+    reasons = _with_dependents(stale, locked)
+    return {stage: reasons[stage] for stage in names if stage in reasons}
+
+
+def pipeline_stages() -> list[str]:
+    """Return the stages of the study in the working directory, in the order of dvc.yaml."""
+    study = load(Study)
+    values = {"variant": list(study.variants), "seed": [str(seed) for seed in study.train.seeds]}
+    names = []
+    for stage, entry in YAML(typ="safe").load(paths.PIPELINE)["stages"].items():
+        items = product(*(values[key] for key in entry.get("matrix", ())))
+        names += [f"{stage}@{'-'.join(item)}" if item else stage for item in items]
+    return names
 
 
 def locked_stages() -> dict[str, Any]:

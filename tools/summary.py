@@ -1,40 +1,35 @@
-"""What `make repro` closes with: `python -m tools.summary`.
+"""Print the closing table of `make repro`: `python -m tools.summary`.
 
-In: reports/metrics.json. Out: a short table, the report's path and how to open MLflow, on stdout.
+In: reports/metrics.json. Out, on stdout: a row per variant, the path of the report, and the command
+that opens MLflow.
 """
 
 import sys
-from pathlib import Path
 
 from tabulate import tabulate
 
+from vanishing import paths
 from vanishing.errors import run_command
-from vanishing.files import METRICS, REPORTS, read_json
 from vanishing.reporting.markdown import number, percent
+from vanishing.results import summaries
 
-HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
-ALIGNED = ("left", "right", "right", "left")
+_HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
+_ALIGNMENT = ("left", "right", "right", "left")
 
 
 def main(_argv: list[str]) -> None:
-    """Print the summary."""
-    print(summary(REPORTS))
-
-
-def summary(reports: Path) -> str:
-    """Return the closing table of the report in `reports`, and where to read on."""
-    metrics = read_json(reports / METRICS.name)
+    """Print the table of the study in the working directory."""
     rows = [
         [
             name,
-            percent(values["test_accuracy"]),
-            number(values["attenuation_init"]),
-            values["verdict"],
+            percent(metrics["test_accuracy"]),
+            number(metrics["attenuation_init"]),
+            metrics["verdict"],
         ]
-        for name, values in metrics.items()
+        for name, metrics in summaries.read(paths.METRICS).items()
     ]
-    table = tabulate(rows, HEADERS, disable_numparse=True, colalign=ALIGNED)
-    return f"\n{table}\n\nreport: {reports / 'README.md'}\nMLflow: make ui"
+    table = tabulate(rows, _HEADERS, disable_numparse=True, colalign=_ALIGNMENT)
+    print(f"\n{table}\n\nreport: {paths.REPORT}\nMLflow: make ui")
 
 
 if __name__ == "__main__":

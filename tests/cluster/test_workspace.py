@@ -1,4 +1,4 @@
-"""What travels between machines: packed whole, unpacked nowhere else."""
+"""The copy of a workspace: its list of files, packed whole, unpacked inside one folder."""
 
 import io
 import tarfile
@@ -7,24 +7,47 @@ from pathlib import Path
 
 import pytest
 
-from cluster.workspace import user_folder, pack, unpack
+from cluster.workspace import pack, sources, unpack, user_folder
+from tests.support.dvc_repository import call
 from vanishing.errors import StudyError
 
 
-def test_what_is_packed_is_unpacked(tmp_path: Path) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    (here / "folder/inner").mkdir(parents=True)
-    (here / "folder/inner/file").write_text("a")
-    (here / "run").write_text("#!/bin/sh")
-    (here / "run").chmod(0o755)
-    (here / "link").symlink_to("run")
-    there.mkdir()
-    (there / "run").write_text("an older one, and longer")
-    unpack(pack(here, {"folder", "run", "link", "missing"}), there)
-    assert (there / "folder/inner/file").read_text() == "a"
-    assert (there / "link").read_text() == (there / "run").read_text() == "#!/bin/sh"
-    assert (there / "run").stat().st_mode & 0o777 == 0o755
-    assert sorted(path.name for path in there.iterdir()) == ["folder", "link", "run"]
+def test_sources_are_the_working_trees_files_that_git_does_not_ignore(tmp_path: Path) -> None:
+    files = [".gitignore", "tracked", "folder/tracked", "deleted", "untracked", "data/ignored"]
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_text("/data/\n")
+    (tmp_path / "link").symlink_to("tracked")
+    (tmp_path / "folder/link to a folder").symlink_to("../data")
+    call(tmp_path, "git", "init", "-q")
+    call(tmp_path, "git", "add", "tracked", "folder", "deleted", "link")
+    call(tmp_path, "git", "init", "-q", "submodule")
+    (tmp_path / "deleted").unlink()
+    listed = {".gitignore", "tracked", "folder/tracked", "untracked", "link"}
+    assert sources(tmp_path) == listed
+    assert sources(tmp_path / "folder") == {"tracked"}
+
+
+def test_sources_outside_git_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"Git cannot list its files: fatal: not a git repository"):
+        sources(tmp_path)
+
+
+def test_an_unpacked_archive_equals_its_source(tmp_path: Path) -> None:
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    (source / "folder/inner").mkdir(parents=True)
+    (source / "folder/inner/file").write_text("a")
+    (source / "run").write_text("#!/bin/sh")
+    (source / "run").chmod(0o755)
+    (source / "folder/link").symlink_to("../run")
+    copy.mkdir()
+    (copy / "run").write_text("an older one, and longer")
+    unpack(pack(source, {"folder", "run", "missing"}), copy)
+    assert (copy / "folder/inner/file").read_text() == "a"
+    assert (copy / "folder/link").read_text() == (copy / "run").read_text() == "#!/bin/sh"
+    assert (copy / "run").stat().st_mode & 0o777 == 0o755
+    assert sorted(path.name for path in copy.iterdir()) == ["folder", "run"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +74,7 @@ def test_nothing_lands_outside(tmp_path: Path, name: str, kind: bytes, target: s
     assert list(tmp_path.rglob("*")) == [folder]
 
 
-def test_what_stands_there_as_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_an_existing_link_is_not_followed(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (tmp_path / "outside").write_text("kept")
@@ -64,7 +87,7 @@ def test_what_stands_there_as_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "outside").read_text() == "kept"
 
 
-def test_a_folder_that_somebody_else_has_prepared_is_refused(
+def test_a_folder_that_another_user_has_prepared_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

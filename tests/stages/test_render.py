@@ -1,4 +1,4 @@
-"""The render stage: every figure, legible, the same bytes each time."""
+"""The render stage: a figure of every kind and of every variant, and the data of DVC's plots."""
 
 from pathlib import Path
 
@@ -8,69 +8,54 @@ from matplotlib.image import imread
 
 from stages import render
 from tests.support.study import tiny_params
-from vanishing.params.diagnose import Params
+from vanishing import paths
 
+VARIANTS = list(tiny_params()["variants"])
 FIGURES = {
-    "activation-distributions.png",
-    "attenuation-by-depth.png",
-    "attenuation-by-variant.png",
-    "generalization-gap.png",
-    "gradient-decay.png",
-    "gradient-distributions.png",
-    "gradient-histogram.png",
-    "gradient-trace.png",
-    "health.png",
-    "learning-curves.png",
-    "saturation.png",
-    *(f"variants/{name}.png" for name in tiny_params()["variants"]),
+    "activation-distributions",
+    "attenuation-by-depth",
+    "attenuation-by-variant",
+    "generalization-gap",
+    "gradient-decay",
+    "gradient-distributions",
+    "gradient-histogram",
+    "gradient-magnitudes-over-training",
+    "gradient-trace",
+    "health",
+    "learning-curves",
+    "saturation",
 }
+EXPECTED = {*map(paths.figure, FIGURES), *map(paths.card, VARIANTS)}
 
 
-def test_every_figure_is_there_and_twice_as_wide_as_a_page(study: Path) -> None:
-    folder = study / "reports/figures"
-    found = {p.relative_to(folder).as_posix(): imread(p) for p in folder.rglob("*.png")}
-    assert set(found) == FIGURES
-    for name, image in found.items():
-        assert image.shape[1] == 1660, name
-        assert image.std() > 0.01, f"{name} is blank"
+@pytest.mark.usefixtures("study")
+def test_every_figure_is_there_and_twice_as_wide_as_a_page() -> None:
+    assert set(paths.FIGURES.rglob("*.png")) == EXPECTED
+    for path in EXPECTED:
+        image = imread(path)
+        assert image.shape[1] == 1660, path
+        assert image.std() > 0.01, f"{path} is blank"
 
 
 def test_same_tables_same_bytes(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "FOLDER", tmp_path)
+    for name in ("params.yaml", "data"):
+        (tmp_path / name).symlink_to(study / name)
+    (tmp_path / paths.REPORTS).mkdir()
+    for path in (paths.METRICS, paths.HEALTH):
+        (tmp_path / path).symlink_to(study / path)
+    monkeypatch.chdir(tmp_path)
     render.main([])
-    for name in FIGURES:
-        assert (tmp_path / name).read_bytes() == (study / "reports/figures" / name).read_bytes()
+    for path in (*EXPECTED, paths.plot("curves"), paths.plot("gradients")):
+        assert path.read_bytes() == (study / path).read_bytes(), path
 
 
-def test_every_variant_has_its_panel_and_every_axis_its_label(study: Path) -> None:
-    names = list(tiny_params()["variants"])
-    layers = pd.concat(
-        pd.read_parquet(study / f"data/statistics/{name}/layers.parquet") for name in names
-    )
-    figure = render.activation_distributions(layers, names)
-    assert [axes.get_title() for axes in figure.axes] == names
-    decay = render.gradient_decay(layers, names)
-    assert [axes.get_title() for axes in decay.axes] == ["at initialisation", "after 2 epochs"]
-    assert all(axes.get_xlabel() for axes in decay.axes)
-    assert [text.get_text() for text in decay.legends[0].get_texts()] == names
-
-
-def test_standard_and_xavier_stand_side_by_side_where_both_are_there(
-    study: Path, settings: Params
-) -> None:
-    variants = dict(settings.variants)
-    assert render.xavier_pairs(variants) == []
-    xavier = {"init": "xavier_uniform", "compare_to": "sigmoid"}
-    variants["sigmoid-xavier"] = variants["sigmoid"].model_copy(update=xavier)
-    variants["odd"] = variants["sigmoid-xavier"].model_copy(update={"depth": 9})
-    pairs = render.xavier_pairs(variants)
-    assert pairs == [("sigmoid", "sigmoid-xavier")]
-    own = pd.read_parquet(study / "data/statistics/sigmoid/histograms.parquet")
-    figure = render.standard_and_xavier(
-        pd.concat([own, own.assign(variant="sigmoid-xavier")]), pairs
-    )
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["sigmoid", "sigmoid-xavier", "", ""]
-    assert all(axes.lines or axes.patches for axes in figure.axes)
+@pytest.mark.usefixtures("study")
+def test_plots_have_a_row_per_variant_and_epoch_or_layer() -> None:
+    curves = pd.read_csv(paths.plot("curves"))
+    assert len(curves) == 3 * 3
+    assert {"variant", "epoch", "train_loss", "test_accuracy"} < set(curves.columns)
+    gradients = pd.read_csv(paths.plot("gradients"))
+    assert len(gradients) == 3 * 3 * 4
+    assert (gradients["rms"] > 0).all()

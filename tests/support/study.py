@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import importlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,15 @@ BASELINE: dict[str, Any] = {
 
 def digit_checksums() -> dict[str, str]:
     """Return {file name: SHA-256} of the fixture's files, unpacked."""
-    names = [name for pair in FILES.values() for name in pair]
     return {
-        n: hashlib.sha256(gzip.decompress((DIGITS / f"{n}.gz").read_bytes())).hexdigest()
-        for n in names
+        name: hashlib.sha256(gzip.decompress((DIGITS / f"{name}.gz").read_bytes())).hexdigest()
+        for names in FILES.values()
+        for name in names
     }
 
 
 def tiny_params() -> dict[str, Any]:
-    """Return params.yaml's content, cut down to seconds: two epochs, three variants."""
+    """Return the content of a params.yaml for seconds: two epochs, three variants."""
     content: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
     content["data"]["checksums"] = digit_checksums()
     content["train"] |= {"epochs": 2, "snapshots": [0, 1, 2], "trace_every": 10, "device": "cpu"}
@@ -43,8 +44,8 @@ def tiny_params() -> dict[str, Any]:
         "init_probe_size": 100,
         "init_seeds": 3,
         "sweep_depths": [1, 2, 4],
+        "sweep_seeds": 2,
     }
-    content["extract"] |= {"sweep_seeds": 2}
     content["expect"] = {}
     content["variants"] = {
         "sigmoid": dict(BASELINE),
@@ -56,7 +57,7 @@ def tiny_params() -> dict[str, Any]:
 
 def write_params(folder: Path, content: dict[str, Any]) -> None:
     """Write params.yaml into `folder`."""
-    YAML().dump(content, folder / "params.yaml")  # which keeps the order of keys
+    YAML().dump(content, folder / "params.yaml")  # keeps the order of keys
 
 
 def write_lock(folder: Path) -> None:
@@ -92,28 +93,39 @@ def run(stage: str, *arguments: str) -> None:
     importlib.import_module(f"stages.{stage}").main(list(arguments))
 
 
-def take_fingerprints() -> None:
-    """Put the code beside params.yaml, by links, and take its fingerprints."""
+def link_code(folder: Path) -> None:
+    """Link to the code from a study's folder, which is then its own root."""
     for name in ("dvc.yaml", "stages", "vanishing"):
-        if not Path(name).exists():
-            Path(name).symlink_to(ROOT / name)
-    run("fingerprint")
+        (folder / name).symlink_to(ROOT / name)
 
 
 def prepare_training() -> None:
-    """Run the stages that `train` and `initialise` depend on."""
-    take_fingerprints()
-    run("validate")
-    run("download")
-
-
-def run_stages(variants: list[str], seeds: Sequence[int] = (0,)) -> None:
-    """Call every stage but `track` in the working directory."""
-    prepare_training()
-    for name in variants:
-        for seed in map(str, seeds):
-            run("train", name, seed)
-            run("extract", name, seed)
-        run("initialise", name)
-    for stage in ("diagnose", "render", "report"):
+    """Run the stages that `train` and `initialise` depend on, in the working directory."""
+    link_code(Path())
+    for stage in ("fingerprint", "validate", "download"):
         run(stage)
+
+
+def run_stages(variants: Sequence[str], seeds: Sequence[int] = (0,)) -> None:
+    """Call every stage up to `diagnose` in the working directory."""
+    prepare_training()
+    for variant in variants:
+        for seed in map(str, seeds):
+            run("train", variant, seed)
+            run("extract", variant, seed)
+        run("initialise", variant)
+    run("diagnose")
+
+
+def copy_study(source: Path, target: Path) -> None:
+    """Copy what the stages of a study wrote, and link to the code."""
+    for name in ("data", "models", "reports", ".study"):
+        if (source / name).exists():
+            shutil.copytree(source / name, target / name)
+    link_code(target)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return {relative path: content} of every file in a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

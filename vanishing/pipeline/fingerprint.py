@@ -1,31 +1,29 @@
 """Fingerprints of code: texts that change when the code that a stage runs does, and not before.
 
-A fingerprint has a line per definition (function, class, assignment) that a stage uses, directly or
-not: its name and the SHA-256 of its syntax tree without comments, docstrings, positions and
-formatting. Each stage depends on the one file that holds its own. The lines are the same on every
-Python that the project supports (docs/decisions/0010).
+A fingerprint has a line per definition (function, class, assignment, import) that a stage uses,
+directly or not: its name and the SHA-256 of its syntax tree without comments, docstrings, positions
+and formatting. Each stage depends on the one file that holds its own. The lines are the same on
+every Python that the project supports (docs/decisions/0010).
 """
 
 import ast
 import hashlib
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from vanishing.errors import StudyError
 from vanishing.params.study import Study, Variant
-from vanishing.paths import PARAMS, STAGES, stage_fingerprint, variant_fingerprint
+from vanishing.paths import LIBRARY, PARAMS, STAGES, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.source import Definitions, Source
-
-# Fields of the syntax tree that say nothing, or that only some Pythons have.
-_IGNORED_FIELDS = frozenset({"type_params", "type_comment", "kind", "type_ignores", "ctx"})
-_WITH_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
+from vanishing.pipeline.syntax import Definition, is_docstring
 
 BY_VARIANT = ("train", "extract", "initialise")  # stages that work on one variant
+
 _TAKES_FINGERPRINTS = "fingerprint"  # the one stage that has none
 _MIRROR = "track"  # the only stage with results in MLflow; the others only tell it of theirs
+_IGNORED_FIELDS = frozenset({"ctx", "kind"})  # of the syntax tree: they say nothing
 
 # {a variant's key: the registry that its value names an entry of}
 _REGISTRIES = {
@@ -44,91 +42,101 @@ def fingerprints(study: Study, paths: Collection[Path] | None = None) -> dict[Pa
     Returns:
         {path: text}.
     """
-    root, code = Path(study.root), Path(study.code)
+    root = Path(study.root)
+    source = Source([Path(), root])  # as `sys.path` has them when a stage runs
     stages = sorted(path.stem for path in (root / STAGES).glob("[a-z]*.py"))
     texts: dict[Path, Callable[[], str]] = {
-        stage_fingerprint(stage): partial(of_stage, stage, root)
+        stage_fingerprint(stage): partial(fingerprint_stage, stage, source)
         for stage in stages
         if stage != _TAKES_FINGERPRINTS
     }
     for name, variant in study.variants.items():
-        texts[variant_fingerprint(name)] = partial(of_variant, variant, code, root)
+        texts[variant_fingerprint(name)] = partial(fingerprint_variant, variant, study, source)
     return {path: text() for path, text in texts.items() if paths is None or path in paths}
 
 
-def of_stage(stage: str, root: Path) -> str:
+def fingerprint_stage(stage: str, source: Source) -> str:
     """Return the fingerprint of a stage's code.
 
     Args:
         stage: Its name; its module is `stages.NAME`.
-        root: The root of the repository.
+        source: The code.
 
     Returns:
         A line per definition, in alphabetical order. A stage of BY_VARIANT also depends on
-        `of_variant`, and on no registry as a whole.
+        `fingerprint_variant`, and on no registry as a whole.
     """
     registries = _REGISTRIES.values() if stage in BY_VARIANT else ()
     without = [".".join(registry) for registry in registries]
     if stage != _MIRROR:
         without.append("vanishing.tracking")
-    return _text(lambda: Source([root]).used_by(f"stages.{stage}", without))
+    return _write(source.used_by(f"stages.{stage}", without))
 
 
-def of_variant(variant: Variant, code: Path, root: Path) -> str:
+def fingerprint_variant(variant: Variant, study: Study, source: Source) -> str:
     """Return the fingerprint of the code that one variant names.
 
     Args:
         variant: Its entries of the registries count. Where it names a function of the study's own
-            code, that function counts, all that it uses, and every entry of the registries.
-        code: The file or folder that holds the study's own modules.
-        root: The root of the repository.
+            code, all of that module counts, all that it uses, and every entry of the registries.
+        study: It says where its own code is.
+        source: The code.
 
     Returns:
         A line per definition, in alphabetical order.
 
     Raises:
-        StudyError: If `code` has no such module.
+        StudyError: If a module of the study's own is missing, or is not in `code`.
     """
-    source = Source([root])
+    used: Definitions = {}
     if variant.network is None:
-        entries = [(registry, getattr(variant, key)) for key, registry in _REGISTRIES.items()]
-        return _text(*(partial(source.used_by_entry, *entry) for entry in entries))
+        for key, registry in _REGISTRIES.items():
+            used |= source.used_by_entry(registry, getattr(variant, key))
+        return _write(used)
     module, _, _ = variant.network.partition(":")
-    path = Path(*module.split(".")).with_suffix(".py")
-    if code not in {path, *path.parents}:
-        raise StudyError(f"{PARAMS}: code: should be {path} or a folder above it; given {code}")
-    if not path.is_file():
-        raise StudyError(f"{path}: missing; {PARAMS} names {variant.network}")
-    modules = [module, *(registry for registry, _ in _REGISTRIES.values())]
-    return _text(*(partial(Source([Path(), root]).used_by, name) for name in modules))
+    if source.path(module) is None:
+        raise StudyError(f"{PARAMS}: network: {variant.network}: there is no module {module}")
+    for name in (module, *(registry for registry, _ in _REGISTRIES.values())):
+        used |= source.used_by(name)
+    _check_location({module, *(name for name, _ in used)}, study, source)
+    return _write(used)
+
+
+def _check_location(modules: Collection[str], study: Study, source: Source) -> None:
+    """Check that DVC watches the files of some modules: it takes fingerprints if one changes."""
+    watched = {Path(study.root) / LIBRARY, Path(study.root) / STAGES, Path(study.code)}
+    for module in sorted(modules):
+        path = source.path(module)
+        if path is not None and watched.isdisjoint({path, *path.parents}):
+            raise StudyError(
+                f"{PARAMS}: code: should be {path} or a folder that holds it, since a variant's"
+                f" network uses it; given {study.code}"
+            )
 
 
 def differences(before: str, after: str) -> list[str]:
-    """Name the definitions whose lines differ between two fingerprints."""
+    """Return the names of the definitions whose lines differ between two fingerprints."""
     old, new = (
         dict(line.rpartition(" ")[::2] for line in text.splitlines()) for text in (before, after)
     )
     return sorted(name for name in old | new if old.get(name) != new.get(name))
 
 
-def _text(*parts: Callable[[], Definitions]) -> str:
-    try:
-        used = {item: statements for part in parts for item, statements in part().items()}
-    except SyntaxError as error:
-        raise StudyError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+def _write(used: Definitions) -> str:
     lines = {".".join(filter(None, item)): _digest(used[item]) for item in used}
     return "".join(f"{name} {digest}\n" for name, digest in sorted(lines.items()))
 
 
-def _digest(statements: list[ast.stmt]) -> str:
-    return hashlib.sha256(repr(canonical(statements)).encode()).hexdigest()
+@cache
+def _digest(definition: Definition) -> str:
+    content = canonical(definition.statements), definition.origins, definition.order
+    return hashlib.sha256(ascii(content).encode()).hexdigest()
 
 
 def canonical(node: Any) -> Any:
     """Write a syntax tree as nested tuples, the same on every Python.
 
-    Fields that are None or empty are left out, and so are docstrings, positions and the fields that
-    only some Pythons have.
+    Fields that are None or empty are left out, and so are docstrings and positions.
 
     Args:
         node: A node of `ast`, a list of nodes, or a value of a field.
@@ -137,14 +145,11 @@ def canonical(node: Any) -> Any:
         (type, ((field, value), …)) of a node, a tuple of a list, else the value.
     """
     if isinstance(node, list):
-        return tuple(canonical(item) for item in node)
+        return tuple(canonical(item) for item in node if not is_docstring(item))
     if not isinstance(node, ast.AST):
         return node
-    fields = dict(ast.iter_fields(node))
-    if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
-        fields["body"] = fields["body"][1:]
     return type(node).__name__, tuple(
         (name, canonical(value))
-        for name, value in fields.items()
+        for name, value in ast.iter_fields(node)
         if name not in _IGNORED_FIELDS and value is not None and value != []
     )

@@ -17,7 +17,7 @@ from vanishing.errors import StudyError
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, PARAMS, PIPELINE
-from vanishing.pipeline import fingerprint
+from vanishing.pipeline.fingerprint import differences, fingerprints
 
 _LISTED = 5  # changes that a message names
 
@@ -34,29 +34,18 @@ def guard(stage: str, arguments: Sequence[str], run: Callable[[], None]) -> None
         StudyError: If an input changed, or the code differs from the stage's fingerprint.
     """
     before = inputs(stage, arguments)
-    outdated = [
-        name
-        for path in map(Path, before)
-        if FINGERPRINTS in path.parents
-        for name in fingerprint.differences(path.read_text("utf-8"), _current(path))
-    ]
-    if outdated:
-        raise StudyError(f"{_list(outdated)}: edited since `fingerprint` ran; run: dvc repro")
+    edited = edited_code(before)
+    if edited:
+        raise StudyError(f"{_list(edited)}: edited since `fingerprint` ran; run: dvc repro")
     run()
     after = inputs(stage, arguments)
     changed = [name for name in before | after if before.get(name) != after.get(name)]
-    for path in [path for path in map(Path, before) if FINGERPRINTS in path.parents]:
-        changed += fingerprint.differences(path.read_text("utf-8"), _current(path))
+    changed += edited_code(before)
     if changed:
         raise StudyError(
             f"{_list(changed)}: changed while {' '.join([stage, *arguments])} ran, so its results"
             " are not kept; run it again"
         )
-
-
-def _list(names: list[str]) -> str:
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def inputs(stage: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -68,42 +57,63 @@ def inputs(stage: str, arguments: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         {file: (size, time of last change)} and {parameter: value}; a folder is its files.
-
-    Raises:
-        StudyError: If params.yaml cannot be read.
     """
     entry = YAML(typ="safe").load(PIPELINE)["stages"][stage]
-    try:
-        values = YAML(typ="safe").load(PARAMS)
-    except (OSError, YAMLError) as error:
-        raise StudyError(f"{PARAMS}: cannot be read: {' '.join(str(error).split())}") from None
+    values = _read_params()
     context = values | {"item": dict(zip(entry.get("matrix", ()), arguments, strict=False))}
     state: dict[str, Any] = {}
     for text in entry.get("deps", []):
-        path = Path(_filled_in(text, context))
-        for file in sorted(path.rglob("*.*")) if path.is_dir() else [path]:
+        path = Path(_fill_in(text, context))
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
                 state[str(file)] = (file.stat().st_size, file.stat().st_mtime_ns)
     for text in entry.get("params", []):
         if isinstance(text, dict):  # {params.yaml: null}, all of it
             state[str(PARAMS)] = repr(values)
         else:
-            key = _filled_in(text, context)
-            state[f"{PARAMS}: {key}"] = repr(_value(values, key))  # NaN does not equal itself
+            key = _fill_in(text, context)
+            state[f"{PARAMS}: {key}"] = repr(_look_up(values, key))  # NaN does not equal itself
     return state
 
 
-def _filled_in(text: str, context: Mapping[str, Any]) -> str:
-    """Fill in a text of dvc.yaml: `${a.b}` is the value of that parameter, or of the matrix."""
-    return re.sub(r"\$\{([^}]+)\}", lambda match: str(_value(context, match[1])), text)
+def edited_code(paths: Mapping[str, Any]) -> list[str]:
+    """Return the names of the definitions that differ between some fingerprints and the code.
+
+    Args:
+        paths: Of a stage's dependencies; those that are no fingerprints are ignored.
+
+    Returns:
+        The names.
+    """
+    files = [path for path in map(Path, paths) if FINGERPRINTS in path.parents]
+    if not files:
+        return []
+    current = fingerprints(load(Study), files)
+    return [name for path in files for name in differences(path.read_text("utf-8"), current[path])]
 
 
-def _value(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
+def _list(names: Sequence[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _read_params() -> dict[str, Any]:
+    """Read params.yaml as DVC does, without a check of its values."""
+    try:
+        values = YAML(typ="safe").load(PARAMS)
+    except (OSError, YAMLError) as error:
+        raise StudyError(f"{PARAMS}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise StudyError(f"{PARAMS}: cannot be read: it should be a mapping")
     return values
 
 
-def _current(path: Path) -> str:
-    """Return what a fingerprint's file would hold if it were written now."""
-    return fingerprint.fingerprints(load(Study), {path})[path]
+def _fill_in(text: str, context: Mapping[str, Any]) -> str:
+    """Fill in a text of dvc.yaml: `${a.b}` is the value of that parameter, or of the matrix."""
+    return re.sub(r"\$\{([^}]+)\}", lambda match: str(_look_up(context, match[1])), text)
+
+
+def _look_up(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values

@@ -1,95 +1,42 @@
 """Which definitions of a repository's modules a module uses, read from the source text.
 
-A definition is a function, a class or an assignment at the top of a module. Reading is on the safe
-side: where a module is used as a value, or names are looked up dynamically, all of the module
-counts. A module that is imported by a computed name is not in the text, and is not followed.
+A definition is everything that binds one name at the top of a module: a function, a class,
+assignments, imports. Reading is on the safe side: where a module is used as a value, or names are
+looked up dynamically, all of the module counts. A module that is imported by a computed name is not
+in the text, and is not followed; nor is a method that only a name in a text stands for.
 """
 
 import ast
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
-EFFECTS = ""  # the name of a module's statements that define nothing, such as `register(…)`
-_DYNAMIC = frozenset({"globals", "vars", "locals"})
+from vanishing.pipeline.syntax import EFFECTS, STAR, Definition, Module, Origin, Place, parse
 
-Name = tuple[str, str]  # (module, definition)
-Definitions = dict[Name, list[ast.stmt]]
-
-
-class Origin(NamedTuple):
-    """Where an imported name comes from: a module, or a name in it."""
-
-    module: str
-    name: str | None
-
-
-class References(ast.NodeVisitor):
-    """The names that statements refer to.
-
-    Attributes:
-        names: Names that stand alone, and texts that could be annotations in quotes.
-        attributes: (name, attribute) where an attribute of a name is used.
-        origins: The origins of imports inside functions.
-    """
-
-    def __init__(self, module: str, is_package: bool, statements: list[ast.stmt]) -> None:
-        self.names: set[str] = set()
-        self.attributes: set[tuple[str, str]] = set()
-        self.origins: set[Origin] = set()
-        self._place = (module, is_package)
-        for statement in statements:
-            self.visit(statement)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        """Note a name."""
-        self.names.add(node.id)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        """Note a text that could be an annotation."""
-        if isinstance(node.value, str):
-            self.names.add(node.value)
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        """Note an attribute of a name; visit any other expression."""
-        if isinstance(node.value, ast.Name):
-            self.attributes.add((node.value.id, node.attr))
-        else:
-            self.generic_visit(node)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        """Note the origins of an import."""
-        self.origins |= set(_origins(node, *self._place).values())
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Note the origins of an import."""
-        self.origins |= set(_origins(node, *self._place).values())
-
-
-class Module(NamedTuple):
-    """The source of one module.
-
-    Attributes:
-        definitions: {name: the statements that bind it}; EFFECTS has those that define nothing.
-        imports: {name: its origin} of the imports at the top.
-        is_package: Whether it is an `__init__`.
-    """
-
-    definitions: dict[str, list[ast.stmt]]
-    imports: dict[str, Origin]
-    is_package: bool
+Name = tuple[str, str]  # (module, name of a definition)
+Definitions = dict[Name, Definition]
 
 
 class Source:
-    """The modules below some folders.
+    """The modules below some folders; each file is read once.
 
     Args:
         folders: Searched in this order, as `sys.path` is.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
+        self._folders = list(dict.fromkeys(folders))
+        self._external: dict[str, bool] = {}
+        self._paths: dict[tuple[str, str], Path | None] = {}
+        self._modules: dict[tuple[str, str], Module | None] = {}
+        self._implicit: dict[Name, Definition | None] = {}
+        self._references: dict[Definition, list[Name]] = {}
+
+    def path(self, module: str, suffix: str = ".py") -> Path | None:
+        """Return the file of a module, of this suffix; None where there is none."""
+        key = module, suffix
+        if key not in self._paths:
+            self._paths[key] = next(filter(Path.is_file, self._candidates(module, suffix)), None)
+        return self._paths[key]
 
     def used_by(self, module: str, without: Collection[str] = ()) -> Definitions:
         """Return a module's definitions and all that they use, directly or not.
@@ -100,7 +47,7 @@ class Source:
                 only they use.
 
         Returns:
-            {(module, name): its statements}, with the name EFFECTS for statements without one.
+            {(module, name): definition}, with the name EFFECTS for statements that bind none.
         """
         return self._closure(self._all_of(module), without)
 
@@ -115,16 +62,16 @@ class Source:
             As `used_by`; the entry has the name `REGISTRY[KEY]`.
         """
         module, name = registry
-        content = self._read(module)
-        assert content is not None  # noqa: S101 - a registry of this library
-        (statement,) = content.definitions[name]
-        assert isinstance(statement, ast.Assign)  # noqa: S101 - as above
+        definition = self._definitions(module)[name]
+        (statement,) = definition.statements
+        assert isinstance(statement, ast.Assign)  # noqa: S101 - a registry of this library
         assert isinstance(statement.value, ast.Dict)  # noqa: S101 - as above
         entries = zip(statement.value.keys, statement.value.values, strict=True)
         (value,) = [v for k, v in entries if isinstance(k, ast.Constant) and k.value == key]
-        statements: list[ast.stmt] = [ast.Expr(value)]
-        used = self._closure(self._references(module, content, statements), ())
-        return {(module, f"{name}[{key}]"): statements, **used}
+        entry = Definition(definition.place)
+        entry.statements.append(ast.Expr(value))
+        used = self._closure(self._used_directly(entry), ())
+        return {(module, f"{name}[{key}]"): entry, **used}
 
     def _closure(self, names: Iterable[Name], without: Collection[str]) -> Definitions:
         used: Definitions = {}
@@ -133,122 +80,161 @@ class Source:
         waiting = list(names)
         while waiting:
             module, name = item = waiting.pop()
-            content = self._read(module)
-            if content is None or item in visited:
+            if item in visited:
                 continue
             visited.add(item)
             if any(f"{module}.{name}.".startswith(f"{left_out}.") for left_out in without):
                 continue
             if module not in loaded:
                 loaded.add(module)
-                waiting += self._loaded_with(module, content)
-            if name in content.definitions:
-                used[item] = content.definitions[name]
-                waiting += self._references(module, content, used[item])
-            else:
-                waiting += self._origin(module, content, name)
-        return {item: statements for item, statements in used.items() if statements}
+                waiting += self._loaded_with(module)
+            definition = self._definition(item)
+            if definition is not None:
+                used[item] = definition
+                waiting += self._used_directly(definition)
+        return {
+            item: definition
+            for item, definition in used.items()
+            if definition.statements or definition.origins or definition.order
+        }
 
-    def _all_of(self, module: str) -> Iterator[Name]:
-        content = self._read(module)
-        if content is not None:
-            yield from ((module, name) for name in (*content.definitions, *content.imports))
-
-    def _loaded_with(self, module: str, content: Module) -> Iterator[Name]:
-        """Yield the statements without a name that run when a module is imported."""
+    def _loaded_with(self, module: str) -> Iterator[Name]:
+        """Yield the statements that bind nothing and that run when a module is imported."""
         parts = module.split(".")
         for length in range(1, len(parts) + 1):
             yield ".".join(parts[:length]), EFFECTS
-        for origin in content.imports.values():
-            yield origin.module, EFFECTS
-            if origin.name is not None:
-                yield f"{origin.module}.{origin.name}", EFFECTS
+        content = self._read(module)
+        for loaded in content.loads if content else ():
+            yield loaded, EFFECTS
 
-    def _origin(self, module: str, content: Module, name: str) -> Iterator[Name]:
-        """Yield where a name comes from that a module imports, at once or lazily."""
-        stub = self._read(module, ".pyi")
-        origin = content.imports.get(name) or (stub.imports.get(name) if stub else None)
-        if origin is not None and origin.name is not None:
-            yield origin.module, origin.name
+    def _used_directly(self, definition: Definition) -> list[Name]:
+        """Return the names that a definition refers to."""
+        if definition not in self._references:
+            self._references[definition] = list(self._find_references(definition))
+        return self._references[definition]
 
-    def _references(
-        self, place: str, content: Module, statements: list[ast.stmt]
-    ) -> Iterator[Name]:
-        """Yield the names that statements of a module refer to."""
-        references = References(place, content.is_package, statements)
-        for alias, attribute in references.attributes:
-            module = self._module(content.imports.get(alias))
-            yield (place, alias) if module is None else (module, attribute)
-        for alias in references.names:
-            module = self._module(content.imports.get(alias))
-            yield from self._all_of(module) if module is not None else [(place, alias)]
-        if references.names & _DYNAMIC:
+    def _find_references(self, definition: Definition) -> Iterator[Name]:
+        """Yield the names that a definition refers to, some more than once."""
+        references, place = definition.references, definition.place.module
+        for origin in definition.origins:
+            yield from self._follow(origin, None)
+        for name, *attributes in references.chains:
+            yield from self._member(place, name, attributes, frozenset())
+            for origin in references.origins.get(name, ()):
+                yield from self._follow(origin, attributes)
+        for text in references.texts:
+            yield place, text
+        for module in references.loads:
+            yield module, EFFECTS
+        for module in references.modules:
+            yield from self._all_of(module)
+        if references.is_dynamic:
             yield from self._all_of(place)
-        for origin in references.origins:
-            module = self._module(origin)
-            if module is not None:
-                yield from self._all_of(module)
-            elif origin.name is not None:
-                yield origin.module, origin.name
 
-    def _module(self, origin: Origin | None) -> str | None:
-        """Return the module that an import binds, or None where it binds something else."""
-        if origin is None:
-            return None
-        module = origin.module if origin.name is None else f"{origin.module}.{origin.name}"
-        return module if self._path(module) is not None else None
+    def _follow(
+        self, origin: Origin, attributes: Sequence[str] | None, trail: frozenset[Name] = frozenset()
+    ) -> Iterator[Name]:
+        """Yield the definitions that an import stands for.
 
-    def _path(self, module: str, suffix: str = ".py") -> Path | None:
-        for folder in self._folders:
-            base = folder.joinpath(*module.split("."))
-            for path in (base / f"__init__{suffix}", base.with_name(f"{base.name}{suffix}")):
-                if path.is_file():
-                    return path
-        return None
+        Args:
+            origin: Of the import.
+            attributes: The chain of attributes that is taken of the imported name; none where the
+                name stands alone, None where only the import itself is looked at.
+            trail: Names on the way, which end a circle of imports.
+        """
+        module = self._imported_module(origin)
+        if origin.name == STAR:
+            yield from self._all_of(origin.module)
+        elif module is None:
+            yield from self._member(origin.module, str(origin.name), attributes, trail)
+        elif attributes:
+            yield from self._member(module, attributes[0], attributes[1:], trail)
+        elif attributes is not None:
+            yield from self._all_of(module)
+
+    def _member(
+        self, module: str, name: str, attributes: Sequence[str] | None, trail: frozenset[Name]
+    ) -> Iterator[Name]:
+        """Yield a name of a module, and what a chain of attributes of it stands for."""
+        item = module, name
+        yield item
+        definition = None if item in trail else self._definition(item)
+        for origin in definition.origins if definition else ():
+            yield from self._follow(origin, attributes, trail | {item})
+
+    def _imported_module(self, origin: Origin) -> str | None:
+        """Return the module that an import binds; None where it binds a name of a module."""
+        module, name = origin
+        if name is None:
+            return module
+        submodule = f"{module}.{name}"
+        is_module = self.path(submodule) is not None and name not in self._definitions(module)
+        return submodule if is_module else None
+
+    def _definition(self, item: Name) -> Definition | None:
+        """Return what binds a name of a module."""
+        module, name = item
+        definition = self._definitions(module).get(name)
+        if definition is not None:
+            return definition
+        if item not in self._implicit:
+            self._implicit[item] = None  # which ends a circle of `import *`
+            implicit = Definition(Place(module, is_package=False))
+            implicit.origins += self._implicit_origins(module, name)
+            self._implicit[item] = implicit if implicit.origins else None
+        return self._implicit[item]
+
+    def _implicit_origins(self, module: str, name: str) -> Iterator[Origin]:
+        """Yield where a name may come from that the text of a module does not bind.
+
+        It may be a submodule, a name that a stub (`.pyi`) lists because it is imported lazily, a
+        name from `import *`, or a matter for the module's own `__getattr__`.
+        """
+        definitions, stub = self._definitions(module), self._read(module, ".pyi")
+        if self.path(f"{module}.{name}") is not None:
+            yield Origin(f"{module}.{name}", None)
+        if stub is not None and name in stub.definitions:
+            yield from stub.definitions[name].origins
+        for origin in definitions[STAR].origins if STAR in definitions else ():
+            if self._is_external(origin.module):
+                yield origin
+            elif self._definition((origin.module, name)) is not None:
+                yield origin._replace(name=name)
+        if "__getattr__" in definitions:
+            yield Origin(module, "__getattr__")
+
+    def _all_of(self, module: str) -> Iterator[Name]:
+        for suffix in (".py", ".pyi"):
+            content = self._read(module, suffix)
+            yield from ((module, name) for name in (content.definitions if content else ()))
+
+    def _definitions(self, module: str) -> dict[str, Definition]:
+        content = self._read(module)
+        return content.definitions if content else {}
 
     def _read(self, module: str, suffix: str = ".py") -> Module | None:
-        path = self._path(module, suffix)
-        if path is None:
-            return None
-        return _parse(path.read_bytes(), str(path), module, path.stem == "__init__")
+        key = module, suffix
+        if key not in self._modules:
+            path = self.path(module, suffix)
+            if path is None:
+                self._modules[key] = None
+            else:
+                place = Place(module, path.stem == "__init__")
+                self._modules[key] = parse(path.read_bytes(), str(path), place)
+        return self._modules[key]
 
+    def _candidates(self, module: str, suffix: str) -> Iterator[Path]:
+        if self._is_external(module):
+            return
+        for folder in self._folders:
+            base = folder.joinpath(*module.split("."))
+            yield base / f"__init__{suffix}"
+            yield base.with_name(f"{base.name}{suffix}")
 
-@cache
-def _parse(source: bytes, path: str, module: str, is_package: bool) -> Module:
-    definitions: dict[str, list[ast.stmt]] = {EFFECTS: []}
-    imports: dict[str, Origin] = {}
-    for statement in ast.parse(source, path).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            imports |= _origins(statement, module, is_package)
-            continue
-        for name in _bound(statement):
-            definitions.setdefault(name, []).append(statement)
-    return Module(definitions, imports, is_package)
-
-
-def _bound(statement: ast.stmt) -> list[str]:
-    """Return the names that a statement at the top of a module binds, EFFECTS if there are none."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [statement.name]
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
-        targets = [statement.target]
-    else:
-        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        return [] if is_text else [EFFECTS]
-    names = [
-        node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)
-    ]
-    plain = all(isinstance(target, ast.Name | ast.Tuple | ast.List) for target in targets)
-    return names if plain else [*names, EFFECTS]
-
-
-def _origins(node: ast.Import | ast.ImportFrom, module: str, is_package: bool) -> dict[str, Origin]:
-    """Return {name: its origin} of an import in a module."""
-    if isinstance(node, ast.Import):  # `import a.b` binds a, and loads a.b
-        return {alias.asname or alias.name: Origin(alias.name, None) for alias in node.names}
-    parts = module.split(".")
-    base = parts[: len(parts) - node.level + is_package] if node.level else []
-    origin = ".".join([*base, *(node.module.split(".") if node.module else [])])
-    return {alias.asname or alias.name: Origin(origin, alias.name) for alias in node.names}
+    def _is_external(self, module: str) -> bool:
+        """Return whether a module is in none of the folders."""
+        name = module.partition(".")[0]
+        if name not in self._external:
+            files = (folder / text for folder in self._folders for text in (name, f"{name}.py"))
+            self._external[name] = not any(file.exists() for file in files)
+        return self._external[name]

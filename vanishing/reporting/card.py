@@ -55,6 +55,7 @@ def _draw_decay(tables: Tables, axes: Axes) -> None:
     frame = plot_data.gradient_decay(tables["layers"])
     frame = frame.assign(moment=frame["epoch"].map(describe_epoch))
     styles = line_styles(list(frame["moment"].unique()))
-    panels.draw_lines(frame, axes, "layer_index", "rms", styles, "log", by="moment")
+    axes.set_yscale("log")
+    panels.draw_lines(frame, axes, "layer_index", "rms", styles, by="moment")
     axes.set(xlabel="weight layer, from the input", ylabel="rms of dL/dz")
     axes.legend()

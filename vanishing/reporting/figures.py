@@ -139,7 +139,8 @@ def gradient_decay(layers: pd.DataFrame, names: list[str]) -> Figure:
     row = figure.subplots(1, len(epochs), sharey=True, squeeze=False)[0]
     for axes, epoch in zip(row, epochs, strict=True):
         rows = frame[frame["epoch"] == epoch]
-        panels.draw_lines(rows, axes, "layer_index", "rms", line_styles(names), "log")
+        axes.set_yscale("log")
+        panels.draw_lines(rows, axes, "layer_index", "rms", line_styles(names))
         axes.set(title=describe_epoch(epoch), xlabel="weight layer, from the input")
     row[0].set_ylabel("rms of dL/dz per example")
     add_legend_below(figure)
@@ -174,7 +175,8 @@ def learning_curves(history: pd.DataFrame, names: list[str]) -> Figure:
     styles = line_styles(names)
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    panels.draw_lines(frame, left, "epoch", "train_loss", styles, "log")
+    left.set_yscale("log")
+    panels.draw_lines(frame, left, "epoch", "train_loss", styles)
     panels.draw_lines(frame, right, "epoch", "test_accuracy", styles)
     left.set(xlabel="epoch", ylabel="training loss (nats, log scale)")
     right.set(xlabel="epoch", ylabel="test accuracy", ylim=(0, 1.02))

@@ -203,4 +203,4 @@ def percent(value: float | None) -> str:
 
 def capitalise(text: str) -> str:
     """Begin a sentence with a capital letter; a symbol such as χ stays as it is."""
-    return text[0].upper() + text[1:] if text[:1].isascii() else text
+    return text[:1].upper() + text[1:] if text[:1].isascii() else text

@@ -32,24 +32,21 @@ def draw_lines(
     x: str,
     y: str,
     styles: dict[str, LineStyle],
-    scale: str = "linear",
     by: str = "variant",
 ) -> Axes:
     """Draw column y against column x, a line per name.
 
     Args:
         frame: Columns x, y and `by`.
-        axes: To draw in.
+        axes: To draw in; their scale is set already, since it decides which values have a place.
         x: Name of a column.
         y: Name of a column.
         styles: {name: style}; the names are values of the column `by`.
-        scale: Of the y axis, `linear` or `log`.
         by: The column that tells the lines apart.
 
     Returns:
         The axes.
     """
-    axes.set_yscale(scale)
     lines = {name: frame[frame[by] == name].sort_values(x) for name in styles}
     for name, rows in lines.items():
         marker_distance = max(1, len(rows) // MOST_MARKS)
@@ -295,9 +292,10 @@ def magnitude_image(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndar
         along y, (cells + 1,); shares, (cells, steps).
     """
     steps = np.unique(rows["step"])
-    x = np.concatenate([steps[:1], (steps[:-1] + steps[1:]) / 2, steps[-1:]])
+    middles = (steps[:-1] + steps[1:]) / 2
+    x = np.array([steps[0], *middles, steps[-1]], dtype=float)
     if len(steps) == 1:
-        x = x + [-0.5, 0.5]
+        x += (-0.5, 0.5)
     y = np.unique(rows[["low", "high"]])
     shares = np.full((len(y) - 1, len(steps)), np.nan)
     shares[np.searchsorted(y, rows["low"]), np.searchsorted(steps, rows["step"])] = rows["share"]

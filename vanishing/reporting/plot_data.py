@@ -190,7 +190,7 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
 
     Shares are of all gradients of the layer, zeros and values that are not finite among them, over
     all seeds. Bins with less than SMALLEST_SHARE are left out; zeros and values that are not finite
-    are kept, however few.
+    are kept, however few. Denormals, 2^-149 to 2^-126, are one bin.
 
     Args:
         trace_histograms: Rows as in trace_histograms.parquet.
@@ -200,8 +200,7 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
         infinities together the edges NaN.
     """
     rows = trace_histograms[
-        (trace_histograms["layer_index"] == 0)
-        & (trace_histograms["tensor"] == "weight_gradient")
+        (trace_histograms["layer_index"] == 0) & (trace_histograms["tensor"] == "weight_gradient")
     ]
     with np.errstate(divide="ignore"):
         edges = {
@@ -212,7 +211,8 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
     counts = rows.assign(**edges).groupby(keys, sort=False, dropna=False)["count"].sum()
     shares = counts / counts.groupby(["variant", "step"], sort=False).transform("sum")
     bins = shares.rename("share").reset_index()
-    return bins[(bins["share"] >= SMALLEST_SHARE) | ~np.isfinite(bins["log10_left"])]
+    shown = (bins["share"] >= SMALLEST_SHARE) | ~np.isfinite(bins["log10_left"])
+    return pd.DataFrame(bins[shown])
 
 
 def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:

@@ -86,11 +86,12 @@ def xavier_pairs(variants: Mapping[str, Variant]) -> list[tuple[str, str]]:
     Returns:
         At most `PAIRS` pairs, of variants that are both shown.
     """
-    pairs = [
-        (variant.compare_to, name)
-        for name, variant in variants.items()
-        if variant.compare_to in variants
-        and variant.differences(variants[variant.compare_to])
-        == {"init": ("default", "xavier_uniform")}
-    ]
+    xavier = {"init": ("default", "xavier_uniform")}
+    pairs = []
+    for name, variant in variants.items():
+        reference = variant.compare_to
+        if reference is None or reference not in variants:
+            continue
+        if variant.differences(variants[reference]) == xavier:
+            pairs.append((reference, name))
     return pairs[:PAIRS]

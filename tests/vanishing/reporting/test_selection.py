@@ -1,10 +1,14 @@
-"""What is shown of a study that is too large to be shown whole."""
+"""Which variants and epochs are shown of a study that is too large to be shown whole."""
 
 from typing import Any
 
 import pytest
 
-from vanishing.reporting.selection import VARIANTS, shown, spread
+from tests.support.study import ROOT
+from vanishing.params.load import load
+from vanishing.params.study import Study
+from vanishing.reporting import selection
+from vanishing.reporting.selection import VARIANTS, choose_variants, spread, xavier_pairs
 
 
 def study(*groups: tuple[str, int]) -> dict[str, dict[str, Any]]:
@@ -18,12 +22,12 @@ def study(*groups: tuple[str, int]) -> dict[str, dict[str, Any]]:
 
 def test_a_study_that_fits_is_shown_whole() -> None:
     metrics = study(("steady", VARIANTS))
-    assert shown(metrics, "steady-3") == list(metrics)
+    assert choose_variants(metrics, "steady-3") == list(metrics)
 
 
 def test_of_a_larger_one_every_verdict_has_its_share_and_its_ends() -> None:
     metrics = study(("steady", 150), ("vanishing", 40), ("exploding", 2))
-    names = shown(metrics, "steady-75")
+    names = choose_variants(metrics, "steady-75")
     assert len(names) == len(set(names)) == VARIANTS
     assert names == [name for name in metrics if name in names]
     counts = {v: sum(n.startswith(v) for n in names) for v in ("steady", "vanishing", "exploding")}
@@ -33,27 +37,40 @@ def test_of_a_larger_one_every_verdict_has_its_share_and_its_ends() -> None:
     assert ends <= set(names)
 
 
-def test_attenuations_that_are_not_finite_have_their_place() -> None:
+def test_attenuations_that_are_not_finite_come_last_and_are_shown_too() -> None:
     metrics = study(("steady", 30), ("diverged", 30))
     for name, values in metrics.items():
         if name.startswith("diverged"):
             values["attenuation_init"] = None
-    names = shown(metrics, "steady-0")
+    names = choose_variants(metrics, "steady-0")
     assert len(names) == VARIANTS
     assert any(name.startswith("diverged") for name in names)
+    assert list(selection.by_verdict(metrics)) == ["steady", "diverged"]
 
 
-def test_more_verdicts_than_places_still_fill_them_and_keep_the_baseline() -> None:
+def test_more_verdicts_than_places_fill_the_places_and_keep_the_baseline() -> None:
     metrics = study(*((f"v{i}", 1) for i in range(40)))
-    names = shown(metrics, "v39-0")
+    names = choose_variants(metrics, "v39-0")
     assert len(names) == VARIANTS
     assert "v39-0" in names
 
 
 @pytest.mark.parametrize(("length", "count"), [(0, 3), (1, 1), (5, 1), (5, 2), (5, 5), (501, 100)])
 def test_a_spread_has_different_indices_and_both_ends(length: int, count: int) -> None:
-    found = spread(length, count)
-    assert len(found) == len(set(found)) == min(length, count)
-    assert found == sorted(found)
+    indices = spread(length, count)
+    assert len(indices) == len(set(indices)) == min(length, count)
+    assert indices == sorted(indices)
     if count > 1 and length:
-        assert (found[0], found[-1]) == (0, length - 1)
+        assert (indices[0], indices[-1]) == (0, length - 1)
+
+
+def test_a_pair_differs_in_xavier_weights_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    variants = load(Study, ROOT / "params.yaml").variants
+    pairs = [("sigmoid", "sigmoid-xavier"), ("tanh", "tanh-xavier")]
+    assert xavier_pairs(variants) == pairs
+    shown = {name: variant for name, variant in variants.items() if name != "tanh"}
+    assert xavier_pairs(shown) == pairs[:1]
+    shown["sigmoid-xavier"] = shown["sigmoid-xavier"].at_depth(9)
+    assert xavier_pairs(shown) == []
+    monkeypatch.setattr(selection, "PAIRS", 1)
+    assert xavier_pairs(variants) == pairs[:1]

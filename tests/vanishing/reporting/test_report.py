@@ -1,0 +1,153 @@
+"""The report's sentences: each number from the JSON files, each missing one named."""
+
+import copy
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.study import ROOT
+from tests.vanishing.judging.made_up_study import random_study
+from vanishing import paths
+from vanishing.judging.study import judge_study
+from vanishing.params.diagnose import Params
+from vanishing.params.load import load
+from vanishing.reporting import report, selection
+from vanishing.results.summaries import rounded
+
+NAMES = ["sigmoid", "sigmoid-skip", "relu"]
+TEMPLATE = (ROOT / paths.TEMPLATE).read_text(encoding="utf-8")
+EFFECTS = "import pandas as pd\n\n\ndef hop(t):\n    return t\n"
+
+
+@pytest.fixture(scope="module")
+def settings() -> Params:
+    """Give the shipped parameters, with three variants of depth 3."""
+    shipped = load(Params, ROOT / "params.yaml")
+    variants = {name: shipped.variants[name].at_depth(3) for name in NAMES}
+    return shipped.model_copy(update={"variants": variants})
+
+
+@pytest.fixture(scope="module")
+def summaries(settings: Params) -> dict[str, Any]:
+    """Give metrics, checks and claims of a study that was made up."""
+    tables = random_study(NAMES)
+    judgement = judge_study(settings, tables, dict.fromkeys(NAMES, 10))
+    content: dict[str, Any] = rounded(judgement._asdict())
+    return content
+
+
+def fill(settings: Params, summaries: dict[str, Any], **metrics: dict[str, Any]) -> str:
+    """Write the report, with some metrics of some variants replaced (`_` for `-` in a name)."""
+    content = copy.deepcopy(summaries)
+    for name, changed in metrics.items():
+        content["metrics"][name.replace("_", "-")] |= changed
+    return report.fill_template(TEMPLATE, settings, **content, effects=EFFECTS)
+
+
+def words(text: str) -> str:
+    """Return a text in one line."""
+    return " ".join(text.split())
+
+
+def test_each_variant_has_a_row_with_its_numbers(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    text = fill(settings, summaries)
+    for name, values in summaries["metrics"].items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+        assert f"{values['test_accuracy']:.1%}" in row
+        assert f"{values['attenuation_init']:.3g}" in row
+        assert values["verdict"] in row
+
+
+def test_changed_metrics_change_the_sentences(settings: Params, summaries: dict[str, Any]) -> None:
+    changes = {"relu": {"test_accuracy": 5.4321}, "sigmoid": {"attenuation_init": 0.000123}}
+    text = words(fill(settings, summaries, **changes))
+    assert "The best test accuracy is 543.2% (`relu`)" in text
+    assert "baseline's first layer is 0.000123 of that" in text
+
+
+def test_numbers_that_are_not_finite_are_named(settings: Params, summaries: dict[str, Any]) -> None:
+    missing = dict.fromkeys(report.numeric_keys(summaries["metrics"]))
+    text = fill(settings, summaries, relu=missing | {"verdict": "not finite, diverged"})
+    row = next(line for line in text.splitlines() if line.startswith("| relu "))
+    assert row.count("not finite") == 6
+    assert "relu diverged" in text
+    assert not re.search(r"\bnan\b", text)
+    assert "None" not in text
+
+
+def test_disagreement_with_theory_is_named(settings: Params, summaries: dict[str, Any]) -> None:
+    text = words(
+        fill(
+            settings,
+            summaries,
+            sigmoid={"hop_deviation": 0.01},
+            sigmoid_skip={"hop_deviation": None},
+            relu={"hop_deviation": 0.2},
+        )
+    )
+    assert "agree within 3.0% in sigmoid; they do not in relu." in text
+
+
+def test_every_claim_has_its_verdict_and_every_link_its_target(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    claims = summaries["claims"]
+    text = fill(settings, summaries)
+    findings = text.split("## Findings")[1].split("## Evidence")[0]
+    for row in claims:
+        (line,) = [line for line in findings.splitlines() if f"(#{row['id']})" in line]
+        assert row["verdict"] in line
+        assert f'<a id="{row["id"]}"></a>' in text
+        assert f"```python\n{row['formula']}\n```" in text
+    supported, refuted = (
+        sum(row["verdict"] == verdict for row in claims) for verdict in ("supported", "refuted")
+    )
+    counts = f"Of {len(claims)} statements {supported} are supported, {refuted} refuted"
+    assert counts in words(findings)
+
+
+def test_the_source_of_the_effects_is_shown_whole(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    assert f"```python\n{EFFECTS}```" in fill(settings, summaries)
+
+
+def test_links_to_the_documentation_start_from_the_studys_folder(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    target = "docs/decisions/0005-the-rules-of-the-claims.md"
+    assert f"(../{target})" in fill(settings, summaries)
+    elsewhere = settings.model_copy(update={"root": "../.."})
+    assert f"(../../../{target})" in fill(elsewhere, summaries)
+    assert (ROOT / target).is_file()
+
+
+def test_a_pair_of_standard_and_xavier_weights_has_its_figure(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    assert "standard-and-xavier.png" not in fill(settings, summaries)
+    xavier = {"init": "xavier_uniform", "compare_to": "sigmoid"}
+    variants = settings.variants | {"relu": settings.variants["sigmoid"].model_copy(update=xavier)}
+    with_pair = settings.model_copy(update={"variants": variants})
+    assert "standard-and-xavier.png" in fill(with_pair, summaries)
+
+
+def test_a_large_study_says_how_many_variants_it_left_out(
+    settings: Params, summaries: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Shown here" not in fill(settings, summaries)
+    monkeypatch.setattr(selection, "VARIANTS", 2)
+    text = words(fill(settings, summaries))
+    assert "Shown here are 2 of the 3 variants" in text
+    assert "verdicts of the other 1 are in" in text
+    assert "`dvc plots` draws 2 of 3 variants" in text
+
+
+def test_an_extreme_is_the_variant_and_its_value() -> None:
+    metrics = {"a": {"x": 2.0, "y": None}, "b": {"x": 1.0, "y": None}}
+    assert report.find_extreme(metrics, "x", min) == ("b", 1.0)
+    assert report.find_extreme(metrics, "x", max) == ("a", 2.0)
+    assert report.find_extreme(metrics, "y", min) == ("none", None)
