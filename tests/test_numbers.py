@@ -1,4 +1,4 @@
-"""Numbers as bad as they come, through the whole pipeline: recorded and shown as what they are."""
+"""NaN, infinity and zero go through the whole pipeline, recorded and shown as such."""
 
 import json
 import math
@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from stages import track
-from tests.support import mlflow_server as serving
-from tests.support.study import BASELINE, run_stages, tiny_params, write_lock, write_params
-from vanishing.tracking import store as tracking
+from tests.support import mlflow_server
+from tests.support.study import BASELINE, run, run_stages, tiny_params, write_lock, write_params
+from vanishing.paths import journal as journal_path
 
 VARIANTS = {
     "sigmoid": BASELINE,
@@ -43,6 +43,8 @@ def extremes(request: pytest.FixtureRequest, workspace: Path, empty_store: Path)
     }
     write_params(workspace, content)
     run_stages(list(VARIANTS))
+    run("render")
+    run("report")
     shutil.copy(empty_store, workspace / "mlflow.db")
     return workspace
 
@@ -50,12 +52,12 @@ def extremes(request: pytest.FixtureRequest, workspace: Path, empty_store: Path)
 def test_every_stage_takes_them_and_every_output_shows_them(
     extremes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = pd.read_parquet("models/overflow/losses.parquet")["loss"]
+    losses = pd.read_parquet("data/training/overflow/seed-0/losses.parquet")["loss"]
     assert not losses.map(math.isfinite).all()
-    layers = pd.read_parquet("data/statistics/overflow/layers.parquet")
+    layers = pd.read_parquet("data/statistics/overflow/seed-0/layers.parquet")
     nonfinite = layers[(layers["statistic"] == "fraction_nonfinite") & (layers["epoch"] == 1)]
     assert nonfinite["value"].max() > 0
-    layers = pd.read_parquet("data/statistics/underflow/layers.parquet")
+    layers = pd.read_parquet("data/statistics/underflow/seed-0/layers.parquet")
     zero = layers[
         (layers["statistic"] == "fraction_zero") & (layers["tensor"] == "weight_gradient")
     ]
@@ -64,11 +66,11 @@ def test_every_stage_takes_them_and_every_output_shows_them(
     metrics = strict(extremes / "reports/metrics.json")
     assert "diverged" in metrics["overflow"]["verdict"]
     health = strict(extremes / "reports/health.json")
-    found = {(row["variant"], row["rule"]) for row in health if row["verdict"] == "problem"}
-    assert ("overflow", "nonfinite_loss") in found
-    assert ("underflow", "vanishing_attenuation") in found
+    problems = {(row["variant"], row["rule"]) for row in health if row["verdict"] == "problem"}
+    assert ("overflow", "nonfinite_loss") in problems
+    assert ("underflow", "vanishing_attenuation") in problems
     strict(extremes / "reports/claims.json")
-    journal = extremes / ".study/journals/overflow.jsonl"
+    journal = extremes / journal_path("overflow", 0)
     lines = [strict(journal, line) for line in journal.read_text().splitlines()]
     assert "NaN" in {line["row"]["train_loss"] for line in lines if line["kind"] == "epoch"}
     for figure in (extremes / "reports/figures").glob("*.png"):
@@ -80,6 +82,6 @@ def test_every_stage_takes_them_and_every_output_shows_them(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     write_lock(extremes)
     track.main([])
-    runs = {run.info.run_name: run for run in serving.runs(uri)}
+    runs = {run.info.run_name: run for run in mlflow_server.runs(uri)}
     assert set(VARIANTS) <= set(runs)
-    assert {run.info.status for run in runs.values()} == {tracking.FINISHED}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}

@@ -1,20 +1,19 @@
 """Estimate how long stages take on this machine: `python -m tools.estimate` measures a step.
 
-In: params.yaml. Out, on stdout: the seconds that one training step of the baseline takes, on random
-images, and the seconds that it took to get so far (to start Python, import torch and build the
-network). Everything else is arithmetic: a stage's passes through networks, in units of that step.
+In: params.yaml. Out, on stdout: the median of the seconds that a training step of the baseline
+takes, on random images. All else is arithmetic: how many such steps a stage's work amounts to.
 """
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 from vanishing import environment
 from vanishing.datasets.registry import DATASETS
-from vanishing.networks.memory import parameter_count
+from vanishing.errors import run_command
+from vanishing.networks.memory import check_study, parameter_count
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
 from vanishing.params.study import Variant
@@ -39,7 +38,7 @@ class Measurement(NamedTuple):
     step_s: float
 
 
-def seconds(study: Measured, stages: Iterable[str]) -> float:
+def seconds(study: Measured, stages: Collection[str]) -> float | None:
     """Estimate the time that stages take, one after another.
 
     Args:
@@ -47,25 +46,28 @@ def seconds(study: Measured, stages: Iterable[str]) -> float:
         stages: Their names, as DVC has them: train@relu-0.
 
     Returns:
-        Seconds.
+        Seconds; None where a step cannot be measured, and the stages will say why.
     """
-    stages = list(stages)
     heavy = [stage for stage in stages if "@" in stage]
     light_s = _LIGHT_STAGE_S * (len(stages) - len(heavy))
     if not heavy:
         return light_s
-    measurement = measured()
-    steps = sum(_steps(study, stage) for stage in heavy)
+    measurement = measure()
+    if measurement is None:
+        return None
+    steps = sum(steps_of(study, stage) for stage in heavy)
     return light_s + measurement.start_s * len(heavy) + measurement.step_s * steps
 
 
-def _steps(study: Measured, stage: str) -> float:
-    """Return the work of a stage in steps of the baseline."""
+def steps_of(study: Measured, stage: str) -> float:
+    """Return the work of a stage that needs torch, in training steps of the baseline.
+
+    Args:
+        study: Its parameters.
+        stage: `train@VARIANT-SEED`, `extract@VARIANT-SEED` or `initialise@VARIANT`.
+    """
     kind, _, item = stage.partition("@")
-    name = item if kind == "initialise" else item.rpartition("-")[0]
-    if name not in study.variants:  # of a variant that dvc.lock has and params.yaml has not
-        return 0.0
-    variant = study.variants[name]
+    variant = study.variants[item if kind == "initialise" else item.rpartition("-")[0]]
     train, extract = study.train, study.extract
     if kind == "train":
         steps = train.epochs * study.data.train_examples / train.batch_size
@@ -89,17 +91,24 @@ def _size(study: Measured, variant: Variant) -> float:
     return parameter_count(variant, *ends) / parameter_count(baseline, *ends)
 
 
-def measured() -> Measurement:
-    """Measure in a process of its own, which gives torch's memory back."""
-    begun_s = time.monotonic()
+def measure() -> Measurement | None:
+    """Measure a step in a process of its own, which gives torch's memory back.
+
+    Returns:
+        The measurement; None if the process fails.
+    """
+    started_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "tools.estimate"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tools.estimate"], capture_output=True, text=True, check=False
     )
-    step_s = float(json.loads(done.stdout))
-    return Measurement(time.monotonic() - begun_s - (_STEPS + 1) * step_s, step_s)
+    if done.returncode:
+        return None
+    step_s = float(done.stdout)
+    start_s = time.monotonic() - started_s - (_STEPS + 1) * step_s
+    return Measurement(max(start_s, 0.0), step_s)
 
 
-def main() -> None:
+def main(_argv: list[str]) -> None:
     """Print the seconds that a training step of the baseline takes."""
     environment.prepare()
     import torch  # noqa: PLC0415 - after the environment is prepared
@@ -111,22 +120,23 @@ def main() -> None:
 
     study = load(Measured)
     dataset, size = DATASETS[study.data.dataset], study.train.batch_size
+    check_study(study, dataset.inputs, dataset.classes)  # before a giant takes the memory
     target = device.resolve(study.train.device)
-    order = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     variant = study.variants[study.baseline]
-    network = build(variant, dataset.inputs, dataset.classes, order).to(target)
+    network = build(variant, dataset.inputs, dataset.classes, generator).to(target)
     SGDInBackward(network, study.train.learning_rate, study.train.momentum)
-    images = torch.randn(size, dataset.inputs, generator=order).to(target)
-    labels = torch.randint(dataset.classes, (size,), generator=order).to(target)
+    images = torch.randn(size, dataset.inputs, generator=generator).to(target)
+    labels = torch.randint(dataset.classes, (size,), generator=generator).to(target)
     times_s = []
     for _ in range(_STEPS + 1):  # the first one warms up
-        begun_s = time.monotonic()
+        started_s = time.monotonic()
         loss = cross_entropy(network(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         loss.item()
-        times_s.append(time.monotonic() - begun_s)
-    print(json.dumps(sorted(times_s[1:])[_STEPS // 2]))
+        times_s.append(time.monotonic() - started_s)
+    print(sorted(times_s[1:])[_STEPS // 2])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

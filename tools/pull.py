@@ -1,13 +1,14 @@
 """Fetch results from the DVC remote: `python -m tools.pull [--weights]`.
 
 In: dvc.yaml and dvc.lock of every study, and the remote. Out: the run cache, the images and every
-table, from which figures and reports are made; with `--weights` also models/, a hundred times as
-much, which new statistics are taken from.
+table. Figures and reports need no more. `--weights` adds models/, a hundred times as much, from
+which new statistics are taken.
 """
 
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from dvc.repo import Repo
 
@@ -28,18 +29,18 @@ def main(argv: list[str]) -> None:
         if not repo.config["remote"]:
             print("no DVC remote is set up: missing results are computed here (docs/ci.md)")
             return
-        outputs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo]
-    folders = {MODELS.as_posix()}
-    targets = [str(out) for out in outputs if weights or not _is_in(str(out), folders)]
+        targets = [
+            str(out)
+            for out in repo.index.outs
+            if out.use_cache
+            and out.is_in_repo
+            and (weights or MODELS not in Path(out.def_path).parents)
+        ]
     command = [sys.executable, "-m", "dvc", "pull", "--run-cache", "--allow-missing", *targets]
     if subprocess.run(command, check=False).returncode:
         raise StudyError("dvc pull failed (see above)")
     if not weights:
-        print("the tables are in place; weights, which new statistics need: make pull WEIGHTS=1")
-
-
-def _is_in(output: str, folders: set[str]) -> bool:
-    return any(f"/{folder}/" in f"/{output}/" for folder in folders)
+        print("the tables are in place; new statistics also need the weights: make pull WEIGHTS=1")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _TEST_EXAMPLES = 1000
 
 
 def main(argv: list[str]) -> None:
-    """Copy, shorten, reproduce, and say where the report is.
+    """Copy the working tree, shorten its params.yaml, reproduce, and say where the report is.
 
     Raises:
         StudyError: If the pipeline fails in the copy.
@@ -42,17 +42,15 @@ def main(argv: list[str]) -> None:
     (SCRATCH / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
     subprocess.run(["git", "init", "--quiet"], cwd=SCRATCH, check=True)
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-    jobs = os.cpu_count() or 1
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.repro", *(["--jobs", str(jobs)] if jobs > 1 else [])],
-        cwd=SCRATCH / study,
-        env=environment,
-        check=False,
-    )
+    command = [sys.executable, "-m", "tools.repro"]
+    cores = os.cpu_count() or 1
+    if cores > 1:
+        command += ["--jobs", str(cores)]
+    done = subprocess.run(command, cwd=SCRATCH / study, env=environment, check=False)
     if done.returncode:
         raise StudyError(f"{SCRATCH / study}: the pipeline failed there (see above)")
     print(
-        f"\nA quick look: one epoch on {_TRAIN_EXAMPLES:,} images, in {SCRATCH / study}; its"
+        f"\nA quick look, in {SCRATCH / study}: one epoch on {_TRAIN_EXAMPLES:,} images. Its"
         " numbers are not the study's."
     )
 

@@ -7,32 +7,25 @@ stages; with `--jobs` or `--address` they run side by side (`cluster`).
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from tools import estimate, recover, stale, summary
-from vanishing.errors import StudyError, run_command
+from tools.progress import ErrorOutput, Progress, duration
+from tools.stale import Status
+from vanishing.errors import INTERRUPTED, StudyError, run_command
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.paths import MODELS, PIPELINE, RAW
+from vanishing.paths import IDENTITIES, MODELS, PIPELINE, RAW
 from vanishing.tracking.identity import store_address
 
-_RUNNING = re.compile(r"Running stage '(?P<stage>[^']+)'")
-_CACHED = re.compile(r"Stage '(?P<stage>[^']+)' is cached")
-# Lines of DVC that say nothing about results.
-_CHATTER = re.compile(
-    r"\s*$|> |Stage '.*' didn't change|Updating lock file|Generating lock file|"
-    r"To track the changes with git|\s+git add|To enable auto staging|\s+dvc config|Use `dvc push`|"
-    r"Data and pipelines are up to date"
-)
+_ENDING_S = 10.0  # the longest that DVC or `cluster` may take to end after Ctrl-C
 
 
 def main(argv: list[str]) -> None:
@@ -57,182 +50,161 @@ def reproduce(arguments: argparse.Namespace) -> None:
     params = load(Params)
     targets = choose_targets(params, arguments.variants.split(), arguments.seeds.split())
     recover.main([])
-    status = stale.dvc_status()
-    without_weights = not targets and needs_no_weights(status)
-    stages = stages_due(status, without_weights)
-    due = [stage for stage in stages if not targets or stage in targets]
-    if due:
-        print(announce(due, estimate.seconds(params, due)), flush=True)
-    ran: list[str] = []
+    status = stale.dvc_status(targets)
+    outdated = stale.stale_stages(status)
+    without_weights = not targets and needs_no_weights(status, outdated)
+    due = stages_due(status, outdated, targets, without_weights)
+    print(announce(due, estimate.seconds(params, due)), flush=True)
+    ran: Collection[str] = ()
     if due and not targets and (arguments.jobs or arguments.address):
         run_cluster(params, arguments.jobs, arguments.address)
     elif due:
-        ran = run_dvc([*targets, *(["--allow-missing"] if without_weights else [])], len(due))
+        options = ["--allow-missing"] if without_weights else []
+        ran = run_dvc([*options, *(targets or [str(PIPELINE)])], len(due))
     if not targets and "track" not in ran:  # MLflow's store may be another one, or gone
         _track()
     summary.main([])
 
 
-def choose_targets(study: Study, variants: list[str], seeds: list[str]) -> list[str]:
-    """Return the stages of the variants and seeds that are named; none where none is."""
-    if not variants and not seeds:
-        return []
-    for name in variants:
-        study.variant(name)
-    runs = [
-        f"{name}-{seed}"
-        for name in variants or study.variants
-        for seed in [study.seed(text) for text in seeds] or study.train.seeds
-    ]
-    initialised = [f"initialise@{name}" for name in variants or study.variants]
-    return [f"extract@{run}" for run in runs] + initialised + [f"train@{run}" for run in runs]
-
-
-def stages_due(status: dict[str, list[Any]], without_weights: bool) -> list[str]:
-    """Return the stages that DVC is going to run or restore.
+def choose_targets(study: Study, variants: Sequence[str], seeds: Sequence[str]) -> list[str]:
+    """Return the stages of the named variants and seeds; none if nothing is named.
 
     Args:
-        status: As `stale.dvc_status` returns it.
+        study: Its variants and seeds.
+        variants: Names; none for all.
+        seeds: Numbers; none for all.
+    """
+    if not variants and not seeds:
+        return []
+    names = [name for name in variants if study.variant(name)] or list(study.variants)
+    numbers = [study.seed(text) for text in seeds] or study.train.seeds
+    runs = [f"{name}-{seed}" for name in names for seed in numbers]
+    return [
+        *(f"train@{run}" for run in runs),
+        *(f"extract@{run}" for run in runs),
+        *(f"initialise@{name}" for name in names),
+    ]
+
+
+def stages_due(
+    status: Status, outdated: Collection[str], targets: Collection[str], without_weights: bool
+) -> list[str]:
+    """Return the stages that DVC is going to run or restore, in the order of dvc.yaml.
+
+    Args:
+        status: Of the targets and all that they depend on.
+        outdated: The stale stages.
+        targets: Stages; none for all.
         without_weights: As `needs_no_weights` returns it.
     """
-    due = set(stale.stale_stages(status)) | (set() if without_weights else set(status))
+    due = {stage for stage in outdated if not targets or stage in targets}
+    if not without_weights:
+        due |= set(status)
+    elif stale.FINGERPRINT in status:
+        due.add(stale.FINGERPRINT)
     return [stage for stage in stale.pipeline_stages() if stage in due]
 
 
-def needs_no_weights(status: dict[str, list[Any]]) -> bool:
-    """Tell whether only weights and images are missing here, and no stale stage needs them.
+def needs_no_weights(status: Status, outdated: Collection[str]) -> bool:
+    """Tell whether only weights and images are missing here that no stale stage reads.
 
-    Then the stages that write them are left alone: a clone that has fetched the tables redraws its
-    figures, and does not train for them.
+    Then the stages that write them are left alone. A clone that has fetched the tables redraws its
+    figures, and trains a new variant, without training all the others for their weights.
 
     Args:
-        status: As `stale.dvc_status` returns it.
+        status: As `stale.dvc_status` returns it, of all stages.
+        outdated: The stale stages.
 
     Returns:
-        Whether it is so.
+        Whether something is missing, and none of it is needed.
     """
-    missing = {
+    missing: set[Path] = set()  # outputs of stages that are up to date
+    written: set[str] = set()  # outputs of stale stages
+    read: set[str] = set()  # missing inputs of stale stages
+    for stage in status:
+        outs = _missing(status, stage, "changed outs")
+        if stage in outdated:
+            written |= outs
+            read |= _missing(status, stage, "changed deps")
+        else:
+            missing |= set(map(Path, outs))
+    missing.discard(IDENTITIES)  # `track` writes it again
+    spared = all(path == RAW or MODELS in path.parents for path in missing)
+    return bool(missing) and spared and read <= written
+
+
+def _missing(status: Status, stage: str, kind: str) -> set[str]:
+    changes = [entry.get(kind, {}) for entry in status[stage] if isinstance(entry, Mapping)]
+    return {
         path
-        for entries in status.values()
-        for entry in entries
-        if isinstance(entry, dict)
-        for path, change in entry.get("changed outs", {}).items()
-        if change in {"deleted", "not in cache"}
+        for change_of in changes
+        for path, change in change_of.items()
+        if isinstance(change, str) and change in stale.MISSING
     }
-    needed = [stage for stage in stale.stale_stages(status) if "@" in stage]
-    left_out = (MODELS, RAW)
-    return (
-        bool(missing)
-        and not needed
-        and all(
-            any(folder in (Path(path), *Path(path).parents) for folder in left_out)
-            for path in missing
-        )
-    )
 
 
-def announce(due: Iterable[str], seconds: float) -> str:
+def announce(due: Sequence[str], seconds: float | None) -> str:
     """Say how many stages of each kind are going to run, and how long they take."""
+    if not due:
+        return "every stage is up to date"
     kinds = Counter(stage.partition("@")[0] for stage in due)
     counts = ", ".join(f"{kind} × {n}" if n > 1 else kind for kind, n in kinds.items())
-    return f"{kinds.total()} stages to run or restore, about {duration(seconds)} here: {counts}"
+    stages = "1 stage" if len(due) == 1 else f"{len(due)} stages"
+    time = "" if seconds is None else f", about {duration(seconds)} of work here"
+    return f"{stages} to run or restore{time}: {counts}"
 
 
-def duration(seconds: float) -> str:
-    """Write a duration for people: 8 s, 2 min 5 s, 1 h 12 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def run_dvc(targets: list[str], count: int) -> list[str]:
+def run_dvc(arguments: Sequence[str], expected: int) -> list[str]:
     """Run `dvc repro`, with a line per stage.
 
     Args:
-        targets: Stages; none for all.
-        count: How many stages are expected to run.
+        arguments: Its options and targets.
+        expected: How many stages should run.
 
     Returns:
         The stages that ran.
 
     Raises:
         StudyError: If DVC fails.
+        KeyboardInterrupt: If the user interrupts; DVC has ended by then.
     """
-    command = [sys.executable, "-m", "dvc", "repro", *(targets or [str(PIPELINE)])]
-    progress = Progress(count)
+    progress, errors = Progress(expected), ErrorOutput()
     with subprocess.Popen(
-        [*_ends_with_me(), *command],
+        [*_ends_with_this_process(), sys.executable, "-m", "dvc", "repro", *arguments],
         stdout=subprocess.PIPE,
+        stderr=errors.descriptor,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as dvc:
         assert dvc.stdout is not None  # noqa: S101 - asked for above
-        for line in dvc.stdout:
-            progress.read(line.rstrip("\n"))
-    progress.close(failed=dvc.returncode != 0)
+        try:
+            for line in dvc.stdout:
+                progress.read(line.rstrip("\n"))
+            dvc.wait()
+        except KeyboardInterrupt:
+            errors.silence()
+            _await_end(dvc)
+            raise
+    errors.close()
+    progress.end_stage(failed=dvc.returncode != 0)
     if dvc.returncode:
         raise StudyError("dvc repro failed (see above)")
-    return progress.ran
-
-
-class Progress:
-    """Turns DVC's output into a line per stage: its number, name, duration and last message.
-
-    Attributes:
-        ran: The stages that ran.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.ran: list[str] = []
-        self._count = count
-        self._shown = 0
-        self._stage = ""
-        self._message = ""
-        self._begun_s = 0.0
-
-    def read(self, line: str) -> None:
-        """Read a line of DVC, or of a stage."""
-        if match := _RUNNING.match(line):
-            self.close()
-            self.ran.append(match["stage"])
-            self._stage, self._message = match["stage"].rpartition(":")[2], ""
-            self._begun_s = time.monotonic()
-            if sys.stdout.isatty():
-                print(f"{self._number()}  {self._stage} …", end="\r", flush=True)
-        elif match := _CACHED.match(line):
-            self.close()
-            self._shown += 1
-            stage = match["stage"].rpartition(":")[2]
-            print(f"{self._number(0)}  {stage:32}  restored from DVC's cache", flush=True)
-        elif not _CHATTER.match(line):
-            self._message = line.strip()
-            if not self._stage:
-                print(line, flush=True)
-
-    def close(self, failed: bool = False) -> None:
-        """Print the line of the stage that ran up to now, if there is one."""
-        if not self._stage:
-            return
-        self._shown += 1
-        took = "failed" if failed else duration(time.monotonic() - self._begun_s)
-        line = f"{self._number(0)}  {self._stage:32}  {took:>10}  {self._message}"
-        print(line.rstrip(), flush=True)
-        self._stage = ""
-
-    def _number(self, ahead: int = 1) -> str:
-        number, count = self._shown + ahead, max(self._count, self._shown + ahead)
-        return f"{number:>{len(str(count))}}/{count}"
+    return progress.stages
 
 
 def run_cluster(study: Study, jobs: str | None, ray_address: str | None) -> None:
     """Run the stages side by side, on this machine or on a Ray cluster.
 
+    Args:
+        study: `root` leads to the root of the repository.
+        jobs: Stages at a time, on this machine.
+        ray_address: Of a Ray cluster; it goes before `jobs`.
+
     Raises:
         StudyError: If a stage fails.
+        KeyboardInterrupt: If the user interrupts, and `cluster` does not end in time.
     """
-    pipeline = (Path.cwd() / PIPELINE).relative_to((Path.cwd() / study.root).resolve())
+    pipeline = (Path.cwd() / PIPELINE).relative_to(Path(study.root).resolve())
     command = [sys.executable, "-m", "cluster", "--pipeline", str(pipeline)]
     environment = dict(os.environ)
     if ray_address:
@@ -240,21 +212,45 @@ def run_cluster(study: Study, jobs: str | None, ray_address: str | None) -> None
     else:  # stages run in copies of the workspace, and mirror their runs in its store
         command += ["--jobs", str(jobs)]
         environment["MLFLOW_TRACKING_URI"] = store_address(Path(study.root).resolve())
-    done = subprocess.run(
-        [*_ends_with_me(), *command], cwd=study.root, env=environment, check=False
-    )
-    if done.returncode:
+    with subprocess.Popen(
+        [*_ends_with_this_process(), *command], cwd=study.root, env=environment
+    ) as cluster:
+        try:
+            cluster.wait()
+        except KeyboardInterrupt:
+            if _await_end(cluster):
+                sys.exit(INTERRUPTED)  # it has said so
+            raise
+    if cluster.returncode:
         raise StudyError("the pipeline failed (see above)")
 
 
-def _ends_with_me() -> list[str]:
-    """Return the start of a command that is killed when this process ends; empty where none is."""
+def _ends_with_this_process() -> list[str]:
+    """Return the start of a command that is killed when this process ends; empty if there is none.
+
+    DVC goes on otherwise when only this process is killed.
+    """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
+def _await_end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> bool:
+    """Wait for a process that was interrupted too, and puts away its locks; kill it if need be.
+
+    Returns:
+        Whether it has ended by itself.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_ENDING_S)
+        return True
+    process.kill()
+    return False
+
+
 def _track() -> None:
-    done = subprocess.run([*_ends_with_me(), sys.executable, "-m", "stages", "track"], check=False)
+    done = subprocess.run(
+        [*_ends_with_this_process(), sys.executable, "-m", "stages", "track"], check=False
+    )
     if done.returncode:
         raise StudyError("the results are not mirrored in MLflow (see above)")
 

@@ -1,28 +1,34 @@
 """Name the stages that dvc.lock is behind on, data or no data: `python -m tools.stale`.
 
 In: dvc.yaml, dvc.lock, params.yaml and the code. Out: a line per stale stage with its reason, and
-then exit status 1. Data that are missing (a clone in continuous integration has none) are taken to
-be those of dvc.lock. `dvc repro --dry --allow-missing` ends with an error at the first stage that
-is stale and whose data are missing.
+then exit status 1. Missing data (a clone in continuous integration has none) are taken to be those
+of dvc.lock. `dvc repro --dry --allow-missing` ends with an error at the first stage that is stale
+and whose data are missing.
 """
 
 import hashlib
-import json
-import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from vanishing import paths
 from vanishing.errors import StudyError, run_command
 from vanishing.params.load import load
 from vanishing.params.study import Study
+from vanishing.pipeline import lock
 from vanishing.pipeline.fingerprint import differences, fingerprints
 
 FINGERPRINT = "fingerprint"  # the stage
+MISSING = frozenset({"deleted", "not in cache"})  # DVC's words for a file that is not there
+
+# {stage: its changes}. A change is a text, such as "changed command", or a mapping of "changed
+# deps" or "changed outs" to {path: "modified" and the like}; parameters: {file: {key: "modified"}}.
+Status = Mapping[str, list[Any]]
+Locked = Mapping[str, Mapping[str, Any]]  # {stage: its entry in dvc.lock}
 
 
 def main(_argv: list[str]) -> None:
@@ -31,36 +37,36 @@ def main(_argv: list[str]) -> None:
     Raises:
         StudyError: If a stage is stale, or DVC fails.
     """
-    stale = stale_stages(dvc_status())
-    if stale:
-        lines = [f"{paths.LOCK}: {stage} is stale: {reason}" for stage, reason in stale.items()]
+    reasons = stale_stages(dvc_status())
+    if reasons:
+        lines = [f"{paths.LOCK}: {stage} is stale: {reason}" for stage, reason in reasons.items()]
         raise StudyError("\n".join([*lines, "run: make repro, and commit dvc.lock and reports/"]))
     print(f"{paths.LOCK} is up to date")
 
 
-def dvc_status() -> dict[str, list[Any]]:
+def dvc_status(targets: Collection[str] = ()) -> Status:
     """Return what `dvc status` says of the study in the working directory.
 
-    Returns:
-        {stage: its changes}.
+    Args:
+        targets: Stages, with which come those that they depend on; none for all.
 
     Raises:
         StudyError: If DVC fails.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json", str(paths.PIPELINE)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise StudyError(f"dvc status failed: {done.stderr.strip()}")
-    status: dict[str, list[Any]] = json.loads(done.stdout)
+    from dvc.exceptions import DvcException  # noqa: PLC0415 - slow, and not always needed
+    from dvc.repo import Repo  # noqa: PLC0415
+
+    try:
+        with Repo() as repo:
+            status = repo.status(targets or [str(paths.PIPELINE)], with_deps=bool(targets))
+    except DvcException as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(f"{reason}; `dvc status` says where") from None
     return {stage.rpartition(":")[2]: changes for stage, changes in status.items()}
 
 
-def stale_stages(status: dict[str, list[Any]]) -> dict[str, str]:
-    """Return {stage: reason} of the stages that dvc.lock is behind on.
+def stale_stages(status: Status) -> dict[str, str]:
+    """Return {stage: reason} of the stages that dvc.lock is behind on, in the order of dvc.yaml.
 
     The stage `fingerprint` is not among them: an edit of a comment changes its dependencies and no
     fingerprint, and so nothing that a result depends on.
@@ -69,12 +75,13 @@ def stale_stages(status: dict[str, list[Any]]) -> dict[str, str]:
         status: As `dvc_status` returns it.
     """
     names = pipeline_stages()
-    locked = {stage: entry for stage, entry in locked_stages().items() if stage in set(names)}
-    stale = _changed_code(locked)
-    for stage, reason in changed(status).items():
-        stale[stage] = f"{stale[stage]}, {reason}" if stage in stale else reason
-    stale.pop(FINGERPRINT, None)
-    reasons = _with_dependents(stale, locked)
+    known = locked_stages()
+    locked = {stage: known[stage] for stage in names if stage in known}
+    reasons = changed_code(locked)
+    for stage, reason in changed_inputs(status).items():
+        reasons[stage] = f"{reasons[stage]}, {reason}" if stage in reasons else reason
+    reasons.pop(FINGERPRINT, None)
+    reasons = with_dependents(reasons, locked)
     return {stage: reasons[stage] for stage in names if stage in reasons}
 
 
@@ -89,22 +96,12 @@ def pipeline_stages() -> list[str]:
     return names
 
 
-def locked_stages() -> dict[str, Any]:
-    """Return the stages of dvc.lock; none where it is missing.
-
-    Raises:
-        StudyError: If it is damaged.
-    """
-    try:
-        return dict(YAML(typ="safe", pure=True).load(paths.LOCK)["stages"])
-    except FileNotFoundError:
-        return {}
-    except (YAMLError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise StudyError(f"{paths.LOCK}: is damaged ({reason}); restore it from Git") from None
+def locked_stages() -> Locked:
+    """Return the stages of dvc.lock; none where it is missing."""
+    return lock.read().stages if paths.LOCK.exists() else {}
 
 
-def changed(status: dict[str, list[Any]]) -> dict[str, str]:
+def changed_inputs(status: Status) -> dict[str, str]:
     """Return {stage: reason} where something changed, and is not just missing.
 
     Fingerprints are left out: their files are as old as the last run of the stage that takes them.
@@ -113,60 +110,81 @@ def changed(status: dict[str, list[Any]]) -> dict[str, str]:
         status: As `dvc_status` returns it.
     """
     stale = {}
-    for stage, entries in status.items():
-        reasons: list[str] = []
-        for entry in entries:
-            if isinstance(entry, str):
-                reasons.append(entry)  # "changed command", for example
-                continue
-            for changes in entry.values():
-                for path, change in changes.items():
-                    if isinstance(change, dict):  # parameters
-                        reasons += [f"{key} {how}" for key, how in change.items()]
-                    elif change not in {"deleted", "not in cache"} and not _is_fingerprint(path):
-                        reasons.append(f"{path} {change}")
+    for stage, changes in status.items():
+        reasons = [reason for change in changes for reason in _reasons(change)]
         if reasons:
             stale[stage] = ", ".join(reasons)
     return stale
 
 
-def _is_fingerprint(path: str) -> bool:
-    return f"{path}/".startswith(f"{paths.FINGERPRINTS}/")
+def _reasons(change: str | Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Write one change of a stage's status in words."""
+    if isinstance(change, str):
+        return [change]
+    reasons = []
+    for changes in change.values():
+        for path, kind in changes.items():
+            if isinstance(kind, Mapping):  # parameters
+                reasons += [f"{key} {kind_of_key}" for key, kind_of_key in kind.items()]
+            elif kind not in MISSING and not _overlap(path, str(paths.FINGERPRINTS)):
+                reasons.append(f"{path} {kind}")
+    return reasons
 
 
-def _changed_code(locked: dict[str, Any]) -> dict[str, str]:
-    """Return {stage: the definitions that changed} where the code is not that of dvc.lock."""
+def changed_code(locked: Locked) -> dict[str, str]:
+    """Return {stage: the definitions that changed} where the code is not that of dvc.lock.
+
+    Args:
+        locked: Stages of dvc.lock.
+    """
     stale = {}
-    texts = {str(path): (path, text) for path, text in fingerprints(load(Study)).items()}
+    texts = {str(path): text for path, text in fingerprints(load(Study)).items()}
     for stage, entry in locked.items():
         names: list[str] = []
         for dependency in entry.get("deps", []):
-            path, text = texts.get(dependency["path"], (None, ""))
-            digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-            if path is not None and digest != dependency["md5"]:
-                before = path.read_text("utf-8") if path.is_file() else ""
-                old = hashlib.md5(before.encode(), usedforsecurity=False).hexdigest()
-                known = old == dependency["md5"]
-                names += differences(before, text) if known else ["its code"]
+            path = dependency["path"]
+            if path in texts and _md5(texts[path]) != dependency["md5"]:
+                names += _changed_definitions(Path(path), texts[path], dependency["md5"])
         if names:
             stale[stage] = f"{', '.join(names)} changed"
     return stale
 
 
-def _with_dependents(stale: dict[str, str], locked: dict[str, Any]) -> dict[str, str]:
-    """Add the stages that depend on outputs of stale ones, except on the output of `validate`."""
-    reasons = dict(stale)
-    waiting = list(stale)
-    for upstream in waiting:  # which grows meanwhile
-        for out in locked.get(upstream, {}).get("outs", []):
-            if out["path"] == str(paths.VALIDATED):  # never changes
+def _changed_definitions(path: Path, text: str, locked_md5: str) -> list[str]:
+    """Name the definitions that changed, if the file is still there that dvc.lock knows."""
+    before = path.read_text("utf-8") if path.is_file() else ""
+    return differences(before, text) if _md5(before) == locked_md5 else ["its code"]
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def with_dependents(reasons: Mapping[str, str], locked: Locked) -> dict[str, str]:
+    """Add the stages that depend on outputs of stale ones.
+
+    The output of `validate` does not count: it never changes.
+
+    Args:
+        reasons: {stage: reason} of stale stages.
+        locked: The stages of dvc.lock.
+
+    Returns:
+        {stage: reason} of all stale stages.
+    """
+    complete = dict(reasons)
+    waiting = list(reasons)
+    for upstream in waiting:  # grows meanwhile
+        outs = [out["path"] for out in locked.get(upstream, {}).get("outs", [])]
+        for out in outs:
+            if out == str(paths.VALIDATED):
                 continue
             for stage, entry in locked.items():
-                needs = [dependency["path"] for dependency in entry.get("deps", [])]
-                if stage not in reasons and any(_overlap(out["path"], need) for need in needs):
-                    reasons[stage] = f"needs {out['path']} of {upstream}"
+                inputs = [dependency["path"] for dependency in entry.get("deps", [])]
+                if stage not in complete and any(_overlap(out, path) for path in inputs):
+                    complete[stage] = f"needs {out} of {upstream}"
                     waiting.append(stage)
-    return reasons
+    return complete
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
     """Create the study that the command line names.
 
     Raises:
-        StudyError: If the name is none, or is taken.
+        StudyError: If the name is not one, or is taken.
     """
     name = argv[0] if argv else ""
     if not _NAME.fullmatch(name):

@@ -1,84 +1,46 @@
-"""Parquet files: the contract, the round trip, and what is refused."""
+"""The columns of the tables: a public contract, as docs/results.md has it."""
 
-import math
-from pathlib import Path
+import re
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
-
-from vanishing.errors import StudyError
-from vanishing.results import schemas as tables
-
-ROW = {
-    "variant": "v",
-    "seed": 0,
-    "step": 3,
-    "layer_index": 1,
-    "layer": "output",
-    "tensor": "weight",
-    "statistic": "l2_norm",
-    "value": 0.1,
-}
+from tests.support.study import ROOT
+from vanishing import paths
+from vanishing.results import schemas
 
 
 def test_columns_are_the_documented_ones() -> None:
-    where = ["layer_index", "layer", "tensor"]
-    when = ["variant", "seed", "epoch", "step"]
+    layer = ["layer_index", "layer", "tensor"]
+    moment = ["variant", "seed", "epoch", "step"]
     losses = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
     losses += ["train_loss_end", "train_accuracy_end"]
-    assert tables.HISTORY.names == [*when, *losses]
-    assert tables.TRACE.names == ["variant", "seed", "step", *where, "statistic", "value"]
-    assert tables.LOSSES.names == [*when, "loss"]
+    assert schemas.HISTORY.names == [*moment, *losses]
+    assert schemas.TRACE.names == ["variant", "seed", "step", *layer, "statistic", "value"]
+    assert schemas.LOSSES.names == [*moment, "loss"]
     units = ["layer_index", "layer", "unit", "fraction_active", "fraction_flat"]
-    assert tables.UNITS.names == [*when, *units]
-    assert tables.LAYERS.names == [*when, *where, "statistic", "value"]
-    assert tables.INITIALISATIONS.names == [
+    assert schemas.UNITS.names == [*moment, *units]
+    assert schemas.LAYERS.names == [*moment, *layer, "statistic", "value"]
+    assert schemas.INITIALISATIONS.names == [
         "variant",
         "depth",
         "seed",
-        *where,
+        *layer,
         "statistic",
         "value",
     ]
-    assert tables.THEORY.names == [
+    assert schemas.THEORY.names == [
         *("variant", "depth", "layer_index", "quantity"),
         *("predicted", "measured", "low", "high", "n"),
     ]
-    assert tables.HISTOGRAMS.names == [*when, *where, "scale", "bin_left", "bin_right", "count"]
+    assert schemas.HISTOGRAMS.names == [*moment, *layer, "scale", "bin_left", "bin_right", "count"]
 
 
-def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
-    rows = [ROW, ROW | {"value": math.inf}, ROW | {"value": 5e-324}, ROW | {"value": -0.0}]
-    tables.write(tmp_path / "t.parquet", rows, tables.TRACE)
-    frame = tables.read([tmp_path / "t.parquet"], tables.TRACE)
-    assert frame.to_dict("records") == rows
-
-
-def test_nan_comes_back_as_nan_not_as_missing(tmp_path: Path) -> None:
-    tables.write(tmp_path / "t.parquet", [ROW | {"value": math.nan}], tables.TRACE)
-    column = pq.read_table(tmp_path / "t.parquet")["value"]
-    assert column.null_count == 0
-    assert math.isnan(column[0].as_py())
-
-
-def test_same_rows_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        tables.write(tmp_path / name, [ROW], tables.TRACE)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_a_row_with_other_keys_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a row has the keys"):
-        tables.write(tmp_path / "t", [{**ROW, "more": 1}], tables.TRACE)
-    assert not (tmp_path / "t").exists()
-
-
-def test_a_damaged_or_foreign_file_is_named_with_its_remedy(tmp_path: Path) -> None:
-    damaged, foreign = tmp_path / "damaged.parquet", tmp_path / "foreign.parquet"
-    damaged.write_bytes(b"PAR1 nothing more")
-    pq.write_table(pa.table({"x": [1]}), foreign)
-    for path in (damaged, foreign, tmp_path / "missing.parquet"):
-        with pytest.raises(StudyError, match="dvc repro") as error:
-            tables.read([path], tables.TRACE)
-        assert str(path) in str(error.value)
+def test_the_documentation_has_the_columns_of_every_table() -> None:
+    text = (ROOT / "docs/results.md").read_text("utf-8")
+    documented = {}
+    for names, columns in re.findall(
+        r"^\| (`[^|]+\.parquet`[^|]*) \| ([^|]+) \|$", text, re.MULTILINE
+    ):
+        for name in re.findall(r"(\w+)\.parquet", names):
+            documented[name] = columns.strip().split(", ")
+    assert documented == {name: schema.names for name, schema in schemas.SCHEMAS.items()}
+    for name in paths.TABLES_BY_SEED:
+        assert paths.table(name, "V", 0).as_posix().replace("seed-0", "seed-S") in text

@@ -15,8 +15,8 @@ from vanishing.datasets import examples as reading
 from vanishing.datasets import idx
 from vanishing.datasets.examples import Examples
 from vanishing.networks.mlp import MLP, build
-from vanishing.params.load import load
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
 from vanishing.params.study import Train
 from vanishing.recording.layers import weight_layers
 from vanishing.seeds import generator

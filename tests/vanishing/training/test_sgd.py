@@ -3,27 +3,27 @@
 import torch
 from torch import Tensor, nn
 
-from vanishing.training.sgd import Descent
+from vanishing.training.sgd import SGDInBackward
 
 
 def network() -> nn.Sequential:
     """Build the same network every time."""
-    made = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3))
+    layers = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3))
     generator = torch.Generator().manual_seed(1)
-    for parameter in made.parameters():
+    for parameter in layers.parameters():
         nn.init.normal_(parameter, generator=generator)
-    return made
+    return layers
 
 
-def loss(made: nn.Module, x: Tensor) -> Tensor:
+def loss(module: nn.Module, x: Tensor) -> Tensor:
     """Return some loss."""
-    y: Tensor = made(x)
+    y: Tensor = module(x)
     return y.square().mean()
 
 
 def test_it_is_sgd_with_momentum_bit_by_bit(rng: torch.Generator) -> None:
     ours, usual = network(), network()
-    Descent(ours, learning_rate=0.1, momentum=0.9)
+    SGDInBackward(ours, learning_rate=0.1, momentum=0.9)
     optimizer = torch.optim.SGD(usual.parameters(), lr=0.1, momentum=0.9, fused=True)
     for _ in range(5):
         x = torch.randn(10, 6, generator=rng)
@@ -38,7 +38,7 @@ def test_it_is_sgd_with_momentum_bit_by_bit(rng: torch.Generator) -> None:
 def test_a_parameter_that_is_used_twice_takes_one_step(rng: torch.Generator) -> None:
     layer, twin = nn.Linear(4, 4), nn.Linear(4, 4)
     twin.load_state_dict(layer.state_dict())
-    Descent(layer, learning_rate=0.1, momentum=0.0)
+    SGDInBackward(layer, learning_rate=0.1, momentum=0.0)
     x = torch.randn(3, 4, generator=rng)
     layer(layer(x)).square().sum().backward()
     twin(twin(x)).square().sum().backward()
@@ -49,28 +49,39 @@ def test_a_parameter_that_is_used_twice_takes_one_step(rng: torch.Generator) -> 
 
 
 def test_no_gradient_outlives_the_step(rng: torch.Generator) -> None:
-    made = network()
-    Descent(made, learning_rate=0.1, momentum=0.9)
-    loss(made, torch.randn(10, 6, generator=rng)).backward()  # type: ignore[no-untyped-call]
-    assert all(parameter.grad is None for parameter in made.parameters())
+    trained = network()
+    SGDInBackward(trained, learning_rate=0.1, momentum=0.9)
+    loss(trained, torch.randn(10, 6, generator=rng)).backward()  # type: ignore[no-untyped-call]
+    assert all(parameter.grad is None for parameter in trained.parameters())
 
 
-def test_the_watch_sees_a_gradient_before_its_step_and_the_parameter_after_it(
+class Steps:
+    """Keeps each step: the parameter before it, its gradient, and the parameter after it."""
+
+    def __init__(self) -> None:
+        self.before_step: list[tuple[Tensor, Tensor]] = []
+        self.after_step: list[Tensor] = []
+
+    def before(self, parameter: Tensor, gradient: Tensor) -> None:
+        """Keep copies."""
+        self.before_step.append((parameter.detach().clone(), gradient.clone()))
+
+    def after(self, parameter: Tensor) -> None:
+        """Keep a copy."""
+        self.after_step.append(parameter.detach().clone())
+
+
+def test_an_observer_sees_a_gradient_before_its_step_and_the_parameter_after_it(
     rng: torch.Generator,
 ) -> None:
-    made = nn.Linear(4, 2)
-    descent = Descent(made, learning_rate=0.5, momentum=0.9)
-    seen: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def watch(parameter: Tensor, gradient: Tensor) -> object:
-        before, known = parameter.detach().clone(), gradient.clone()
-        return lambda: seen.append((before, known, parameter.detach().clone()))
-
-    descent.watch = watch  # type: ignore[assignment]
-    made(torch.randn(3, 4, generator=rng)).sum().backward()
-    assert len(seen) == 2
-    for before, gradient, after in seen:  # at the first step momentum has no past
-        torch.testing.assert_close(after, before - 0.5 * gradient)
-    descent.watch = None
-    made(torch.randn(3, 4, generator=rng)).sum().backward()
-    assert len(seen) == 2
+    layer = nn.Linear(4, 2)
+    optimizer = SGDInBackward(layer, learning_rate=0.5, momentum=0.9)
+    steps = Steps()
+    optimizer.observer = steps
+    layer(torch.randn(3, 4, generator=rng)).sum().backward()
+    assert len(steps.after_step) == 2
+    for (before, gradient), after in zip(steps.before_step, steps.after_step, strict=True):
+        torch.testing.assert_close(after, before - 0.5 * gradient)  # momentum has no past yet
+    optimizer.observer = None
+    layer(torch.randn(3, 4, generator=rng)).sum().backward()
+    assert len(steps.after_step) == 2
