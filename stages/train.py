@@ -40,6 +40,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     study = load(Study)
     name, seed = arguments.variant, study.seed(arguments.seed)
+    variant = study.variant(name)
     target = device.resolve(study.train.device)
     data = {split: examples.load(paths.RAW, split, study.data).to(target) for split in idx.FILES}
     count = len(data["train"].labels)
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
     record = RunRecord(
         variant=name,
         seed=seed,
-        network=study.variant(name),
+        network=variant,
         inputs=data["train"].images.shape[1],
         classes=DATASETS[study.data.dataset].classes,
         train=study.train.of_one_seed(),

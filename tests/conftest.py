@@ -17,6 +17,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from tests.support import dvc_repository
 from tests.support.study import (
     DIGITS,
     copy_study,
@@ -93,6 +94,23 @@ def judged_copy(judged_folder: Path, workspace: Path) -> Path:
     """Give a copy of the study as `diagnose` leaves it, as the working directory, to change."""
     copy_study(judged_folder, workspace)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def finished(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a repository in which the whole pipeline has run; for reading only."""
+
+    def fill(folder: Path) -> None:
+        dvc_repository.lay_out_finished(folder.with_name("repository"), study_folder)
+
+    return make_once(tmp_path_factory, "finished", fill).with_name("repository")
+
+
+@pytest.fixture
+def repository(finished: Path, tmp_path: Path) -> Path:
+    """Give a copy of the finished repository, to change."""
+    dvc_repository.copy_repository(finished, tmp_path / "repository")
+    return tmp_path / "repository"
 
 
 @pytest.fixture

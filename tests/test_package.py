@@ -114,6 +114,7 @@ def test_the_command_says_its_version(environment: Path) -> None:
     assert run(environment, "vanishing", "--version") == f"vanishing {version}\n"
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_and_a_network_recorded_without_extras(environment: Path) -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

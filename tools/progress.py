@@ -25,8 +25,8 @@ class Progress:
         stages: The stages that ran, in this order.
     """
 
-    def __init__(self, expected: int) -> None:
-        """Prepare for so many stages that run or are restored; there may be more."""
+    def __init__(self, expected: int | None = None) -> None:
+        """Prepare for so many stages that run or are restored, or more; None: without numbers."""
         self.stages: list[str] = []
         self._expected = expected
         self._printed = 0
@@ -42,7 +42,7 @@ class Progress:
             self._started_s = time.monotonic()
             self.stages.append(self._running)
             if sys.stdout.isatty():
-                print(f"{self._number(self._printed + 1)}  {self._running} …", end="\r", flush=True)
+                print(f"{self._number(self._printed + 1)}{self._running} …", end="\r", flush=True)
         elif match := _CACHED.match(line):
             self.end_stage()
             self._print(_name(match["stage"]), "restored", "from DVC's cache")
@@ -60,12 +60,14 @@ class Progress:
 
     def _print(self, stage: str, outcome: str, message: str) -> None:
         self._printed += 1
-        line = f"{self._number(self._printed)}  {stage:32}  {outcome:>10}  {message}"
+        line = f"{self._number(self._printed)}{stage:32}  {outcome:>10}  {message}"
         print(line.rstrip(), flush=True)
 
     def _number(self, number: int) -> str:
+        if self._expected is None:
+            return ""
         expected = max(self._expected, number)
-        return f"{number:>{len(str(expected))}}/{expected}"
+        return f"{number:>{len(str(expected))}}/{expected}  "
 
 
 def _name(address: str) -> str:

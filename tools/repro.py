@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from tools import estimate, recover, stale, summary
 from tools.progress import ErrorOutput, Progress, duration
 from tools.stale import Status
-from vanishing.errors import INTERRUPTED, StudyError, run_command
+from vanishing.errors import StudyError, run_command
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
@@ -57,7 +58,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     print(announce(due, estimate.seconds(params, due)), flush=True)
     ran: Collection[str] = ()
     if due and not targets and (arguments.jobs or arguments.address):
-        run_cluster(params, arguments.jobs, arguments.address)
+        ran = run_cluster(params, arguments.jobs, arguments.address)
     elif due:
         options = ["--allow-missing"] if without_weights else []
         ran = run_dvc([*options, *(targets or [str(PIPELINE)])], len(due))
@@ -155,44 +156,19 @@ def announce(due: Sequence[str], seconds: float | None) -> str:
 
 
 def run_dvc(arguments: Sequence[str], expected: int) -> list[str]:
-    """Run `dvc repro`, with a line per stage.
+    """Run `dvc repro`.
 
     Args:
         arguments: Its options and targets.
-        expected: How many stages should run.
+        expected: How many stages should run or be restored.
 
     Returns:
         The stages that ran.
-
-    Raises:
-        StudyError: If DVC fails.
-        KeyboardInterrupt: If the user interrupts; DVC has ended by then.
     """
-    progress, errors = Progress(expected), ErrorOutput()
-    with subprocess.Popen(
-        [*_ends_with_this_process(), sys.executable, "-m", "dvc", "repro", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=errors.descriptor,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    ) as dvc:
-        assert dvc.stdout is not None  # noqa: S101 - asked for above
-        try:
-            for line in dvc.stdout:
-                progress.read(line.rstrip("\n"))
-            dvc.wait()
-        except KeyboardInterrupt:
-            errors.silence()
-            _await_end(dvc)
-            raise
-    errors.close()
-    progress.end_stage(failed=dvc.returncode != 0)
-    if dvc.returncode:
-        raise StudyError("dvc repro failed (see above)")
-    return progress.stages
+    return _run(["dvc", "repro", *arguments], Progress(expected))
 
 
-def run_cluster(study: Study, jobs: str | None, ray_address: str | None) -> None:
+def run_cluster(study: Study, jobs: str | None, ray_address: str | None) -> list[str]:
     """Run the stages side by side, on this machine or on a Ray cluster.
 
     Args:
@@ -200,29 +176,60 @@ def run_cluster(study: Study, jobs: str | None, ray_address: str | None) -> None
         jobs: Stages at a time, on this machine.
         ray_address: Of a Ray cluster; it goes before `jobs`.
 
-    Raises:
-        StudyError: If a stage fails.
-        KeyboardInterrupt: If the user interrupts, and `cluster` does not end in time.
+    Returns:
+        The stages that ran in this workspace, after all others.
     """
     pipeline = (Path.cwd() / PIPELINE).relative_to(Path(study.root).resolve())
-    command = [sys.executable, "-m", "cluster", "--pipeline", str(pipeline)]
-    environment = dict(os.environ)
+    command = ["cluster", "--pipeline", str(pipeline)]
+    variables = {}
     if ray_address:
         command += ["--address", ray_address, "--env", "MLFLOW_TRACKING_URI"]
     else:  # stages run in copies of the workspace, and mirror their runs in its store
         command += ["--jobs", str(jobs)]
-        environment["MLFLOW_TRACKING_URI"] = store_address(Path(study.root).resolve())
+        variables["MLFLOW_TRACKING_URI"] = store_address(Path(study.root).resolve())
+    return _run(command, Progress(), Path(study.root), variables)
+
+
+def _run(
+    command: Sequence[str],
+    progress: Progress,
+    folder: Path = Path(),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Run a module of this Python that runs stages, and show its progress.
+
+    Returns:
+        The stages that ran.
+
+    Raises:
+        StudyError: If it fails.
+        KeyboardInterrupt: If the user interrupts; it has ended by then, as it is interrupted too.
+    """
+    errors = ErrorOutput()
     with subprocess.Popen(
-        [*_ends_with_this_process(), *command], cwd=study.root, env=environment
-    ) as cluster:
+        [*_ends_with_this_process(), sys.executable, "-m", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=errors.descriptor,
+        text=True,
+        env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - asked for above
         try:
-            cluster.wait()
+            for line in process.stdout:
+                progress.read(line.rstrip("\n"))
+            process.wait()
         except KeyboardInterrupt:
-            if _await_end(cluster):
-                sys.exit(INTERRUPTED)  # it has said so
+            errors.silence()
+            with suppress(subprocess.TimeoutExpired):  # it puts away its locks
+                process.wait(_ENDING_S)
+            process.kill()
             raise
-    if cluster.returncode:
-        raise StudyError("the pipeline failed (see above)")
+    errors.close()
+    progress.end_stage(failed=process.returncode != 0)
+    if process.returncode:
+        raise StudyError(f"{command[0]} failed (see above)")
+    return progress.stages
 
 
 def _ends_with_this_process() -> list[str]:
@@ -232,19 +239,6 @@ def _ends_with_this_process() -> list[str]:
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
-
-
-def _await_end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> bool:
-    """Wait for a process that was interrupted too, and puts away its locks; kill it if need be.
-
-    Returns:
-        Whether it has ended by itself.
-    """
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_ENDING_S)
-        return True
-    process.kill()
-    return False
 
 
 def _track() -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.dvc_repository import call, surroundings
+from tests.support.dvc_repository import call, environment_in
 from tests.support.study import ROOT
 
 # `prepare` drops comments: an edit of a comment in its input changes no output.
@@ -154,7 +154,7 @@ def begin(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=surroundings(**toy_variables, **variables),
+        env=environment_in(folder, **toy_variables, **variables),
     )
 
 

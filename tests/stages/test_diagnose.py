@@ -1,26 +1,27 @@
 """The diagnose stage: numbers recomputed from the tables, and valid JSON whatever happens."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from stages import diagnose, extract, train
-from tests.support.study import tiny_params, write_params
+from stages import diagnose
+from tests.support.study import run, tiny_params, write_params
 from vanishing.judging.article import CLAIMS
 
 
-def test_metrics_are_those_of_the_tables(study: Path) -> None:
-    metrics = json.loads((study / "reports/metrics.json").read_text())
+def test_metrics_are_those_of_the_tables(judged: Path) -> None:
+    metrics = json.loads((judged / "reports/metrics.json").read_text())
     assert list(metrics) == ["sigmoid", "relu", "sigmoid-batchnorm"]
-    history = pd.read_parquet(study / "models/relu/history.parquet").to_dict("records")
+    history = pd.read_parquet(judged / "data/training/relu/seed-0/history.parquet").to_dict(
+        "records"
+    )
     relu = metrics["relu"]
     assert relu["test_accuracy"] == pytest.approx(history[2]["test_accuracy"])
     gap = history[2]["test_loss"] - history[2]["train_loss_end"]
     assert relu["generalization_gap"] == pytest.approx(gap, rel=1e-4)
-    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    layers = pd.read_parquet(judged / "data/statistics/relu/seed-0/layers.parquet")
     rms = layers[
         (layers["tensor"] == "backpropagated_gradient")
         & (layers["statistic"] == "rms")
@@ -30,25 +31,23 @@ def test_metrics_are_those_of_the_tables(study: Path) -> None:
     assert relu["attenuation_init"] == pytest.approx(attenuation, rel=1e-5)
 
 
-def test_verdicts_turn_at_the_thresholds_of_params(study_folder: Path, workspace: Path) -> None:
-    for folder in ("models", "data"):
-        shutil.copytree(study_folder / folder, workspace / folder)
+def test_verdicts_turn_at_the_thresholds_of_params(judged_copy: Path) -> None:
     content = tiny_params()
     content["diagnose"]["vanishing_attenuation"]["below"] = 50.0
-    write_params(workspace, content)
+    write_params(judged_copy, content)
     diagnose.main([])
-    metrics = json.loads((workspace / "reports/metrics.json").read_text())
+    metrics = json.loads((judged_copy / "reports/metrics.json").read_text())
     assert all(values["verdict"].startswith("vanishing, ") for values in metrics.values())
-    health = json.loads((workspace / "reports/health.json").read_text())
+    health = json.loads((judged_copy / "reports/health.json").read_text())
     rows = [row for row in health if row["rule"] == "vanishing_attenuation"]
     assert [row["verdict"] for row in rows] == ["problem"] * 3
     assert [row["threshold"] for row in rows] == [50.0] * 3
 
 
-def test_health_has_a_row_per_variant_and_check_with_its_place(study: Path) -> None:
-    health = json.loads((study / "reports/health.json").read_text())
+def test_health_has_a_row_per_variant_and_check_with_its_place(judged: Path) -> None:
+    health = json.loads((judged / "reports/health.json").read_text())
     assert {row["variant"] for row in health} == {"sigmoid", "relu", "sigmoid-batchnorm"}
-    layers = pd.read_parquet(study / "data/statistics/relu/layers.parquet")
+    layers = pd.read_parquet(judged / "data/statistics/relu/seed-0/layers.parquet")
     means = layers[(layers["tensor"] == "weight_gradient") & (layers["statistic"] == "mean_abs")]
     smallest = means.sort_values("value").iloc[0]
     (row,) = [r for r in health if (r["variant"], r["rule"]) == ("relu", "vanishing_gradient")]
@@ -59,8 +58,8 @@ def test_health_has_a_row_per_variant_and_check_with_its_place(study: Path) -> N
     assert dead["verdict"] == "not applicable"
 
 
-def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(study: Path) -> None:
-    claims = json.loads((study / "reports/claims.json").read_text())
+def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(judged: Path) -> None:
+    claims = json.loads((judged / "reports/claims.json").read_text())
     assert [row["id"] for row in claims] == [claim.id for claim in CLAIMS]
     by_id = {row["id"]: row for row in claims}
     tanh = by_id["tanh-shrinks"]
@@ -70,29 +69,28 @@ def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(stud
     assert by_id["most-gradients-small"]["interval"] is None  # one seed
 
 
-def test_plots_have_a_row_per_variant_and_epoch_or_layer(study: Path) -> None:
-    curves = pd.read_csv(study / "reports/plots/curves.csv")
-    assert len(curves) == 3 * 3
-    assert {"variant", "epoch", "train_loss", "test_accuracy"} < set(curves.columns)
-    gradients = pd.read_csv(study / "reports/plots/gradients.csv")
-    assert len(gradients) == 3 * 3 * 4
-    assert (gradients["rms"] > 0).all()
-
-
-def test_a_diverged_variant_is_reported_as_such_in_valid_json(
-    study_folder: Path, workspace: Path
-) -> None:
-    for folder in ("models", "data"):
-        shutil.copytree(study_folder / folder, workspace / folder)
+def test_a_diverged_variant_is_reported_as_such_in_valid_json(judged_copy: Path) -> None:
     content = tiny_params()
     content["train"]["learning_rate"] = 1e30
-    write_params(workspace, content)
-    train.main(["relu"])
-    extract.main(["relu"])
+    write_params(judged_copy, content)
+    run("train", "relu", "0")
+    run("extract", "relu", "0")
     diagnose.main([])
-    text = (workspace / "reports/metrics.json").read_text()
+    text = (judged_copy / "reports/metrics.json").read_text()
     metrics = json.loads(text, parse_constant=lambda name: pytest.fail(f"bare {name}"))
     assert metrics["relu"]["verdict"].endswith("diverged")
     assert metrics["relu"]["train_loss"] is None
     assert metrics["relu"]["attenuation_init"] > 0  # before the first step all was well
     assert metrics["sigmoid"]["train_loss"] > 0
+
+
+def test_results_of_removed_variants_and_seeds_are_removed_first(judged_copy: Path) -> None:
+    content = tiny_params()
+    del content["variants"]["sigmoid-batchnorm"]
+    write_params(judged_copy, content)
+    diagnose.prepare()
+    for folder in ("models", "data/training", "data/statistics", "data/initialisation"):
+        assert sorted(path.name for path in (judged_copy / folder).iterdir()) == ["relu", "sigmoid"]
+    diagnose.main([])
+    metrics = json.loads((judged_copy / "reports/metrics.json").read_text())
+    assert list(metrics) == ["sigmoid", "relu"]

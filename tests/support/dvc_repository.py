@@ -1,5 +1,7 @@
 """A Git repository with the whole pipeline on the fixture's digits, and commands run in it."""
 
+import ast
+import json
 import os
 import re
 import shutil
@@ -8,7 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.study import ROOT, write_params
+from tests.support.study import ROOT, tiny_params, write_params
+from vanishing.paths import MIRROR
+
+PYTHON = (sys.executable, "-m")
+CLOSING = ["diagnose", "render", "report", "track"]
 
 _COPIED = [".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml"]
 _COPIED += ["Makefile", "cluster", "stages", "tools", "vanishing"]
@@ -17,7 +23,7 @@ _AUTHOR |= {"GIT_COMMITTER_EMAIL": "t@t", "GIT_CONFIG_GLOBAL": os.devnull}
 
 
 def lay_out(folder: Path, params: dict[str, Any]) -> None:
-    """Make a repository with other parameters and no results."""
+    """Create a repository with other parameters and no results."""
     for name in _COPIED:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,10 +35,46 @@ def lay_out(folder: Path, params: dict[str, Any]) -> None:
     call(folder, "git", "init", "-q")
 
 
-def surroundings(**variables: str) -> dict[str, str]:
-    """Return the environment for a command: this Python first, one thread, nobody's Git."""
+def lay_out_finished(folder: Path, study: Path) -> None:
+    """Create a repository in which the whole pipeline has run, and commit the results.
+
+    No stage but `track` runs: DVC takes over results, as it would from a colleague.
+
+    Args:
+        folder: Of the repository; MLflow's store keeps its absolute path.
+        study: A finished study of the tiny parameters.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    lay_out(folder, tiny_params())
+    for name in ("data", "models", "reports", ".study"):
+        shutil.copytree(study / name, folder / name)
+    stages = ["fingerprint", "validate", "download", "train", "extract", "initialise"]
+    call(folder, *PYTHON, "dvc", "commit", "-fq", *stages, "diagnose", "render", "report")
+    assert repro(folder) == ["track"]
+    call(folder, "git", "add", ".")
+    call(folder, "git", "commit", "-qm", "results")
+
+
+def copy_repository(source: Path, target: Path) -> None:
+    """Copy a repository so that `track` finds everything mirrored, as in the original."""
+    shutil.copytree(source, target, symlinks=True)
+    mirror = json.loads((source / MIRROR).read_bytes())
+    mirror["store"] = mirror["store"].replace(str(source), str(target))
+    (target / MIRROR).write_text(json.dumps(mirror))
+
+
+def clone(source: Path, target: Path) -> Path:
+    """Clone a repository: without data and weights."""
+    call(source, "git", "clone", "-q", ".", str(target))
+    return target
+
+
+def environment_in(folder: Path, **variables: str) -> dict[str, str]:
+    """Return the environment of a command in a repository: its code, one thread, nobody's Git."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | _AUTHOR | {"PATH": path, "OMP_NUM_THREADS": "1"} | variables
+    roots = [root for root in (folder, *folder.parents) if (root / "vanishing").is_dir()]
+    defaults = {"PATH": path, "PYTHONPATH": str((*roots, ROOT)[0]), "OMP_NUM_THREADS": "1"}
+    return os.environ | _AUTHOR | defaults | variables
 
 
 def call(
@@ -42,7 +84,7 @@ def call(
     done = subprocess.run(
         command,
         cwd=folder,
-        env=surroundings(**(environment or {})),
+        env=environment_in(folder, **(environment or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,7 +94,39 @@ def call(
     return done.stdout
 
 
-def repro(folder: Path, *options: str) -> list[str]:
-    """Reproduce and return the stages that ran (those restored from the cache did not)."""
-    printed = call(folder, sys.executable, "-m", "dvc", "repro", *options)
-    return re.findall(r"^Running stage '([^']+)'", printed, flags=re.MULTILINE)
+def make(folder: Path, target: str, status: int = 0, **variables: str) -> str:
+    """Run a Make target in the tests' own environment and return what it printed."""
+    return call(folder, "make", "-o", "setup", target, status=status, environment=variables)
+
+
+def repro(folder: Path, *options: str, **variables: str) -> list[str]:
+    """Run `dvc repro` and return the stages that ran (those restored from the cache did not)."""
+    printed = call(folder, *PYTHON, "dvc", "repro", *options, environment=variables)
+    return re.findall(r"^Running stage '(?:[^':]+:)?([^']+)'", printed, flags=re.MULTILINE)
+
+
+def ran(printed: str) -> list[str]:
+    """Return the stages that ran, from the output of `make repro`."""
+    lines = re.findall(r"^ *\d+/\d+  (\S+) +(.*)$", printed, flags=re.MULTILINE)
+    return [stage for stage, outcome in lines if not outcome.startswith("restored")]
+
+
+def edit_code(path: Path) -> None:
+    """Add a statement without an effect to every function of a module."""
+    lines = path.read_text().splitlines(keepends=True)
+    nodes = ast.walk(ast.parse("".join(lines)))
+    ends = [node.body[-1] for node in nodes if isinstance(node, ast.FunctionDef)]
+    for statement in sorted(ends, key=lambda statement: -statement.lineno):
+        decorators = getattr(statement, "decorator_list", [])
+        line = min(node.lineno for node in (statement, *decorators))
+        lines.insert(line - 1, f"{' ' * statement.col_offset}0\n")
+    path.write_text("".join(lines))
+
+
+def edit_text(path: Path) -> None:
+    """Add a remark to a module, and a sentence to its docstring."""
+    text = path.read_text()
+    docstring = ast.get_docstring(ast.parse(text), clean=False)
+    if docstring:
+        text = text.replace(docstring, f"{docstring.rstrip()}\n\nAn added sentence.\n", 1)
+    path.write_text(f"{text}# an added remark\n")

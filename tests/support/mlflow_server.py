@@ -14,7 +14,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from vanishing.tracking import store as tracking
+from vanishing.tracking.identity import ROOT_EXPERIMENT
 
 
 def free_port() -> int:
@@ -60,8 +60,8 @@ def _answers(port: int) -> bool:
         return False
 
 
-def runs(uri: str) -> list[Run]:
-    """Return all runs."""
+def runs(uri: str, name: str = ROOT_EXPERIMENT) -> list[Run]:
+    """Return all runs of an experiment; none where it does not exist."""
     client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(name)
     return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))

@@ -67,9 +67,12 @@ def write_lock(folder: Path) -> None:
         "render": ["reports/figures"],
         "report": ["reports/README.md"],
     }
-    for models in sorted((folder / "models").iterdir()):
-        outs[f"train@{models.name}"] = [f"models/{models.name}"]
-        outs[f"extract@{models.name}"] = [f"data/statistics/{models.name}"]
+    for run_folder in sorted((folder / "models").glob("*/seed-*")):
+        variant, seed = run_folder.parent.name, run_folder.name.removeprefix("seed-")
+        run_path = f"{variant}/{run_folder.name}"
+        outs[f"train@{variant}-{seed}"] = [f"models/{run_path}", f"data/training/{run_path}"]
+        outs[f"extract@{variant}-{seed}"] = [f"data/statistics/{run_path}"]
+        outs[f"initialise@{variant}"] = [f"data/initialisation/{variant}"]
     stages = {
         stage: {"cmd": f"run {stage}", "outs": [_locked(folder, path) for path in paths]}
         for stage, paths in outs.items()
