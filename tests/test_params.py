@@ -1,4 +1,4 @@
-"""Any value of any type in any place of params.yaml: it trains, or one line says what is wrong."""
+"""Any value of any type at any key of params.yaml: it trains, or is refused in one line."""
 
 import copy
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from tests.support.study import tiny_params, write_params
 from vanishing.datasets import examples, idx
 from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
-from vanishing.files import RAW
-from vanishing.networks.mlp import build
-from vanishing.params.load import load
+from vanishing.networks.build import build
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
+from vanishing.paths import RAW
 from vanishing.seeds import generator
-from vanishing.training import loop as training
+from vanishing.training import loop
 from vanishing.training.loop import State
 
 INTEGERS = [-1, 0, 1, 2, 3, 17, 10**9, 10**9 + 1, 2**31, 2**63, 2**64, 10**30]
@@ -51,12 +51,12 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 def changed(content: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
     """Return a copy with another value in one place."""
-    made = copy.deepcopy(content)
-    target = made
+    copied = copy.deepcopy(content)
+    target = copied
     for key in place[:-1]:
         target = target[key]
     target[place[-1]] = value
-    return made
+    return copied
 
 
 def base() -> dict[str, Any]:
@@ -71,8 +71,8 @@ def base() -> dict[str, Any]:
 PLACES = list(places(base()))
 
 
-class Nowhere:
-    """Shows nothing and keeps nothing."""
+class Nothing:
+    """Neither shows progress nor keeps snapshots."""
 
     resumed = None
 
@@ -109,7 +109,7 @@ def train_a_step(params: Params) -> None:
         for variant in params.variants.values():
             network = build(variant, 784, 10, generator(seed, "initialisation"))
             order = generator(seed, "order")
-            outcome = training.train(network, once, few, order, Nowhere(), Nowhere())
+            outcome = loop.train(network, once, few, order, Nothing(), Nothing())
             assert [row["epoch"] for row in outcome.history] == [0, 1]
 
 

@@ -1,12 +1,10 @@
 """Which stages run after which edit: real DVC in temporary Git repositories."""
 
-import contextlib
 import gzip
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,66 +36,388 @@ EXTRACTED = [f"extract@{name}-0" for name in VARIANTS]
 INITIALISED = [f"initialise@{name}" for name in VARIANTS]
 MEASURED = [*TRAINED, *EXTRACTED, *INITIALISED]
 OF_RELU = ["train@relu-0", "extract@relu-0", "initialise@relu"]
-Change = Callable[[dict[str, Any]], object]
+REPORTED = CLOSING[1:]
+
+Content = dict[str, Any]
 
 
-def changed_params(change: Change) -> dict[str, Any]:
-    """Return the tiny parameters, changed."""
-    content = tiny_params()
-    change(content)
-    return content
+def complete_runs(uri: str) -> list[Run]:
+    """Return all runs of a store; each result has one, finished and complete."""
+    runs = mlflow_server.runs(uri)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    of_seeds = {f"{name} seed 0" for name in VARIANTS}
+    names = sorted(run.info.run_name for run in runs)
+    assert names == sorted([REPORT, *VARIANTS, *of_seeds])
+    for run in runs:
+        assert ("train_loss" in run.data.metrics) == (run.info.run_name != REPORT)
+        if run.info.run_name in of_seeds:
+            assert run.data.metrics["system/train_duration_s"] > 0
+    return runs
 
 
-def set_width(content: dict[str, Any]) -> None:
+@pytest.mark.slow
+def test_results_are_small_and_data_stay_out_of_git(finished: Path, tmp_path: Path) -> None:
+    tracked = call(finished, "git", "ls-files").split()
+    assert {"dvc.lock", "reports/README.md", "reports/metrics.json"} < set(tracked)
+    assert not [name for name in tracked if name.startswith(("data/", "models/"))]
+    assert repro(finished) == []
+    assert call(finished, "git", "status", "--porcelain") == ""
+
+    assert "relu.test_accuracy" in call(finished, *PYTHON, "dvc", "metrics", "show", "--md")
+    call(finished, *PYTHON, "dvc", "plots", "show", "--out", str(tmp_path / "plots"))
+    html = (tmp_path / "plots/index.html").read_text()
+    for title in ("training loss", "test accuracy", "gradient decay"):
+        assert title in html
+    assert '"field": "variant"' in html
+    assert '"variant": "relu"' in html
+
+
+@pytest.mark.slow
+def test_text_and_the_code_around_stages_change_no_result(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    identities = IDENTITIES.read_bytes()
+    folders = ("cluster", "stages", "tools", "vanishing")
+    modules = [path for folder in folders for path in Path(folder).rglob("*.py")]
+    assert len({path.parent for path in modules}) > 12  # every room
+    for path in modules:
+        edit_text(path)
+    assert stale.stale_stages({}) == {}
+    subprocess.run(["ruff", "format", "-q", "--line-length", "60", *folders], check=True)
+    assert stale.stale_stages({}) == {}
+    around = [*Path("cluster").glob("*.py"), *Path("tools").glob("*.py")]
+    around += [Path(f"stages/{name}.py") for name in ("__main__", "fingerprint")]
+    around += [Path(f"vanishing/pipeline/{n}.py") for n in ("guard", "lifetime", "fingerprint")]
+    for path in around:
+        edit_code(path)
+    assert stale.stale_stages({}) == {}
+
+    printed = make(repository, "repro")
+    assert ran(printed) == ["fingerprint"]
+    assert "MLflow: nothing new" in printed
+    assert IDENTITIES.read_bytes() == identities
+    assert call(repository, "git", "diff", "--name-only", "dvc.lock", "reports") == "dvc.lock\n"
+    assert "up to date" in call(repository, *PYTHON, "tools.stale")
+    call(repository, "git", "checkout", "-q", ".")
+    assert repro(repository) == []  # the fingerprints are restored
+    assert call(repository, "git", "status", "--porcelain") == ""
+
+
+EDITED_CODE = {
+    "vanishing/tracking/store.py": ["track"],
+    "vanishing/judging/health.py": CLOSING,
+    "vanishing/reporting/panels.py": REPORTED,
+    "vanishing/reporting/markdown.py": ["report", "track"],
+    "vanishing/training/loop.py": [*TRAINED, *EXTRACTED, *CLOSING],
+    "vanishing/stats/exact.py": [*EXTRACTED, *INITIALISED, *CLOSING],
+    "vanishing/recording/snapshots.py": [*EXTRACTED, *CLOSING],
+    "vanishing/theory/meanfield.py": [*INITIALISED, *CLOSING],
+    "vanishing/networks/mlp.py": [*MEASURED, *CLOSING],
+    "vanishing/datasets/download.py": ["download", *MEASURED, *CLOSING],
+}
+
+
+@pytest.mark.slow
+def test_an_edit_of_code_makes_the_stages_stale_that_use_it(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    stages = {}
+    for name in EDITED_CODE:
+        text = Path(name).read_text()
+        edit_code(Path(name))
+        stages[name] = list(stale.stale_stages({}))
+        Path(name).write_text(text)
+    assert stages == EDITED_CODE
+    assert stale.stale_stages({}) == {}
+
+    for name in ("vanishing/reporting/report.md.j2", "vanishing/judging/effects.py"):
+        Path(name).write_text(Path(name).read_text() + "\n")
+    template_alone = {"report": "…", "track": "…"}
+    assert stale.stale_stages(stale.dvc_status()).keys() == template_alone.keys()
+
+
+@pytest.mark.slow
+def test_an_entry_of_a_registry_concerns_the_variants_that_name_it(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    activations = Path("vanishing/activations.py")
+    text = activations.read_text()
+    activations.write_text(text.replace('"ReLU"', '"ReLU6"'))
+    assert changed_by_code() == OF_RELU
+    entry = 'ACTIVATIONS = {\n    "unused": None,\n'
+    activations.write_text(text.replace("ACTIVATIONS = {\n", entry))
+    initialisers = Path("vanishing/initialisers.py")
+    entry = 'INITIALISERS = {\n    "unused": None,\n'
+    initialisers.write_text(initialisers.read_text().replace("INITIALISERS = {\n", entry))
+    assert changed_by_code() == []
+    assert "unused" in activations.read_text()
+    assert "unused" in initialisers.read_text()
+    stages = repro(repository, *MEASURED)
+    assert {"fingerprint", "validate"} <= set(stages)
+    assert not set(MEASURED) & set(stages)
+
+
+def changed_by_code() -> list[str]:
+    """Return the stages of variants in the working directory whose own code changed."""
+    reasons = stale.stale_stages({})
+    return [stage for stage in MEASURED if reasons.get(stage, "").endswith(" changed")]
+
+
+@pytest.mark.slow
+def test_edits_that_change_no_number_stop_where_they_began(repository: Path) -> None:
+    for name in ("training/loop", "judging/health", "tracking/store"):
+        edit_code(repository / f"vanishing/{name}.py")
+    assert sorted(repro(repository)) == sorted(["fingerprint", *TRAINED, "diagnose", "track"])
+    assert "reports" not in call(repository, "git", "diff", "--name-only")
+    call(repository, "git", "checkout", "-q", ".")
+    # DVC restores no stage with outputs that it does not cache: the JSON files, the identities.
+    assert repro(repository) == ["diagnose", "track"]
+    assert call(repository, "git", "status", "--porcelain") == ""
+
+
+def set_width(content: Content) -> None:
     """Change the network of one variant."""
     content["variants"]["relu"]["width"] = 12
 
 
-def set_momentum(content: dict[str, Any]) -> None:
+def set_momentum(content: Content) -> None:
     """Change how all networks are trained."""
     content["train"]["momentum"] = 0.5
 
 
-def set_threshold(content: dict[str, Any]) -> None:
+def set_sweep(content: Content) -> None:
+    """Change what is measured of fresh initialisations, and nothing else."""
+    content["extract"]["sweep_seeds"] = 1
+
+
+def set_threshold(content: Content) -> None:
     """Change a health rule."""
     content["diagnose"]["vanishing_attenuation"]["below"] = 0.5
 
 
-def set_expectation(content: dict[str, Any]) -> None:
-    """Expect something of one variant."""
+def set_expectation(content: Content) -> None:
+    """Expect something of a variant."""
     content["expect"] = {"relu": {"exploding_tensor": False}}
 
 
-def add_variant(content: dict[str, Any]) -> None:
+def add_variant(content: Content) -> None:
     """Add a variant."""
     content["variants"]["tanh"] = BASELINE | {"activation": "tanh", "compare_to": "sigmoid"}
 
 
-def remove_variant(content: dict[str, Any]) -> None:
+def remove_variant(content: Content) -> None:
     """Remove a variant."""
     del content["variants"]["relu"]
 
 
-def set_seeds(*seeds: int) -> Change:
-    """Return the change of the seeds."""
-    return lambda content: content["train"].update(seeds=list(seeds))
+def add_seed(content: Content) -> None:
+    """Add a seed."""
+    content["train"]["seeds"] = [0, 1]
 
 
-@contextlib.contextmanager
-def reverted(path: Path) -> Iterator[Path]:
-    """Put a file's content back at the end."""
-    content = path.read_bytes()
-    yield path
-    path.write_bytes(content)
+def replace_seed(content: Content) -> None:
+    """Replace the seed."""
+    content["train"]["seeds"] = [1]
 
 
-def add_entry(registry: str) -> Callable[[Path], None]:
-    """Return an edit that adds an entry to a registry."""
+EDITED_PARAMS: dict[Callable[[Content], None], list[str]] = {
+    set_width: ["validate", *OF_RELU, *CLOSING],
+    set_momentum: ["validate", *TRAINED, *EXTRACTED, *CLOSING],
+    set_sweep: ["validate", *INITIALISED, *CLOSING],
+    set_threshold: ["validate", *CLOSING],
+    set_expectation: ["validate"],
+    add_variant: ["validate", "train@tanh-0", "extract@tanh-0", "initialise@tanh", *CLOSING],
+    remove_variant: ["validate", *CLOSING],
+    add_seed: [
+        "validate",
+        *(f"{stage}@{name}-1" for stage in ("train", "extract") for name in VARIANTS),
+        *CLOSING,
+    ],
+    replace_seed: [
+        "validate",
+        *(f"{stage}@{name}-1" for stage in ("train", "extract") for name in VARIANTS),
+        *CLOSING,
+    ],
+}
 
-    def edit(path: Path) -> None:
-        text = path.read_text()
-        entry = re.search(rf"^{registry}.* = {{\n(    \"[a-z]+\")(.*)$", text, re.MULTILINE)
-        assert entry
-        path.write_text(text.replace(entry[0], f"{entry[0]}\n    \"unused\"{entry[2]}", 1))
 
-    return edit
+@pytest.mark.slow
+def test_an_edit_of_params_makes_the_stages_stale_that_read_it(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    stages = {}
+    for change in EDITED_PARAMS:
+        content = tiny_params()
+        change(content)
+        write_params(repository, content)
+        stages[change] = list(stale.stale_stages(stale.dvc_status()))
+    assert stages == EDITED_PARAMS
+
+
+@pytest.mark.slow
+def test_some_variants_and_seeds_are_trained_alone_and_come_back_from_the_cache(
+    repository: Path, tmp_path: Path
+) -> None:
+    content = tiny_params()
+    set_width(content)
+    write_params(repository, content)
+    lock = (repository / "dvc.lock").read_bytes()
+    dry = repro(repository, "--dry", "--allow-missing")
+    assert sorted(dry) == sorted(["validate", *OF_RELU, *CLOSING])
+    assert (repository / "dvc.lock").read_bytes() == lock
+
+    printed = make(repository, "repro", VARIANTS="relu", SEEDS="0")
+    assert ran(printed) == ["validate", *OF_RELU]
+    call(repository, "git", "checkout", "-q", "params.yaml")
+    assert repro(repository) == []
+    assert (repository / "dvc.lock").read_bytes() == lock
+
+    hostile = f"relu; touch {tmp_path}/done $(touch {tmp_path}/done)"
+    assert "no variant 'relu;'" in make(repository, "repro", status=2, VARIANTS=hostile)
+    assert "no seed '1;'" in make(
+        repository, "repro", status=2, SEEDS=f"0 1; touch {tmp_path}/done"
+    )
+    assert not (tmp_path / "done").exists()
+
+
+@pytest.mark.slow
+def test_changed_raw_data_go_through_every_stage(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = repository / "data/raw/MNIST/raw/t10k-images-idx3-ubyte"
+    before = path.read_bytes()
+    path.unlink()
+    path.write_bytes(b"damaged")
+    assert repro(repository) == []  # they are restored from the cache
+    assert path.read_bytes() == before
+
+    source = shutil.copytree(DIGITS, tmp_path / "source")
+    packed = source / f"{path.name}.gz"
+    content = bytearray(gzip.decompress(packed.read_bytes()))
+    content[-1] ^= 0xFF
+    packed.unlink()
+    (source / path.name).write_bytes(content)
+    params = tiny_params()
+    params["data"]["checksums"][path.name] = sha256(source / path.name)
+    write_params(repository, params)
+    assert repro(repository, "download", MNIST_SOURCE=str(source)) == ["download"]
+    monkeypatch.chdir(repository)
+    stages = list(stale.stale_stages(stale.dvc_status()))
+    assert stages == ["validate", *MEASURED, *CLOSING]
+    rest = repro(repository, "--dry")
+    assert sorted(rest) == sorted(["validate", *MEASURED, *CLOSING])
+
+
+@pytest.mark.slow
+def test_a_clone_without_data_is_up_to_date_and_names_what_an_edit_makes_stale(
+    finished: Path, tmp_path: Path
+) -> None:
+    copy = clone(finished, tmp_path / "clone")
+    assert repro(copy, "--dry", "--allow-missing") == []
+    assert "up to date" in make(copy, "stale")
+    content = tiny_params()
+    set_width(content)
+    write_params(copy, content)
+    printed = make(copy, "stale", status=2)
+    stages = [line.split()[2] for line in printed.splitlines() if " is stale: " in line]
+    assert stages == ["validate", *OF_RELU, *CLOSING]
+    assert "variants.relu modified" in printed
+    assert "run: make repro, and commit dvc.lock and reports/" in printed
+
+
+@pytest.mark.slow
+def test_a_clone_that_restores_everything_ends_with_complete_mlflow_runs(
+    finished: Path, tmp_path: Path
+) -> None:
+    copy = clone(finished, tmp_path / "clone")
+    (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {finished}/.dvc/cache\n")
+    assert repro(copy) == ["track"]
+    assert call(copy, "git", "status", "--porcelain") == ""
+    uri = f"sqlite:///{copy}/mlflow.db"
+    runs = mlflow_server.runs(uri)
+    of_seeds = [f"{name} seed 0" for name in VARIANTS]
+    states = sorted((run.info.run_name, run.info.status) for run in runs)
+    assert states == sorted((name, "FINISHED") for name in [REPORT, *VARIANTS, *of_seeds])
+    (copy / "mlflow.db").unlink()
+    assert f"MLflow: {len(runs)} runs written" in make(copy, "repro")
+    assert "MLflow: nothing new" in make(copy, "repro")
+
+
+@pytest.mark.slow
+def test_publish_pushes_the_lock_and_the_reports_and_nothing_else(
+    repository: Path, tmp_path: Path
+) -> None:
+    call(tmp_path, "git", "init", "-q", "--bare", "origin.git")
+    call(repository, "git", "remote", "add", "origin", str(tmp_path / "origin.git"))
+    (repository / "reports/README.md").write_text("rewritten")
+    (repository / "params.yaml").write_text((repository / "params.yaml").read_text() + "# mine")
+    for _ in range(2):  # the second time there is nothing to commit
+        make(repository, "publish", BRANCH="topic")
+    log = call(tmp_path / "origin.git", "git", "log", "--format=%s", "--name-only", "topic", "-1")
+    assert log.split("\n\n") == ["Reproduce the study", "reports/README.md\n"]
+    assert call(tmp_path / "origin.git", "git", "rev-list", "--count", "topic").strip() == "2"
+
+
+@pytest.mark.slow
+def test_a_misspelt_key_stops_the_pipeline_before_any_work(repository: Path) -> None:
+    content = tiny_params()
+    content["train"]["epoch"] = 3
+    write_params(repository, content)
+    shutil.rmtree(repository / "models/relu")
+    wrong = (
+        "error: params.yaml: train.epoch: unknown key (did you mean epochs?); allowed: epochs,"
+        " batch_size, learning_rate, momentum, snapshots, evaluation_size, trace_every, device,"
+        " seeds"
+    )
+    printed = call(repository, *PYTHON, "stages", "train", "relu", "0", status=1)
+    assert printed.splitlines() == [wrong]
+    assert make(repository, "repro", status=2).splitlines()[0] == wrong
+    assert not (repository / "models/relu").exists()
+
+
+@pytest.mark.slow
+def test_a_variants_name_reaches_no_shell_even_under_plain_dvc(repository: Path) -> None:
+    before = sorted((repository / "models").rglob("*"))
+    for name in ["a;touch done", "$(touch done)", "a|touch done", "../done", "-h"]:
+        content = tiny_params()
+        content["variants"][name] = BASELINE | {"compare_to": "sigmoid"}
+        write_params(repository, content)
+        printed = call(repository, *PYTHON, "dvc", "repro", status=255)
+        assert "params.yaml: variants." in printed or "is invalid" in printed
+    assert "done" not in {path.name for path in repository.rglob("*")}
+    assert sorted((repository / "models").rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_gives_the_same_lock_and_runs_nothing_twice(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = clone(finished, tmp_path / "study")
+    (folder / "dvc.lock").unlink()
+    call(folder, *PYTHON, "dvc", "remote", "add", "-q", "-d", "s", str(tmp_path / "remote"))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    cluster = Cluster()
+    try:
+        for number in (1, 2):
+            node = {"DVC_CLUSTER_CACHE": str(tmp_path / f"cache{number}"), "OMP_NUM_THREADS": "1"}
+            cluster.add_node(num_cpus=1, env_vars=node)
+        printed = call(
+            folder,
+            *(*PYTHON, "cluster", "--address", cluster.address),
+            *("--env", "MLFLOW_TRACKING_URI", "--env", "LIVE_METRICS"),
+            environment={"MLFLOW_TRACKING_URI": uri, "LIVE_METRICS": "1"},
+        )
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    logs = [printed, *(log.read_text() for log in (folder / ".dvc/tmp/cluster").glob("*.log"))]
+    stages = [name for text in logs for name in re.findall(r"(?m)^Running stage '([^']+)'", text)]
+    every_stage = ["fingerprint", "validate", "download", *MEASURED, *CLOSING]
+    assert sorted(stages) == sorted(every_stage)
+    assert (folder / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
+    # Two trained at once, each showing its run in the same file while it ran; `track` ran here.
+    runs = complete_runs(uri)
+    assert all(run.info.artifact_uri.startswith(tmp_path.as_uri()) for run in runs)

@@ -228,10 +228,10 @@ def test_a_full_disk_is_one_line_and_training_is_resumed_later(long_training: Pa
 
 
 def test_a_single_example_is_refused(workspace: Path) -> None:
-    content = tiny_params()
-    content["data"]["train_examples"] = 1
-    write_params(workspace, content)
     prepare_training()
+    for name, count in (("images-idx3", 28 * 28 + 16), ("labels-idx1", 9)):
+        path = workspace / f"data/raw/MNIST/raw/train-{name}-ubyte"
+        path.write_bytes(path.read_bytes()[:4] + b"\0\0\0\1" + path.read_bytes()[8:count])
     with pytest.raises(StudyError, match="data/raw: 1 training examples; there should be 2"):
         train.main(["relu", "0"])
 

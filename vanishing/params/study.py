@@ -45,7 +45,7 @@ class Data(Section):
     dataset: Literal["MNIST", "FashionMNIST", "KMNIST"]
     mean: Probability  # of pixels in [0, 1]
     std: Annotated[float, Field(ge=1e-3, le=1)]
-    train_examples: Count
+    train_examples: Annotated[Count, Field(ge=2)]  # batch normalization needs a variance
     test_examples: Count
     checksums: Checksums
 

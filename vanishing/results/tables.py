@@ -1,15 +1,17 @@
 """The tables of all variants and seeds as frames, by name."""
 
 from collections.abc import Iterable
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from vanishing import paths
 from vanishing.results import parquet
 from vanishing.results.schemas import SCHEMAS
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def read(table: str, variants: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:
+
+def read(table: str, variants: Iterable[str], seeds: Iterable[int]) -> "pd.DataFrame":
     """Read a table of several variants into one frame.
 
     Args:
@@ -49,6 +51,6 @@ def write_columns(table: str, variant: str, seed: int, columns: parquet.Columns)
     parquet.write_columns(paths.table(table, variant, seed), {**run, **columns}, SCHEMAS[table])
 
 
-def select(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.DataFrame:
+def select(layers: "pd.DataFrame", tensor: str, statistic: str) -> "pd.DataFrame":
     """Return the rows of one statistic of one tensor."""
     return layers[(layers["tensor"] == tensor) & (layers["statistic"] == statistic)]
