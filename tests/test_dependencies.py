@@ -1,180 +1,161 @@
-"""dvc.yaml against the code: each stage's `deps` and `params` are what its module needs."""
+"""dvc.yaml against the code: names, commands, fingerprints, and the parameters of each stage."""
 
-import ast
-import shutil
-from collections.abc import Callable
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from stages import diagnose, download, extract, render, report, track, train, validate
-from tests.support.study import ROOT, tiny_params, write_lock
-from vanishing.params.load import load
-from vanishing.params.base import Section
-from vanishing.params.study import Study, Variant
-from vanishing.tracking.store import Store
+from tests.support.study import (
+    ROOT,
+    copy_study,
+    read_files,
+    run,
+    tiny_params,
+    write_lock,
+    write_params,
+)
+from vanishing.paths import EFFECTS, TEMPLATE
+from vanishing.pipeline.fingerprint import BY_VARIANT
 
-PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
-MAINS: dict[str, Callable[[], None]] = {
-    "validate": lambda: validate.main([]),
-    "download": lambda: download.main([]),
-    "train": lambda: train.main(["relu"]),
-    "extract": lambda: extract.main(["relu"]),
-    "diagnose": lambda: diagnose.main([]),
-    "render": lambda: render.main([]),
-    "report": lambda: report.main([]),
-    "track": lambda: track.main([]),
+PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+MATRIX = {"variant": "relu", "seed": "0"}
+
+# Another valid value for every leaf of params.yaml, but for `root` and `code`, which say where the
+# study is. Sections that a stage depends on as a whole are one entry.
+OTHER_VALUES: dict[str, Any] = {
+    "data.dataset": "KMNIST",
+    "data.mean": 0.25,
+    "data.std": 0.25,
+    "data.train_examples": 600,
+    "data.test_examples": 300,
+    "data.checksums": dict.fromkeys(tiny_params()["data"]["checksums"], "0" * 64),
+    "train.epochs": 3,
+    "train.batch_size": 50,
+    "train.learning_rate": 0.5,
+    "train.momentum": 0.5,
+    "train.seeds": [0, 5],
+    "train.snapshots": [0, 3],
+    "train.evaluation_size": 50,
+    "train.trace_every": 7,
+    "train.device": "auto",
+    "extract.probe_size": 150,
+    "extract.batch_size": 30,
+    "extract.init_probe_size": 50,
+    "extract.init_seeds": 2,
+    "extract.sweep_depths": [1, 5],
+    "extract.sweep_seeds": 1,
+    "diagnose.vanishing_gradient.mean_abs_below": 0.5,
+    "diagnose.vanishing_attenuation.below": 0.5,
+    "diagnose.exploding_attenuation.above": 1.5,
+    "diagnose.exploding_tensor.nonfinite_above": 0.5,
+    "diagnose.nonfinite_loss.count_above": 1,
+    "diagnose.poor_initialisation": {
+        "variance_ratio_above": 1.5,
+        "gradient_range_below": 0.5,
+        "first_steps": 3,
+        "stalled_from": 2,
+    },
+    "diagnose.saturated_activation": {"unit_above": 0.5, "layer_above": 0.1},
+    "diagnose.dead_relu": {"unit_below": 0.5, "layer_above": 0.1},
+    "diagnose.update_ratio": {"above": 0.1, "below": 0.01},
+    "diagnose.all_zero.share_from": 0.1,
+    "diagnose.unchanged_tensor": {"ratio_below": 0.1, "steps": 2},
+    "diagnose.loss_not_decreasing": {"share_below": 0.1, "steps": 3},
+    "diagnose.overfit.ratio_above": 0.01,
+    "diagnose.overtraining": {"train_patience": 1, "test_patience": 1, "delta": 0.5},
+    "diagnose.at_chance.margin": 0.5,
+    "expect": {"relu": {"vanishing_gradient": True}},
+    "variants.sigmoid.width": 12,
+    "variants.sigmoid-batchnorm.depth": 1,
 }
 
 
-def definition(stage: str) -> dict[str, Any]:
-    """Return a stage's definition, whether or not it is a `foreach`."""
-    found: dict[str, Any] = PIPELINE[stage].get("do", PIPELINE[stage])
-    return found
+def leaves(content: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the path of every leaf of nested mappings."""
+    if not isinstance(content, dict):
+        return [path]
+    return [leaf for key, inner in content.items() for leaf in leaves(inner, (*path, key))]
 
 
-def imported(module: Path) -> set[Path]:
-    """Return the project's modules that a module imports, and templates that it names."""
-    found = set()
-    for node in ast.walk(ast.parse(module.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.Constant) and str(node.value).endswith(".j2"):
-            found.add(ROOT / "vanishing/reporting" / str(node.value))
-        found |= {ROOT / f"{name.replace('.', '/')}.py" for name in names}
-    return {
-        path
-        for path in found
-        if path.is_file() and {ROOT / "stages", ROOT / "vanishing"} & set(path.parents)
-    }
+def arguments(stage: str) -> list[str]:
+    """Return the arguments of a stage's command for one item of its matrix."""
+    return [MATRIX[key] for key in PIPELINE[stage].get("matrix", ())]
 
 
-def closure(module: Path) -> set[Path]:
-    """Return `module` and all that it imports, directly or not."""
-    reached: set[Path] = set()
-    waiting = {module}
-    while waiting:
-        path = waiting.pop()
-        reached.add(path)
-        if path.suffix == ".py":
-            waiting |= imported(path) - reached
-    return reached
+def fill_in(text: str) -> str:
+    """Fill in the template of dvc.yaml for one item of the matrix, in the root study."""
+    for key, value in MATRIX.items():
+        text = text.replace(f"${{item.{key}}}", value)
+    return text.replace("${root}/", "")
 
 
 def test_each_stage_is_a_module_and_each_module_a_stage() -> None:
-    modules = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
-    assert set(PIPELINE) == modules == set(MAINS)
+    modules = {path.stem for path in (ROOT / "stages").glob("[a-z]*.py")}
+    assert set(PIPELINE) == modules
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
-def test_command_names_the_stages_module(stage: str) -> None:
-    argument = " ${key}" if "foreach" in PIPELINE[stage] else ""
-    assert definition(stage)["cmd"] == f"python -m stages.{stage}{argument}"
+def test_a_command_runs_the_module_with_the_matrix(stage: str) -> None:
+    items = [f"${{item.{key}}}" for key in PIPELINE[stage].get("matrix", ())]
+    assert PIPELINE[stage]["cmd"] == " ".join(["python -m stages", stage, *items])
 
 
-@pytest.mark.parametrize("stage", PIPELINE)
-def test_deps_are_all_modules_that_the_stage_imports(stage: str) -> None:
-    listed = {
-        ROOT / dep for dep in definition(stage)["deps"] if dep.startswith(("stages/", "vanishing/"))
-    }
-    assert listed == closure(ROOT / "stages" / f"{stage}.py")
+@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if stage != "fingerprint"])
+def test_code_is_a_dependency_by_its_fingerprint_alone(stage: str) -> None:
+    code = [name for name in PIPELINE[stage]["deps"] if name.startswith("data/fingerprints")]
+    by_variant = ["data/fingerprints/variants/${item.variant}"] if stage in BY_VARIANT else []
+    assert code == [f"data/fingerprints/{stage}", *by_variant]
+    texts = [name for name in PIPELINE[stage]["deps"] if name.startswith("${root}")]
+    assert texts == ([f"${{root}}/{EFFECTS}", f"${{root}}/{TEMPLATE}"] if stage == "report" else [])
 
 
-def test_packages_hold_nothing_that_a_stage_could_depend_on() -> None:
-    for path in (ROOT / "stages").rglob("__init__.py"):
-        assert len(ast.parse(path.read_text()).body) == 1, f"{path}: only a docstring belongs here"
+def test_the_stages_of_one_variant_are_those_with_a_matrix() -> None:
+    assert {stage for stage, entry in PIPELINE.items() if "matrix" in entry} == set(BY_VARIANT)
 
 
-class Reads:
-    """Which leaves of params.yaml are read, by watching the validated objects."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.leaves: set[str] = set()
-        self._prefixes: dict[int, str] = {}
-        self._settings: Study | None = None
-        load = section.load
-        read, dump, equal = Section.__getattribute__, Section.model_dump, Section.__eq__
-
-        def watched_load(model: type[Study], path: Path = PARAMS) -> Study:
-            self._settings = load(model, path)  # kept, or another object could get its id
-            self._place(self._settings, "")
-            return self._settings
-
-        def watched_read(section: Section, name: str) -> Any:
-            if name in type(section).model_fields and id(section) in self._prefixes:
-                self._note(section, name, read(section, name))
-            return read(section, name)
-
-        def watched_dump(section: Section, **options: Any) -> dict[str, Any]:
-            self._note_all(section)
-            return dump(section, **options)
-
-        def watched_equal(section: Section, other: object) -> bool:
-            for each in (section, other):
-                if isinstance(each, Section):
-                    self._note_all(each)
-            return equal(section, other)
-
-        monkeypatch.setattr(section, "load", watched_load)
-        monkeypatch.setattr(Section, "__eq__", watched_equal)
-        monkeypatch.setattr(Section, "__getattribute__", watched_read)
-        monkeypatch.setattr(Section, "model_dump", watched_dump)
-
-    def _place(self, section: Section, prefix: str) -> None:
-        for name, value in vars(section).items():
-            if isinstance(value, Section):
-                self._place(value, f"{prefix}{name}.")
-        if isinstance(section, Study):
-            for variant in vars(section)["variants"].values():
-                self._prefixes[id(variant)] = "variants.${key}."
-        self._prefixes[id(section)] = prefix
-
-    def _note(self, section: Section, name: str, value: Any) -> None:
-        if isinstance(section, Variant):
-            self.leaves.add("variants.${key}")
-        elif not isinstance(value, Section):
-            self.leaves.add(self._prefixes[id(section)] + name)
-
-    def _note_all(self, section: Section) -> None:
-        for name, value in vars(section).items():
-            if isinstance(value, Section):
-                self._note_all(value)
-            elif id(section) in self._prefixes:
-                self._note(section, name, value)
+def test_every_leaf_of_params_yaml_has_another_value_here() -> None:
+    shipped = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+    covered = {"root", "code", "variants", *(key for key in OTHER_VALUES if "variants" not in key)}
+    for leaf in leaves(shipped):
+        prefixes = {".".join(leaf[:length]) for length in range(1, len(leaf) + 1)}
+        assert prefixes & covered, ".".join(leaf)
 
 
-def thresholds() -> dict[str, dict[str, Any]]:
-    """Return the section `diagnose` of params.yaml."""
-    found: dict[str, dict[str, Any]] = tiny_params()["diagnose"]
-    return found
+def edit_all_but(declared: list[Any]) -> dict[str, Any]:
+    """Return the tiny parameters with another value wherever a stage declares no parameter."""
+    content = copy.deepcopy(tiny_params())
+    named = [fill_in(name) for name in declared]
+    for key, value in OTHER_VALUES.items():
+        overlaps = any(f"{a}.".startswith(f"{b}.") for n in named for a, b in ((n, key), (key, n)))
+        if not overlaps:
+            *path, last = key.split(".")
+            section = content
+            for part in path:
+                section = section[part]
+            section[last] = value
+    return content
 
 
-@pytest.mark.parametrize("stage", PIPELINE)
-def test_params_are_the_leaves_that_the_stage_reads(
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if stage != "validate"])
+def test_outputs_depend_on_the_declared_parameters_alone(
     stage: str, study_folder: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder in ("models", "data", "reports"):
-        shutil.copytree(study_folder / folder, workspace / folder)
-    write_lock(workspace)
-    monkeypatch.setattr(Store, "__init__", lambda *_: None)  # which params it reads is all
-    monkeypatch.setattr(Store, "ensure", lambda *_: False)  # that is wanted of track here
-    monkeypatch.setattr(Store, "retire", lambda *_: None)
-    reads = Reads(monkeypatch)
-    MAINS[stage]()
-    if stage == "validate":
-        assert definition(stage)["params"] == [{"params.yaml": None}]  # all of it, whatever it is
-        return
-    leaves = {"data.checksums" if x.startswith("data.checksums.") else x for x in reads.leaves}
-    rules = {f"diagnose.{r}.{leaf}" for r, limits in thresholds().items() for leaf in limits}
-    if rules <= leaves:
-        leaves = leaves - rules | {"diagnose"}
-    if "foreach" in PIPELINE[stage]:
-        leaves -= {"variants"}  # read to look the variant up, no more
-    else:
-        leaves = {"variants" if x == "variants.${key}" else x for x in leaves}
-    assert sorted(leaves) == sorted(definition(stage)["params"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    copy_study(study_folder, workspace)
+    if stage == "track":
+        write_lock(workspace)
+        run("track")
+    entry = PIPELINE[stage]
+    outs = [out for key in ("outs", "metrics", "plots") for out in entry.get(key, [])]
+    outs = [out if isinstance(out, str) else next(iter(out)) for out in outs]
+    paths = [workspace / fill_in(out) for out in outs]
+    before = [read_files(path) if path.is_dir() else path.read_bytes() for path in paths]
+    write_params(workspace, edit_all_but(entry.get("params", [])))
+    run(stage, *arguments(stage))
+    after = [read_files(path) if path.is_dir() else path.read_bytes() for path in paths]
+    assert after == before
+    assert all(before)

@@ -16,7 +16,7 @@ NEEDED: dict[str, set[str]] = {
     "stages.validate": set(),
     "stages.download": set(),  # torchvision in a process of its own
     "stages.train": {"torch"},
-    "stages.extract": {"torch", "pandas"},
+    "stages.extract": {"torch"},
     "stages.initialise": {"torch", "pandas"},
     "stages.diagnose": {"pandas"},
     "stages.render": {"pandas", "matplotlib"},

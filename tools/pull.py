@@ -29,18 +29,28 @@ def main(argv: list[str]) -> None:
         if not repo.config["remote"]:
             print("no DVC remote is set up: missing results are computed here (docs/ci.md)")
             return
-        targets = [
-            str(out)
-            for out in repo.index.outs
-            if out.use_cache
-            and out.is_in_repo
-            and (weights or MODELS not in Path(out.def_path).parents)
-        ]
+        targets = choose_outputs(repo, weights)
     command = [sys.executable, "-m", "dvc", "pull", "--run-cache", "--allow-missing", *targets]
     if subprocess.run(command, check=False).returncode:
         raise StudyError("dvc pull failed (see above)")
     if not weights:
         print("the tables are in place; new statistics also need the weights: make pull WEIGHTS=1")
+
+
+def choose_outputs(repo: Repo, weights: bool) -> list[str]:
+    """Return the outputs of every study that DVC keeps, relative to the working directory.
+
+    Args:
+        repo: The repository.
+        weights: Whether outputs in a study's models/ are among them.
+    """
+    return [
+        str(out)
+        for out in repo.index.outs
+        if out.use_cache
+        and out.is_in_repo
+        and (weights or MODELS not in Path(out.def_path).parents)
+    ]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from vanishing.errors import StudyError, run_command
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.paths import IDENTITIES, MODELS, PIPELINE, RAW
+from vanishing.paths import FINGERPRINTS, IDENTITIES, MODELS, PIPELINE, RAW
 from vanishing.tracking.identity import store_address
 
 _ENDING_S = 10.0  # the longest that DVC or `cluster` may take to end after Ctrl-C
@@ -120,24 +120,32 @@ def needs_no_weights(status: Status, outdated: Collection[str]) -> bool:
         Whether something is missing, and none of it is needed.
     """
     missing: set[Path] = set()  # outputs of stages that are up to date
-    written: set[str] = set()  # outputs of stale stages
-    read: set[str] = set()  # missing inputs of stale stages
+    written: set[Path] = set()  # outputs of stale stages
+    read: set[Path] = set()  # missing inputs of stale stages
     for stage in status:
         outs = _missing(status, stage, "changed outs")
         if stage in outdated:
             written |= outs
             read |= _missing(status, stage, "changed deps")
         else:
-            missing |= set(map(Path, outs))
+            missing |= outs
     missing.discard(IDENTITIES)  # `track` writes it again
+    read = {path for path in read if FINGERPRINTS not in path.parents}  # and `fingerprint` these
     spared = all(path == RAW or MODELS in path.parents for path in missing)
     return bool(missing) and spared and read <= written
 
 
-def _missing(status: Status, stage: str, kind: str) -> set[str]:
-    changes = [entry.get(kind, {}) for entry in status[stage] if isinstance(entry, Mapping)]
+def _missing(status: Status, stage: str, kind: str) -> set[Path]:
+    """Return the missing files of a stage.
+
+    Args:
+        status: As `stale.dvc_status` returns it.
+        stage: A key of it.
+        kind: "changed deps" or "changed outs".
+    """
+    changes = [change.get(kind, {}) for change in status[stage] if isinstance(change, Mapping)]
     return {
-        path
+        Path(path)
         for change_of in changes
         for path, change in change_of.items()
         if isinstance(change, str) and change in stale.MISSING

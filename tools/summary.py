@@ -1,15 +1,18 @@
 """Print the closing table of `make repro`: `python -m tools.summary`.
 
-In: reports/metrics.json. Out, on stdout: a row per variant, the path of the report, and the command
-that opens MLflow.
+In: params.yaml (`root`) and reports/metrics.json. Out, on stdout: a row per variant, the path of
+the report from the root of the repository, and the command that opens MLflow.
 """
 
 import sys
+from pathlib import Path
 
 from tabulate import tabulate
 
 from vanishing import paths
 from vanishing.errors import run_command
+from vanishing.params.load import load
+from vanishing.params.study import Study
 from vanishing.reporting.markdown import number, percent
 from vanishing.results import summaries
 
@@ -29,7 +32,8 @@ def main(_argv: list[str]) -> None:
         for name, metrics in summaries.read(paths.METRICS).items()
     ]
     table = tabulate(rows, _HEADERS, disable_numparse=True, colalign=_ALIGNMENT)
-    print(f"\n{table}\n\nreport: {paths.REPORT}\nMLflow: make ui")
+    folder = Path.cwd().relative_to(Path(load(Study).root).resolve())
+    print(f"\n{table}\n\nreport: {folder / paths.REPORT}\nMLflow: make ui")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Collection
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,23 @@ def canonical(node: Any) -> Any:
         return tuple(canonical(item) for item in node if not is_docstring(item))
     if not isinstance(node, ast.AST):
         return node
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 splits the texts of f-strings otherwise
+        fields["values"] = _join_texts(node.values)
     return type(node).__name__, tuple(
         (name, canonical(value))
-        for name, value in ast.iter_fields(node)
+        for name, value in fields.items()
         if name not in _IGNORED_FIELDS and value is not None and value != []
     )
+
+
+def _join_texts(values: list[ast.expr]) -> list[ast.expr]:
+    """Join the neighbouring texts of an f-string, and drop empty ones."""
+    joined: list[ast.expr] = []
+    for is_text, group in groupby(values, lambda value: isinstance(value, ast.Constant)):
+        if is_text:
+            text = "".join(str(value.value) for value in group if isinstance(value, ast.Constant))
+            joined += [ast.Constant(text)] if text else []
+        else:
+            joined += group
+    return joined

@@ -168,8 +168,10 @@ class Source:
         if name is None:
             return module
         submodule = f"{module}.{name}"
-        is_module = self.path(submodule) is not None and name not in self._definitions(module)
-        return submodule if is_module else None
+        definition = self._definitions(module).get(name)
+        # `from . import name` in the package itself binds the submodule.
+        is_bound = definition and (definition.statements or set(definition.origins) - {origin})
+        return submodule if self.path(submodule) is not None and not is_bound else None
 
     def _definition(self, item: Name) -> Definition | None:
         """Return what binds a name of a module."""

@@ -202,7 +202,7 @@ def parse(source: bytes, path: str, place: Place) -> Module:
     try:
         statements = ast.parse(source, path).body
     except SyntaxError as error:
-        raise StudyError(f"{path}:{error.lineno}: {error.msg}") from None
+        raise StudyError(f"{path}:{error.lineno or 1}: {error.msg}") from None
     definitions: dict[str, Definition] = {EFFECTS: Definition(place)}
     loads: set[str] = set()
     order: list[str] = []

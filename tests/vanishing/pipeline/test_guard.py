@@ -1,193 +1,168 @@
-"""Stages under a real `dvc repro`: what is edited meanwhile, what is killed, two at once."""
+"""A stage fails if its inputs or its code change while it runs."""
 
-import ctypes
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
-from tests.support.processes import alive, until
-from tests.support.study import ROOT
-from vanishing.pipeline.guard import dependencies
+from tests.support.study import tiny_params, write_params
+from tests.vanishing.pipeline.packages import write_package
+from vanishing.errors import StudyError
+from vanishing.params.load import load
+from vanishing.params.study import Study
+from vanishing.pipeline.fingerprint import fingerprints
+from vanishing.pipeline.guard import guard, inputs
 
 PIPELINE = """
 stages:
   toy:
-    foreach: ${variants}
-    do:
-      cmd: python toy.py ${key}
-      deps: [toy.py, input]
-      params: ["train.epochs", "variants.${key}"]
-      outs: ["out-${key}"]
+    matrix:
+      variant: ${variants}
+      seed: ${train.seeds}
+    cmd: python -m stages toy ${item.variant} ${item.seed}
+    deps:
+      - ${root}/input
+      - data/fingerprints/variants/${item.variant}
+      - models/${item.variant}/seed-${item.seed}
+    params:
+      - train.learning_rate
+      - variants.${item.variant}
+    outs:
+      - output
+  check:
+    cmd: python -m stages check
+    deps:
+      - input
+    params:
+      - params.yaml:
 """
-PARAMS = "train: {epochs: 1, device: cpu}\nvariants: {one: {depth: 1}, two: {depth: 2}}\n"
-TOY = """
-import os, sys, time
-from pathlib import Path
-from vanishing.pipeline.guard import run_stage
-def main(argv):
-    (key,) = argv
-    Path(f"started-{key}").write_text(str(os.getpid()))
-    while not Path("go").exists():
-        time.sleep(0.02)
-    Path(f"out-{key}").write_text(key)
-sys.exit(run_stage(main))
-"""
+ACTIVATIONS = "ACTIVATIONS = {'relu': f}\ndef f(z): return z\ndef g(): ...\n"
 
 
-def dvc(*arguments: str) -> subprocess.Popen[str]:
-    """Start DVC."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.Popen(
-        [sys.executable, "-m", "dvc", *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def toy_params() -> dict[str, Any]:
+    """Return parameters whose variants all have the one activation of the made-up code."""
+    content = tiny_params()
+    for variant in content["variants"].values():
+        variant["activation"] = "relu"
+    return content
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a repository whose stages wait for the file `go`, as the working directory."""
-    monkeypatch.chdir(tmp_path)
-    for arguments in (["init", "-q", "--no-scm"], ["config", "core.analytics", "false"]):
-        with dvc(*arguments) as process:
-            process.communicate()
-    for name, text in (("dvc.yaml", PIPELINE), ("params.yaml", PARAMS), ("toy.py", TOY)):
-        Path(name).write_text(text)
-    Path("input").mkdir()
-    Path("input/file").write_text("a")
-    return tmp_path
+def toy(workspace: Path) -> Path:
+    """Give a study with a pipeline and code of its own, as the working directory."""
+    write_params(workspace, toy_params())
+    write_package(
+        workspace,
+        {
+            "dvc.yaml": PIPELINE,
+            "input/folder/file": "a",
+            "models/relu/seed-0/epoch-000.safetensors": "weights",
+            "stages/__init__.py": "",
+            "vanishing/activations.py": ACTIVATIONS,
+            "vanishing/initialisers.py": "INITIALISERS = {'default': 1}\n",
+        },
+    )
+    for path, text in fingerprints(load(Study)).items():
+        write_package(workspace, {str(path): text})
+    return workspace
 
 
-def process_of(key: str) -> int:
-    """Wait until a stage runs; return its process."""
-    path = Path(f"started-{key}")
-    until(lambda: path.exists() and path.read_text() != "")
-    return int(path.read_text())
+def edit_params(section: str, **values: Any) -> None:
+    """Write params.yaml with other values in a section."""
+    content = toy_params()
+    target = content
+    for key in section.split("."):
+        target = target[key]
+    target |= values
+    write_params(Path(), content)
 
 
+def write(path: str, text: str) -> None:
+    """Write a file of the study."""
+    write_package(Path(), {path: text})
+
+
+@pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize(
-    ("file", "text", "named"),
+    ("edit", "names"),
     [
-        ("params.yaml", PARAMS.replace("depth: 1", "depth: 9"), "params.yaml: variants.one"),
-        ("params.yaml", PARAMS.replace("epochs: 1", "epochs: 2"), "params.yaml: train.epochs"),
-        ("toy.py", TOY + "\n", "toy.py"),
-        ("input/file", "b", "input/file"),
-        ("params.yaml", "train: [", "params.yaml: cannot be read"),
+        (partial(edit_params, "train", learning_rate=0.5), "params.yaml: train.learning_rate"),
+        (partial(edit_params, "variants.relu", width=9), "params.yaml: variants.relu"),
+        (partial(write, "input/folder/file", "bc"), "input/folder/file"),
+        (partial(write, "input/more", "b"), "input/more"),
+        (
+            partial(write, "models/relu/seed-0/epoch-000.safetensors", "other weights"),
+            "models/relu/seed-0/epoch-000.safetensors",
+        ),
+        (
+            partial(write, "vanishing/activations.py", ACTIVATIONS.replace("z", "-z")),
+            "vanishing.activations.f",
+        ),
     ],
 )
-def test_an_edit_of_what_a_stage_depends_on_is_refused(
-    toy: Path, file: str, text: str, named: str
+def test_an_input_that_changes_while_the_stage_runs_fails_it(
+    edit: Callable[[], None], names: str
 ) -> None:
-    with dvc("repro", "toy@one") as process:
-        process_of("one")
-        (toy / file).write_text(text)
-        (toy / "go").touch()
-        printed, _ = process.communicate()
-    assert process.returncode != 0
-    assert f"error: {named}" in printed
-    assert not (toy / "dvc.lock").exists()
+    message = f"{names}: changed while toy relu 0 ran, so its results are not kept; run it again"
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        guard("toy", ["relu", "0"], edit)
 
 
-def test_an_edit_of_anything_else_is_not(toy: Path) -> None:
-    with dvc("repro", "toy@one") as process:
-        process_of("one")
-        (toy / "params.yaml").write_text(PARAMS.replace("depth: 2", "depth: 9") + "more: 1\n")
-        (toy / "go").touch()
-        printed, _ = process.communicate()
-    assert process.returncode == 0, printed
-    assert "depth: 1" in (toy / "dvc.lock").read_text()
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    "edit",
+    [
+        partial(edit_params, "train", momentum=0.5),
+        partial(edit_params, "variants.sigmoid", width=9),
+        partial(write, "models/relu/seed-1/epoch-000.safetensors", "weights"),
+        partial(write, "input/__pycache__/file.pyc", "code"),
+        partial(write, "output", "x"),
+        partial(write, "vanishing/activations.py", f"# A remark\n{ACTIVATIONS}"),
+        partial(write, "vanishing/activations.py", f"{ACTIVATIONS}def unused(): ...\n"),
+    ],
+)
+def test_a_change_of_anything_else_does_not(edit: Callable[[], None]) -> None:
+    guard("toy", ["relu", "0"], edit)
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # the first stays, between the two
-def test_a_stage_ends_with_the_dvc_that_runs_it(
-    toy: Path, shell: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SHELL", shell)
-    with dvc("repro", "toy@one") as process:
-        stage = process_of("one")
-        process.send_signal(signal.SIGKILL)
-        until(lambda: not alive(stage))
-    assert not (toy / "out-one").exists()
+@pytest.mark.usefixtures("toy")
+def test_a_stage_that_depends_on_all_of_params_notices_every_change() -> None:
+    with pytest.raises(StudyError, match=r"^params\.yaml: changed while check ran"):
+        guard("check", [], partial(edit_params, "train", momentum=0.5))
 
 
-def test_what_a_stage_has_started_ends_with_it(toy: Path) -> None:
-    start = (
-        'import subprocess\nPath("below").write_text(str(subprocess.Popen(["sleep", "60"]).pid))'
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("text", ["train: [", "", "- a list"])
+def test_parameters_that_cannot_be_read_any_more_are_one_line(text: str) -> None:
+    with pytest.raises(StudyError, match=r"^params\.yaml: cannot be read: .") as error:
+        guard("toy", ["relu", "0"], partial(write, "params.yaml", text))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("toy")
+def test_code_that_is_not_that_of_the_fingerprint_runs_nothing() -> None:
+    names = "abcdefg"
+    functions = "".join(f"def {name}(): return 1\n" for name in names)
+    calls = ", ".join(f"{name}()" for name in names)
+    write("vanishing/activations.py", f"ACTIVATIONS = {{'relu': [{calls}]}}\n{functions}")
+    listed = ", ".join(f"vanishing.activations.{name}" for name in "abcd")
+    message = (
+        f"vanishing.activations.ACTIVATIONS[relu], {listed} and 3 more:"
+        " edited since `fingerprint` ran; run: dvc repro"
     )
-    (toy / "toy.py").write_text(TOY.replace("def main", f"{start}\ndef main"))
-    with dvc("repro", "toy@one") as process:
-        stage = process_of("one")
-        below = int((toy / "below").read_text())
-        assert alive(below)
-        process.kill()
-        until(lambda: not alive(stage) and not alive(below))
+    with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
+        guard("toy", ["relu", "0"], partial(pytest.fail, "the stage ran"))
 
 
-@pytest.fixture(params=["init", "starter"])
-def adopter(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let orphans be adopted by the first process, or by this one, as the first in a container."""
-    prctl, child_subreaper = ctypes.CDLL(None).prctl, 36
-    prctl(child_subreaper, request.param == "starter")
-    yield
-    prctl(child_subreaper, 0)
-
-
-@pytest.mark.usefixtures("adopter")
-def test_a_stage_ends_where_dvc_is_gone_before_it_can_look(toy: Path) -> None:
-    (toy / "toy.py").write_text("import time\ntime.sleep(2)\n" + TOY)
-    with dvc("repro", "toy@one") as process:
-        stages: list[psutil.Process] = []
-
-        def begun() -> bool:
-            below = psutil.Process(process.pid).children(recursive=True)
-            stages[:] = [each for each in below if each.cmdline()[:2] == ["python", "toy.py"]]
-            return bool(stages)
-
-        until(begun)
-        process.kill()
-        gone, _ = psutil.wait_procs(stages, timeout=30)
-    assert gone
-    assert not (toy / "started-one").exists()
-    assert not (toy / "out-one").exists()
-
-
-def test_of_two_at_once_one_is_refused_or_waits_for_nothing(toy: Path) -> None:
-    with dvc("repro", "toy@one") as first:
-        process_of("one")
-        with dvc("repro", "toy@one") as second:
-            printed, _ = second.communicate()
-        assert second.returncode != 0
-        assert "busy" in printed or "lock" in printed
-        (toy / "go").touch()
-        first.communicate()
-    assert first.returncode == 0
-    assert (toy / "out-one").read_text() == "one"
-
-
-def test_looking_at_the_status_disturbs_nothing(toy: Path) -> None:
-    with dvc("repro", "toy@one") as process:
-        process_of("one")
-        with dvc("status") as status:
-            printed, _ = status.communicate()
-        assert status.returncode == 0 or "busy" in printed or "lock" in printed
-        (toy / "go").touch()
-        process.communicate()
-    assert process.returncode == 0
-
-
-def test_what_a_stage_depends_on_is_what_dvc_yaml_says(toy: Path) -> None:
-    assert toy == Path.cwd()
-    assert list(dependencies("toy@two")) == [
-        "toy.py",
-        "input/file",
-        "params.yaml: train.epochs",
-        "params.yaml: variants.two",
+@pytest.mark.usefixtures("toy")
+def test_the_inputs_of_a_stage_are_those_of_dvc_yaml_for_its_arguments() -> None:
+    assert list(inputs("toy", ["relu", "0"])) == [
+        "input/folder/file",
+        "data/fingerprints/variants/relu",
+        "models/relu/seed-0/epoch-000.safetensors",
+        "params.yaml: train.learning_rate",
+        "params.yaml: variants.relu",
     ]

@@ -177,7 +177,7 @@ def test_names_are_followed_from_module_to_module(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "try:\n  from fast import compute\nexcept ImportError:\n  from library.tools import compute",
+        "try:\n  from fast import compute\nexcept Error:\n  from library.tools import compute",
         "import sys\nif sys.version_info > (3, 9):\n  from library.tools import compute",
     ],
 )
@@ -281,7 +281,8 @@ def test_relative_imports_are_followed_in_packages_and_in_their_modules(tmp_path
         {
             "a/__init__.py": "",
             "a/near.py": "def n(): return 1",
-            "a/b/__init__.py": "from . import c\nfrom .. import near\ndef f(): return c.g() + near.n()",
+            "a/b/__init__.py": "from . import c\nfrom .. import near\n"
+            "def f(): return c.g() + near.n()",
             "a/b/c.py": "from .d import h\nfrom ..near import n\ndef g(): return h() + n()",
             "a/b/d.py": "def h(): ...",
         },
@@ -294,8 +295,8 @@ def test_names_that_a_package_exports_again_are_followed_to_their_origin(tmp_pat
         tmp_path,
         "from a import f, helper\nimport a\nf()\nhelper.far()\na.size",
         {
-            "a/__init__.py": "from library.tools import compute as f\nfrom library import deep as helper\n"
-            "from library.tools import LIMIT as size",
+            "a/__init__.py": "from library import deep as helper\n"
+            "from library.tools import LIMIT as size\nfrom library.tools import compute as f",
         },
     )
     assert names == {*COMPUTE, "library.deep.far", "library.tools.LIMIT"}
