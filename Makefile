@@ -24,7 +24,7 @@ help: ## this list
 setup:
 	@tools/setup.sh
 
-repro: setup ## run the study: whatever is not up to date (VARIANTS="relu swish" SEEDS="0 1"; JOBS=4), a summary
+repro: setup ## run the stages that are not up to date (VARIANTS="relu swish" SEEDS="0 1"; JOBS=4)
 	@cd "$$STUDY" && python -m tools.repro --variants "$$VARIANTS" --seeds "$$SEEDS" \
 		$${JOBS:+--jobs "$$JOBS"} $${RAY_ADDRESS:+--address "$$RAY_ADDRESS"}
 
@@ -67,8 +67,9 @@ bench: setup ## measure speed against the alternatives (NAMES="training recordin
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
 	@cd "$$STUDY" && vanishing predict "$$V" $${THRESHOLD:+--threshold "$$THRESHOLD"}
 
-test: setup ## run the tests (QUICK=1: without those that take seconds)
-	@python -m pytest $(if $(QUICK),-m "not slow")
+test: setup ## run the tests, one per core at a time (QUICK=1: without those that take seconds)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 4 \
+		--dist worksteal $(if $(QUICK),-m "not slow")
 
 torture: setup ## inject faults into the pipeline for ten minutes, and count (WRITE=1: into the docs)
 	@python -m tests.torture $(if $(WRITE),--write) $$(test "$$STUDY" = . || echo "--study $$STUDY")

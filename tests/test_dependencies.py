@@ -1,15 +1,18 @@
 """dvc.yaml against the code: names, commands, fingerprints, and the parameters of each stage."""
 
-import copy
+import contextlib
+import shutil
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.support.execution import Calls, find_definitions, find_references, watch_calls
 from tests.support.study import (
     ROOT,
-    copy_study,
+    link_code,
     read_files,
     run,
     tiny_params,
@@ -20,6 +23,7 @@ from vanishing.paths import EFFECTS, TEMPLATE
 from vanishing.pipeline.fingerprint import BY_VARIANT
 
 PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+CODE = ("stages", "vanishing", "dvc.yaml")  # links to the repository
 MATRIX = {"variant": "relu", "seed": "0"}
 
 # Another valid value for every leaf of params.yaml, but for `root` and `code`, which say where the
@@ -125,7 +129,9 @@ def test_every_leaf_of_params_yaml_has_another_value_here() -> None:
 
 def edit_all_but(declared: list[Any]) -> dict[str, Any]:
     """Return the tiny parameters with another value wherever a stage declares no parameter."""
-    content = copy.deepcopy(tiny_params())
+    content = deepcopy(tiny_params())
+    if any(isinstance(name, dict) for name in declared):  # {params.yaml: null}, all of it
+        return content
     named = [fill_in(name) for name in declared]
     for key, value in OTHER_VALUES.items():
         overlaps = any(f"{a}.".startswith(f"{b}.") for n in named for a, b in ((n, key), (key, n)))
@@ -138,24 +144,96 @@ def edit_all_but(declared: list[Any]) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", [stage for stage in PIPELINE if stage != "validate"])
-def test_outputs_depend_on_the_declared_parameters_alone(
-    stage: str, study_folder: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    copy_study(study_folder, workspace)
+class StageRun(NamedTuple):
+    """A stage that ran on its declared dependencies, with every other parameter changed.
+
+    Attributes:
+        stage: Its name.
+        expected: {path: content} of its outputs in the finished study.
+        written: {path: content} of what it wrote.
+        calls: The functions of this repository that it called.
+    """
+
+    stage: str
+    expected: dict[str, bytes]
+    written: dict[str, bytes]
+    calls: Calls
+
+
+@pytest.fixture(scope="module", params=PIPELINE)
+def stage_run(
+    request: pytest.FixtureRequest, study_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> StageRun:
+    """Run each stage in a folder that holds nothing but its declared dependencies."""
+    stage: str = request.param
+    entry, folder = PIPELINE[stage], tmp_path_factory.mktemp(stage)
+    link_code(folder)
+    for dependency in map(fill_in, entry["deps"]):
+        if dependency.startswith(("data/", "models", "reports/")):
+            copy(study_folder / dependency, folder / dependency)
     if stage == "track":
-        write_lock(workspace)
-        run("track")
-    entry = PIPELINE[stage]
-    outs = [out for key in ("outs", "metrics", "plots") for out in entry.get(key, [])]
-    outs = [out if isinstance(out, str) else next(iter(out)) for out in outs]
-    paths = [workspace / fill_in(out) for out in outs]
-    before = [read_files(path) if path.is_dir() else path.read_bytes() for path in paths]
-    write_params(workspace, edit_all_but(entry.get("params", [])))
-    run(stage, *arguments(stage))
-    after = [read_files(path) if path.is_dir() else path.read_bytes() for path in paths]
-    assert after == before
-    assert all(before)
+        write_lock(folder)
+    before = read_files(folder)
+    write_params(folder, edit_all_but(entry.get("params", [])))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(folder),
+        watch_calls("stages", "vanishing") as calls,
+    ):
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        run(stage, *arguments(stage))
+    outputs = [
+        fill_in(output if isinstance(output, str) else next(iter(output)))
+        for key in ("outs", "metrics", "plots")
+        for output in entry.get(key, [])
+    ]
+    return StageRun(
+        stage,
+        expected={
+            path: content
+            for path, content in read_files(study_folder).items()
+            if any(f"{path}/".startswith(f"{output}/") for output in outputs)
+        },
+        written={
+            path: content
+            for path, content in read_files(folder).items()
+            if path not in {*before, "params.yaml"} and path.partition("/")[0] not in CODE
+        },
+        calls=calls,
+    )
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+@pytest.mark.slow
+def test_outputs_depend_on_the_declared_files_and_parameters_alone(stage_run: StageRun) -> None:
+    written = {
+        path: content
+        for path, content in stage_run.written.items()
+        if not path.startswith(".study/")
+    }
+    assert written == stage_run.expected
+
+
+@pytest.mark.slow
+def test_the_code_that_runs_is_in_the_fingerprints(stage_run: StageRun, study_folder: Path) -> None:
+    if stage_run.stage == "fingerprint":
+        return
+    deps = [name for name in PIPELINE[stage_run.stage]["deps"] if "data/fingerprints" in name]
+    lines = "".join((study_folder / fill_in(name)).read_text() for name in deps).splitlines()
+    names = {line.partition(" ")[0] for line in lines}
+    names |= {name.partition("[")[0] for name in names}  # REGISTRY[ENTRY] stands for REGISTRY
+    used = find_definitions(stage_run.calls) | find_references(stage_run.calls)
+    if stage_run.stage != "track":  # the journal is for MLflow, which no file depends on
+        used = {name for name in used if not name.startswith("vanishing.tracking.")}
+        used -= {"vanishing.paths.journal", "vanishing.paths.JOURNALS"}
+    assert used - names == set()
+    assert len(used) > 10

@@ -1,10 +1,10 @@
 """Faults in the middle of `make repro`, many of them: `python -m tests.torture --faults 50`.
 
-The pipeline runs on the fixture's digits in a folder of its own, in process groups of its own, and
-at random moments something happens to it; then it is run to its end, and must leave what a run
-without faults leaves: the same dvc.lock (which has a hash of every output), the same reports, no
-other file, no process, no MLflow run that is still open. Prints counts, and writes them to
-docs/reliability.md with `--write`.
+The pipeline runs on the fixture's digits in a folder of its own, in process groups of its own. At
+random moments a fault is injected. Then the pipeline runs to its end, and has to leave the results
+of a run without faults: the same dvc.lock (it has a hash of every output), the same reports, no
+other file, no process, no open MLflow run. Prints counts, and writes them to docs/reliability.md
+with `--write`. With `--study` the pipeline runs in the folder of a study.
 """
 
 import argparse
@@ -28,10 +28,12 @@ from ruamel.yaml import YAML
 from tabulate import tabulate
 from tqdm import tqdm
 
-from tests.support import mlflow_server as serving
-from tests.support.dvc_repository import lay_out, surroundings
-from tests.support.study import DIGITS, ROOT, tiny_params
-from vanishing.paths import PARAMS
+from tests.support import mlflow_server
+from tests.support.dvc_repository import environment_in, lay_out, make
+from tests.support.processes import below
+from tests.support.study import DIGITS, ROOT, tiny_params, write_params
+from vanishing.paths import LOCK, PARAMS, REPORTS
+from vanishing.tracking.identity import DATABASE, ROOT_EXPERIMENT
 
 FAULTS = {
     "group": "SIGKILL to all its processes at once, as if the power failed",
@@ -44,8 +46,10 @@ FAULTS = {
     "disk": "no file may grow beyond a few kB from then on, as if the disk were full",
 }
 MAKE = ("make", "-o", "setup", "repro")
-RESULTS = ("dvc.lock", "models", "data", "reports", "mlflow.db", "mlruns", ".study", ".dvc/cache")
-ENDING_S = 20.0  # the longest that a process may outlive what started it
+OUTPUTS = ("models", "data", "reports")
+STATE = (LOCK, ".study")  # beside the outputs
+STORES = (DATABASE, "mlruns", ".study", ".dvc/cache")  # in the root of the repository
+ENDING_S = 20.0  # the longest that a process may outlive the one that started it
 WHOLE_S = 300.0  # the longest that a run may take
 
 _RELIABILITY = ROOT / "docs" / "reliability.md"
@@ -53,18 +57,18 @@ _MARK = "<!-- torture -->"
 
 
 class LostError(Exception):
-    """What should have been there after the faults and was not; or the other way round."""
+    """A difference between the results after faults and those of a run without."""
 
 
-class State(NamedTuple):
-    """What a run leaves.
+class Results(NamedTuple):
+    """The results of a run.
 
     Attributes:
-        files: {path: content} of dvc.lock and the reports.
+        contents: {path: content} of dvc.lock and the reports.
         names: Every file of the outputs.
     """
 
-    files: dict[str, bytes]
+    contents: dict[str, bytes]
     names: frozenset[str]
 
 
@@ -73,34 +77,47 @@ class Torture:
 
     Attributes:
         injected: {fault: how often}.
-        survived: {fault: how often everything came out right in the end}.
-        problems: What did not.
+        survived: {fault: how often the results were right in the end}.
+        problems: Descriptions of wrong results.
         finished: How many runs came to their end in between.
     """
 
-    def __init__(self, folder: Path, command: tuple[str, ...], seed: int) -> None:
+    def __init__(
+        self, repository: Path, command: tuple[str, ...], seed: int, study: Path = Path()
+    ) -> None:
+        """Run the command once without faults, and remove the results.
+
+        Args:
+            repository: As `lay_out` leaves it.
+            command: It is run in the repository's root.
+            seed: Of the moments of the faults.
+            study: The folder of the study, relative to the root.
+        """
         self.injected: Counter[str] = Counter()
         self.survived: Counter[str] = Counter()
         self.problems: list[str] = []
         self.finished = 0
         self._pending: Counter[str] = Counter()
-        self._folder = folder
+        self._repository = repository
+        self._study = repository / study
+        self._experiment = "-".join([ROOT_EXPERIMENT, *study.parts[1:]])
+        self._log = repository.with_name("log")
         self._command = command
         self._random = random.Random(seed)  # noqa: S311 - to torture, not to hide
-        self._params = (folder / PATH).read_bytes()
-        begun = time.monotonic()
+        self._params = (self._study / PARAMS).read_bytes()
+        started_s = time.monotonic()
         self._finish()
-        self._whole_s = time.monotonic() - begun
-        self._expected = self._state()
+        self._whole_s = time.monotonic() - started_s
+        self._expected = self._results()
         self._reset()
 
     def inject(self, fault: str) -> None:
-        """Start the command and let something happen to it; see that nothing of it lives on."""
+        """Start the command, inject a fault, and see that no process lives on."""
         process = self._start()
         # A fifth of a whole run: several faults meet a run before it comes to its end.
-        deadline = time.monotonic() + self._random.uniform(0.1, 0.2 * self._whole_s)
-        while time.monotonic() < deadline:
-            if process.poll() is not None:  # it was done before anything happened
+        deadline_s = time.monotonic() + self._random.uniform(0.1, 0.2 * self._whole_s)
+        while time.monotonic() < deadline_s:
+            if process.poll() is not None:  # it ended before the fault
                 self.check(done=process.returncode == 0)
                 self._reset()
                 return
@@ -115,17 +132,17 @@ class Torture:
             self._lose(f"{fault}: still running after {WHOLE_S:g} s")
         _, alive = psutil.wait_procs(family, ENDING_S)
         if alive:
-            self._lose(f"{fault}: lives on: {[' '.join(each.cmdline()) for each in alive]}")
-        for each in alive:
-            each.kill()
+            self._lose(f"{fault}: lives on: {[' '.join(child.cmdline()) for child in alive]}")
+        for child in alive:
+            child.kill()
 
     def check(self, done: bool = False) -> None:
-        """Let it finish unless it is done, and count the faults up to now as survived or not."""
+        """Run to the end unless that is done, and count the faults so far as survived or not."""
         self.finished += 1
         try:
             if not done:
                 self._finish()
-            self._compare(self._state())
+            self._compare(self._results())
         except LostError as error:
             self._lose(f"after {dict(self._pending)}: {error}")
         else:
@@ -137,14 +154,18 @@ class Torture:
         self._pending.clear()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        log = (self._folder.parent / "log").open("ab")
-        with log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 self._command,
-                cwd=self._folder,
+                cwd=self._repository,
                 # With a target, DVC's order of independent stages, and so of the entries in
                 # dvc.lock, is that of a Python set; without one it is dvc.yaml's.
-                env=surroundings(LIVE_METRICS="1", MNIST_SOURCE=str(DIGITS), PYTHONHASHSEED="0"),
+                env=environment_in(
+                    self._repository,
+                    LIVE_METRICS="1",
+                    MNIST_SOURCE=str(DIGITS),
+                    PYTHONHASHSEED="0",
+                ),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -159,13 +180,12 @@ class Torture:
             process.wait()
             raise LostError(f"a run without faults takes more than {WHOLE_S:g} s") from None
         if status:
-            tail = (self._folder.parent / "log").read_text().splitlines()[-5:]
+            tail = self._log.read_text().splitlines()[-5:]
             raise LostError(f"a run without faults ends with {status}: {' | '.join(tail)}")
 
     def _family(self, process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
-            parent = psutil.Process(process.pid)
-            return [parent, *parent.children(recursive=True)]
+            return [psutil.Process(process.pid), *below(process.pid)]
         return []
 
     def _group(self, process: subprocess.Popen[bytes], _: list[psutil.Process]) -> None:
@@ -180,11 +200,10 @@ class Torture:
         if family:
             self._kill(self._random.choice(family))
 
-    def _dvc(self, _: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
-        for each in family:
-            with contextlib.suppress(psutil.Error):
-                if each.cmdline()[1:3] == ["-m", "dvc"]:
-                    self._kill(each)
+    def _dvc(self, process: subprocess.Popen[bytes], _: list[psutil.Process]) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for dvc in below(process.pid, "-m", "dvc"):
+                self._kill(dvc)
 
     def _kill(self, process: psutil.Process) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -194,12 +213,11 @@ class Torture:
         content = YAML(typ="safe").load(self._params)
         key = self._random.choice(["learning_rate", "momentum"])
         content["train"][key] = 0.0625
-        with (self._folder / PATH).open("wb") as file:
-            YAML().dump(content, file)
+        write_params(self._study, content)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(self._random.uniform(0.1, self._whole_s))
         self._group(process, [])
-        (self._folder / PATH).write_bytes(self._params)
+        (self._study / PARAMS).write_bytes(self._params)
 
     def _second(self, process: subprocess.Popen[bytes], _: list[psutil.Process]) -> None:
         other = self._start()
@@ -213,64 +231,80 @@ class Torture:
     def _damage(self, process: subprocess.Popen[bytes], _: list[psutil.Process]) -> None:
         self._group(process, [])
         process.wait()
-        outputs = [self._folder / name for name in sorted(self._names())]
-        outputs = [path for path in outputs if "reports" not in path.parts and path.is_file()]
+        outputs = [Path(name) for name in sorted(self._names())]
+        outputs = [path for path in outputs if REPORTS not in path.parents]
         if outputs:
-            path = self._random.choice(outputs)
+            path = self._study / self._random.choice(outputs)
             path.chmod(0o644)
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     def _disk(self, _: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
         limit = self._random.randrange(20_000)
-        for each in family:  # and so for what they start
+        for child in family:  # and so for processes that they start
             with contextlib.suppress(psutil.Error):
-                each.rlimit(psutil.RLIMIT_FSIZE, (limit, limit))
+                child.rlimit(psutil.RLIMIT_FSIZE, (limit, limit))
 
     def _names(self) -> frozenset[str]:
         return frozenset(
-            path.relative_to(self._folder).as_posix()
-            for folder in ("models", "data", "reports")
-            for path in (self._folder / folder).rglob("*")
+            path.relative_to(self._study).as_posix()
+            for folder in OUTPUTS
+            for path in (self._study / folder).rglob("*")
             if path.is_file()
         )
 
-    def _state(self) -> State:
+    def _results(self) -> Results:
         names = self._names()
-        kept = [name for name in names if name.startswith("reports/")] + ["dvc.lock"]
-        return State({name: (self._folder / name).read_bytes() for name in kept}, names)
+        compared = [name for name in names if REPORTS in Path(name).parents] + [str(LOCK)]
+        return Results({name: (self._study / name).read_bytes() for name in compared}, names)
 
-    def _compare(self, state: State) -> None:
-        if state.names != self._expected.names:
-            raise LostError(f"other files: {sorted(state.names ^ self._expected.names)}")
-        for name, content in self._expected.files.items():
-            if state.files[name] != content:
-                old, new = (each.decode(errors="replace") for each in (content, state.files[name]))
-                diff = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
-                changed = [line for line in diff if not line.startswith("---")]
-                raise LostError(f"{name} has another content: {changed[1:8]}")
-        if (self._folder / "mlflow.db").exists():
-            runs = serving.runs(f"sqlite:///{self._folder}/mlflow.db")
-            still = [run.info.run_name for run in runs if run.info.status == "RUNNING"]
-            if still:
-                raise LostError(f"MLflow runs are open: {still}")
+    def _compare(self, results: Results) -> None:
+        if results.names != self._expected.names:
+            raise LostError(f"other files: {sorted(results.names ^ self._expected.names)}")
+        for name, content in self._expected.contents.items():
+            if results.contents[name] != content:
+                texts = (content, results.contents[name])
+                old, new = (text.decode(errors="replace").splitlines() for text in texts)
+                diff = list(difflib.unified_diff(old, new, lineterm="", n=0))
+                raise LostError(f"{name} has another content: {diff[2:9]}")
+        database = self._repository / DATABASE
+        if database.exists():
+            runs = mlflow_server.runs(f"sqlite:///{database}", self._experiment)
+            running = [run.info.run_name for run in runs if run.info.status == "RUNNING"]
+            if running:
+                raise LostError(f"MLflow runs are open: {running}")
 
     def _reset(self) -> None:
-        """Forget all results, so that the next run begins from nothing."""
-        for name in RESULTS:
-            path = self._folder / name
+        """Remove all results, so that the next run begins from nothing."""
+        paths = [self._study / name for name in (*OUTPUTS, *STATE)]
+        paths += [self._repository / name for name in STORES]
+        for path in paths:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        (self._folder / PATH).write_bytes(self._params)
+        (self._study / PARAMS).write_bytes(self._params)
 
 
 def table(torture: Torture) -> str:
     """Return the counts as a table."""
-    counts = [(f, what, torture.injected[f], torture.survived[f]) for f, what in FAULTS.items()]
+    counts = [
+        (fault, description, torture.injected[fault], torture.survived[fault])
+        for fault, description in FAULTS.items()
+    ]
     counts.append(("all", "", torture.injected.total(), torture.survived.total()))
     rows = [(*row, row[2] - row[3]) for row in counts if row[2]]
     return tabulate(rows, ["fault", "", "injected", "survived", "lost"], tablefmt="github")
+
+
+def prepare(repository: Path, study: Path) -> tuple[str, ...]:
+    """Lay out a repository with a study of two variants; return the command that reproduces it."""
+    content = tiny_params()
+    del content["variants"]["sigmoid-batchnorm"]
+    lay_out(repository, content)
+    if study == Path():
+        return MAKE
+    make(repository, "study", NAME=study.name)
+    return (*MAKE, f"STUDY={study}")
 
 
 def main(argv: list[str]) -> int:
@@ -283,25 +317,24 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--faults", type=int, default=50, help="how many")
     parser.add_argument("--minutes", type=float, default=9.0, help="the longest to inject them")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the faults")
+    parser.add_argument("--study", type=Path, default=Path(), help="run in such a folder")
     parser.add_argument("--write", action="store_true", help="put the counts into the docs")
     options = parser.parse_args(argv)
-    begun = time.monotonic()
+    started_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-") as top:
-        folder = Path(top) / "study"
-        content = tiny_params()
-        del content["variants"]["sigmoid-batchnorm"]
-        lay_out(folder, content)
-        torture = Torture(folder, MAKE, options.seed)
+        repository = Path(top) / "repository"
+        command = prepare(repository, options.study)
+        torture = Torture(repository, command, options.seed, options.study)
         kinds = list(FAULTS)
         with tqdm(total=options.faults, desc="torture", unit="fault", disable=None) as bar:
             while torture.injected.total() < options.faults:
-                if time.monotonic() - begun > options.minutes * 60:
+                if time.monotonic() - started_s > options.minutes * 60:
                     break
                 before = torture.injected.total()
                 torture.inject(kinds[before % len(kinds)])
                 bar.update(torture.injected.total() - before)
         torture.check()
-    minutes = (time.monotonic() - begun) / 60
+    minutes = (time.monotonic() - started_s) / 60
     print(table(torture))
     print(f"{minutes:.1f} minutes, {torture.finished} runs to the end, seed {options.seed}")
     for problem in torture.problems:

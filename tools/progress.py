@@ -110,6 +110,7 @@ class ErrorOutput:
                 if not self._silent:
                     sys.stderr.buffer.write(data)
                     sys.stderr.buffer.flush()
+        os.close(self._source)
 
     def silence(self) -> None:
         """Drop what comes from now on."""

@@ -143,11 +143,11 @@ def _missing(status: Status, stage: str, kind: str) -> set[Path]:
         stage: A key of it.
         kind: "changed deps" or "changed outs".
     """
-    changes = [change.get(kind, {}) for change in status[stage] if isinstance(change, Mapping)]
     return {
         Path(path)
-        for change_of in changes
-        for path, change in change_of.items()
+        for changes in status[stage]
+        if isinstance(changes, Mapping)
+        for path, change in changes.get(kind, {}).items()
         if isinstance(change, str) and change in stale.MISSING
     }
 

@@ -1,30 +1,31 @@
-"""Other programs: which tests need them, waiting for what they do, whether they are still there."""
+"""Other programs: tests that need one, waiting for one, and whether it runs."""
 
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 import pytest
 
 
 def needs(program: object, reason: str) -> pytest.MarkDecorator:
-    """Leave tests out where a system package, which pip cannot bring, is not installed.
+    """Skip tests where a system package, which pip cannot bring, is not installed.
 
-    Only a machine without it leaves them out: `.ci/run` sets ALL_TESTS, with which nothing is.
+    With ALL_TESTS in the environment, which `.ci/run` sets, no test is skipped.
 
     Args:
-        program: What was found of it; None if nothing.
-        reason: What is missing, and how to install it.
+        program: Anything of the package; None if it is not installed.
+        reason: The package, and how to install it.
 
     Returns:
-        What marks a test, or all of a module as its `pytestmark`.
+        A mark for a test, or for all of a module as its `pytestmark`.
     """
     return pytest.mark.skipif(program is None and "ALL_TESTS" not in os.environ, reason=reason)
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, for a minute at the most."""
+    """Wait until a condition holds, for a minute at most."""
     end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
@@ -32,8 +33,23 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def alive(process: int) -> bool:
-    """Say whether a process runs; one that only waits to be reaped does not."""
+    """Return whether a process runs; a zombie, which waits to be reaped, does not."""
     try:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def below(process: int, *arguments: str) -> list[psutil.Process]:
+    """Return the processes that a process started, directly or not, with these first arguments.
+
+    Args:
+        process: The number of the process at the top.
+        arguments: The words after the program's name, such as `-m dvc`; none for all processes.
+    """
+    processes = []
+    for child in psutil.Process(process).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended
+            if child.cmdline()[1 : 1 + len(arguments)] == list(arguments):
+                processes.append(child)
+    return processes

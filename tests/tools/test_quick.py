@@ -1,4 +1,4 @@
-"""The scratch copy: what it takes along, and what it shortens."""
+"""The scratch copy: the files that it copies, and the parameters that it shortens."""
 
 import subprocess
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.study import ROOT
 from tools import quick
-from vanishing.params.load import load
 from vanishing.params.diagnose import Params
+from vanishing.params.load import load
 
 
 def test_the_copy_holds_edits_and_new_files_but_nothing_ignored(
@@ -41,4 +41,6 @@ def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:
     assert short.train.epochs == 1
     assert short.train.snapshots == (0, 1)
     assert short.variants == whole.variants
+    assert short.data.train_examples < whole.data.train_examples
     assert short.extract.init_seeds < whole.extract.init_seeds
+    assert short.expect == whole.expect

@@ -1,4 +1,4 @@
-"""A stage ends with DVC: DVC, when it is killed, leaves the stages that it started running."""
+"""A stage ends with the DVC that runs it: a killed DVC would leave its stages running."""
 
 import json
 import os
@@ -18,12 +18,12 @@ _INTERVAL_S = 0.5
 
 
 def end_with_dvc() -> None:
-    """End this process once DVC has ended, or a shell between the two."""
+    """End this process once DVC has ended, or a shell between DVC and this process."""
     ancestors = _ancestors_up_to_dvc()
     if not ancestors:  # this process is in a namespace of its own
         return
-    noted = _noted()
-    if noted and noted.isdisjoint(process.pid for process in ancestors):  # DVC is gone already
+    noted = _noted_processes()
+    if noted and noted.isdisjoint(process.pid for process in ancestors):  # DVC has ended already
         _exit(min(noted))
 
     def watch() -> None:
@@ -45,18 +45,18 @@ def _ancestors_up_to_dvc() -> list[psutil.Process]:
     ancestors = []
     for process in psutil.Process().parents():
         ancestors.append(process)
-        with suppress(psutil.Error):  # another user's, so not started by DVC, or gone
+        with suppress(psutil.Error):  # it has ended, or is another user's: not a part of the stage
             if STAGE in process.environ():
                 continue
         break
     return ancestors
 
 
-def _noted() -> set[int]:
-    """Return the processes that DVC has noted as running stages here.
+def _noted_processes() -> set[int]:
+    """Return the ids of the processes that DVC has noted as those that run stages here.
 
-    In a container, orphans are adopted by its first process, which could as well have started DVC.
-    Only these notes tell the two apart.
+    An orphan is adopted by another process, in a container by the first, which could be DVC as
+    well. Only these notes tell the two cases apart.
     """
     folders = [Path.cwd(), *Path.cwd().parents]
     try:
@@ -65,15 +65,15 @@ def _noted() -> set[int]:
         infos = [*content["write"].values(), *chain.from_iterable(content["read"].values())]
         return {info["pid"] for info in infos}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        return set()  # there are no notes, or they are cut off
+        return set()  # there are no notes, or they are incomplete
 
 
-def _exit(process: int) -> NoReturn:
-    """End this process and those that it started, except MLflow's viewer, which closes its run.
+def _exit(ended: int) -> NoReturn:
+    """End this process and those that it started, since the process `ended` has ended.
 
-    The viewer has a session of its own.
+    A process in a session of its own goes on: MLflow's viewer, which closes its run itself.
     """
-    print(f"error: process {process}, which ran this stage, is gone", file=sys.stderr)
+    print(f"error: process {ended}, which ran this stage, has ended", file=sys.stderr)
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error, ProcessLookupError):
             if os.getsid(child.pid) == os.getsid(0):

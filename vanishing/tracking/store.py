@@ -104,6 +104,8 @@ class MLflowStore:
         with _explaining(self.address):
             lock.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(lock):
+                if file and not file.exists():
+                    _create_database(file)
                 self._client = MlflowClient(tracking_uri=self.address)
                 self._experiment = self._find_or_create(experiment.name, folder)
 
@@ -282,6 +284,18 @@ class MLflowStore:
         while page.token:
             page = self._client.search_runs([self._experiment], condition, page_token=page.token)
             yield from page
+
+
+def _create_database(file: Path) -> None:
+    """Create MLflow's SQLite database under another name, and rename it once it is complete.
+
+    Creating its tables takes seconds. A process that is killed meanwhile would leave some of them,
+    with which no later process can begin.
+    """
+    unfinished = file.with_name(f".{file.name}.new")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments()
+    unfinished.replace(file)
 
 
 def _same(value: float, logged: float) -> bool:

@@ -98,7 +98,9 @@ def write(path: str, text: str) -> None:
             "models/relu/seed-0/epoch-000.safetensors",
         ),
         (
-            partial(write, "vanishing/activations.py", ACTIVATIONS.replace("z", "-z")),
+            partial(
+                write, "vanishing/activations.py", ACTIVATIONS.replace("return z", "return -z")
+            ),
             "vanishing.activations.f",
         ),
     ],

@@ -1,0 +1,28 @@
+"""The validate stage: an output that is always the same, or an error and no output."""
+
+from pathlib import Path
+
+import pytest
+
+from stages import validate
+from tests.support.study import tiny_params, write_params
+from vanishing.errors import StudyError
+from vanishing.paths import VALIDATED
+
+
+def test_the_output_is_the_same_for_all_valid_parameters(workspace: Path) -> None:
+    validate.main([])
+    before = VALIDATED.read_bytes(), VALIDATED.stat().st_mtime_ns
+    content = tiny_params()
+    content["train"]["learning_rate"] = 0.5
+    write_params(workspace, content)
+    validate.main([])
+    assert (VALIDATED.read_bytes(), VALIDATED.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize("section", ["data", "train", "extract", "diagnose", "variants"])
+def test_every_section_is_checked_before_anything_is_written(workspace: Path, section: str) -> None:
+    write_params(workspace, tiny_params() | {section: {"nonsense": 1}})
+    with pytest.raises(StudyError, match=rf"params\.yaml: {section}\."):
+        validate.main([])
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
