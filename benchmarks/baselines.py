@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Subset
-from torchvision import datasets, transforms
 
 from vanishing.params.study import Study
 from vanishing.paths import RAW
@@ -36,6 +35,8 @@ class UsualLoop:
     """The usual loop: two workers, transforms per image, eager SGD, the loss read at every step."""
 
     def __init__(self, study: Study, device: torch.device, images: int) -> None:
+        from torchvision import datasets, transforms  # noqa: PLC0415 - its import takes a second
+
         transform = transforms.Compose(
             [
                 transforms.ToTensor(),

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import NamedTuple
 
+import psutil
 from torch import nn
 
 from benchmarks import baselines
@@ -31,6 +32,7 @@ NEIGHBOURS = {0: "on a quiet machine", 1: "beside one busy process", 2: "beside 
 REPEATS = 7
 STEPS = 15  # of a repeat; their mean counts, since few steps wait and these for long
 _WARM_UP = 5
+_OBSERVED_S = 2.0  # in which the load of the machine is measured
 _SETTLING_S = 0.3  # in which a neighbour has lowered its priority
 _LOWEST_PRIORITY = 19
 _POLICY = "OMP_WAIT_POLICY"
@@ -66,6 +68,7 @@ WAYS = {
 
 def measure() -> Figures:
     """Time every way beside every number of neighbours, in turn."""
+    others = psutil.cpu_percent(_OBSERVED_S)
     with ExitStack() as stack:
         trainers = {name: stack.enter_context(trainer(way)) for name, way in WAYS.items()}
         for process in trainers.values():
@@ -78,7 +81,7 @@ def measure() -> Figures:
         times_s = interleave(cases, REPEATS, "neighbour")
         differing = differences(trainers["ours"].take(1), trainers["ours by default"].take(1))
     results = [result for count in NEIGHBOURS if count for result in _slowdowns(times_s, count)]
-    return Figures([*results, _cost(times_s), _equality(differing)], {})
+    return Figures([*results, _cost(times_s, others), _equality(differing)], {})
 
 
 def case(way: str, count: int) -> str:
@@ -100,7 +103,7 @@ def _slowdowns(times_s: dict[str, list[float]], count: int) -> list[Result]:
     return results
 
 
-def _cost(times_s: dict[str, list[float]]) -> Result:
+def _cost(times_s: dict[str, list[float]], others: float) -> Result:
     passive, default = times_s[case("ours", 0)], times_s[case("ours by default", 0)]
     return Result(
         f"step with {_POLICY}=passive over one with OpenMP's default, {NEIGHBOURS[0]}",
@@ -108,7 +111,8 @@ def _cost(times_s: dict[str, list[float]]) -> Result:
         "",
         "<= 1.02",
         "×",
-        f"{milliseconds(passive)} over {milliseconds(default)}",
+        f"{milliseconds(passive)} over {milliseconds(default)}; other programs took {others:.0f} %"
+        " of the processors before",
     )
 
 

@@ -97,11 +97,14 @@ def judged_copy(judged_folder: Path, workspace: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    study_folder: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Give a repository in which the whole pipeline has run; for reading only."""
 
     def fill(folder: Path) -> None:
-        dvc_repository.lay_out_finished(folder.with_name("repository"), study_folder)
+        repository = folder.with_name("repository")
+        dvc_repository.lay_out_finished(repository, study_folder, empty_store)
 
     return make_once(tmp_path_factory, "finished", fill).with_name("repository")
 

@@ -12,7 +12,8 @@ import pytest
 from stages import track
 from tests.support import mlflow_server
 from tests.support.study import BASELINE, run, run_stages, tiny_params, write_lock, write_params
-from vanishing.paths import journal as journal_path
+from vanishing.paths import journal
+from vanishing.reporting.style import STYLE
 
 VARIANTS = {
     "sigmoid": BASELINE,
@@ -33,9 +34,17 @@ def strict(path: Path, text: str | None = None) -> Any:
 
 
 @pytest.fixture(params=[10**9, 1], ids=["one-batch", "batches-of-one"])
-def extremes(request: pytest.FixtureRequest, workspace: Path, empty_store: Path) -> Path:
+def extremes(
+    request: pytest.FixtureRequest,
+    workspace: Path,
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """Run every stage on three variants, with batches as large and as small as can be."""
+    quick = STYLE | {"figure.dpi": 40}
+    monkeypatch.setattr("vanishing.reporting.figures.STYLE", quick)
     content = tiny_params()
+    content["data"]["train_examples"] = 300
     content["train"] |= {"epochs": 1, "snapshots": [0, 1], "batch_size": request.param}
     content["variants"] = {
         name: variant | ({"compare_to": "sigmoid"} if name != "sigmoid" else {})
@@ -49,6 +58,7 @@ def extremes(request: pytest.FixtureRequest, workspace: Path, empty_store: Path)
     return workspace
 
 
+@pytest.mark.slow
 def test_every_stage_takes_them_and_every_output_shows_them(
     extremes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,8 +80,8 @@ def test_every_stage_takes_them_and_every_output_shows_them(
     assert ("overflow", "nonfinite_loss") in problems
     assert ("underflow", "vanishing_attenuation") in problems
     strict(extremes / "reports/claims.json")
-    journal = extremes / journal_path("overflow", 0)
-    lines = [strict(journal, line) for line in journal.read_text().splitlines()]
+    path = extremes / journal("overflow", 0)
+    lines = [strict(path, line) for line in path.read_text().splitlines()]
     assert "NaN" in {line["row"]["train_loss"] for line in lines if line["kind"] == "epoch"}
     for figure in (extremes / "reports/figures").glob("*.png"):
         assert figure.stat().st_size > 1000

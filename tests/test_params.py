@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from stages import download, validate
 from tests.support.study import tiny_params, write_params
 from vanishing.datasets import examples, idx
-from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
 from vanishing.networks.build import build
 from vanishing.params.diagnose import Params
@@ -40,27 +39,27 @@ VALUES = st.recursive(
 )
 
 
-def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def locations(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the path of every mapping's key and list's entry."""
     entries = content.items() if isinstance(content, dict) else enumerate(content)
     for key, value in entries:
         yield (*path, key)
         if isinstance(value, dict | list):
-            yield from places(value, (*path, key))
+            yield from locations(value, (*path, key))
 
 
-def changed(content: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """Return a copy with another value in one place."""
+def replace_at(content: dict[str, Any], location: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """Return a copy with another value at one location."""
     copied = copy.deepcopy(content)
     target = copied
-    for key in place[:-1]:
+    for key in location[:-1]:
         target = target[key]
-    target[place[-1]] = value
+    target[location[-1]] = value
     return copied
 
 
-def base() -> dict[str, Any]:
-    """Return parameters that use everything there is."""
+def full_params() -> dict[str, Any]:
+    """Return parameters that use every key."""
     content = tiny_params()
     content["train"] |= {"epochs": 1, "snapshots": [0, 1], "seeds": [0, 1]}
     content["variants"]["relu"] |= {"init": "normal", "std": 0.1, "skip": True}
@@ -68,11 +67,11 @@ def base() -> dict[str, Any]:
     return content
 
 
-PLACES = list(places(base()))
+LOCATIONS = list(locations(full_params()))
 
 
 class Nothing:
-    """Neither shows progress nor keeps snapshots."""
+    """Shows no progress, and keeps no snapshot."""
 
     resumed = None
 
@@ -103,7 +102,7 @@ def train_a_step(params: Params) -> None:
     """Train every variant for an epoch of one batch, or a few."""
     data = {split: examples.load(RAW, split, params.data) for split in idx.FILES}
     size = min(params.train.batch_size, 20)
-    few = {k: Examples(v.images[:size], v.labels[:size]) for k, v in data.items()}
+    few = {split: part.first(size) for split, part in data.items()}
     once = params.train.model_copy(update={"epochs": 1, "snapshots": (0, 1)})
     for seed in once.seeds:
         for variant in params.variants.values():
@@ -113,6 +112,7 @@ def train_a_step(params: Params) -> None:
             assert [row["epoch"] for row in outcome.history] == [0, 1]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150,
     deadline=None,
@@ -120,11 +120,11 @@ def train_a_step(params: Params) -> None:
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(place=st.sampled_from(PLACES), value=VALUES)
+@given(location=st.sampled_from(LOCATIONS), value=VALUES)
 def test_any_value_anywhere_trains_or_is_refused_in_one_line(
-    digits: Path, place: tuple[Any, ...], value: Any
+    digits: Path, location: tuple[Any, ...], value: Any
 ) -> None:
-    write_params(digits, changed(base(), place, value))
+    write_params(digits, replace_at(full_params(), location, value))
     before = sorted(digits.rglob("*"))
     try:
         validate.main([])
@@ -136,26 +136,6 @@ def test_any_value_anywhere_trains_or_is_refused_in_one_line(
         assert sorted(digits.rglob("*")) == [p for p in before if p.name != "validated"]
         return
     train_a_step(load(Params))
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "the file: Input should be a mapping"),
-        ("[1, 2]", "the file: Input should be a mapping"),
-        ("a: [", "not YAML: "),
-        ("\t- a", "not YAML: "),
-        ("train: {epochs: 1}\ntrain: {epochs: 2}\n", 'found duplicate key "train"'),
-        ("!!python/object/apply:os.system ['touch pwned']", "not YAML: "),
-        ("\x00", "not YAML: "),
-    ],
-)
-def test_what_is_no_yaml_is_said_so(workspace: Path, text: str, said: str) -> None:
-    (workspace / "params.yaml").write_text(text)
-    with pytest.raises(StudyError, match=r"params\.yaml: ") as error:
-        validate.main([])
-    assert said in str(error.value)
-    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +157,7 @@ def test_a_name_that_a_shell_dvc_or_mlflow_could_misread_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("place", "key"),
+    ("location", "key"),
     [
         (("variants", "relu", "depth"), "variants.relu"),
         (("variants", "relu", "width"), "variants.relu"),
@@ -185,25 +165,9 @@ def test_a_name_that_a_shell_dvc_or_mlflow_could_misread_is_refused(
     ],
 )
 def test_a_network_larger_than_the_memory_is_refused_with_an_estimate(
-    workspace: Path, place: tuple[Any, ...], key: str
+    workspace: Path, location: tuple[Any, ...], key: str
 ) -> None:
-    write_params(workspace, changed(tiny_params(), place, 10**9))
+    write_params(workspace, replace_at(tiny_params(), location, 10**9))
     with pytest.raises(StudyError, match=rf"params\.yaml: {key}: training it takes about [\d,.]+"):
         validate.main([])
     assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
-        "a: &a {b: *a}\n",
-        "a: " + "[" * 100_000 + "]" * 100_000,
-    ],
-    ids=["bomb", "cycle", "depth"],
-)
-def test_a_file_that_aliases_or_brackets_blow_up_is_refused(workspace: Path, text: str) -> None:
-    path = workspace / "params.yaml"
-    path.write_text(text + path.read_text())
-    with pytest.raises(StudyError, match=r"params\.yaml: nests too deeply, or its aliases"):
-        validate.main([])

@@ -83,7 +83,12 @@ class Torture:
     """
 
     def __init__(
-        self, repository: Path, command: tuple[str, ...], seed: int, study: Path = Path()
+        self,
+        repository: Path,
+        command: tuple[str, ...],
+        seed: int,
+        study: Path = Path(),
+        live: bool = True,
     ) -> None:
         """Run the command once without faults, and remove the results.
 
@@ -92,6 +97,7 @@ class Torture:
             command: It is run in the repository's root.
             seed: Of the moments of the faults.
             study: The folder of the study, relative to the root.
+            live: Whether MLflow shows each training while it runs.
         """
         self.injected: Counter[str] = Counter()
         self.survived: Counter[str] = Counter()
@@ -103,6 +109,7 @@ class Torture:
         self._experiment = "-".join([ROOT_EXPERIMENT, *study.parts[1:]])
         self._log = repository.with_name("log")
         self._command = command
+        self._live = live
         self._random = random.Random(seed)  # noqa: S311 - to torture, not to hide
         self._params = (self._study / PARAMS).read_bytes()
         started_s = time.monotonic()
@@ -162,7 +169,7 @@ class Torture:
                 # dvc.lock, is that of a Python set; without one it is dvc.yaml's.
                 env=environment_in(
                     self._repository,
-                    LIVE_METRICS="1",
+                    LIVE_METRICS=str(int(self._live)),
                     MNIST_SOURCE=str(DIGITS),
                     PYTHONHASHSEED="0",
                 ),

@@ -1,7 +1,8 @@
-"""Hold the health verdicts against params.yaml's expectations: `python -m tools.check`.
+"""Compare the health verdicts with the expectations in params.yaml: `python -m tools.check`.
 
-In: params.yaml (`expect`) and reports/health.json. Out: a line per expectation that does not hold,
-and then exit status 1; the gate for continuous integration.
+In: params.yaml (`expect`) and reports/health.json of the study in the working directory. Out: a
+line per expectation that does not hold, and then exit status 1; the gate for continuous
+integration.
 """
 
 import sys
@@ -15,7 +16,7 @@ from vanishing.results import summaries
 
 
 def main(_argv: list[str]) -> None:
-    """Compare, and say how many expectations hold.
+    """Print how many expectations hold.
 
     Raises:
         StudyError: If one does not hold, or the verdicts are missing.
@@ -24,10 +25,10 @@ def main(_argv: list[str]) -> None:
     checks = summaries.read(HEALTH)
     missing = sorted(set(expected) - {row["variant"] for row in checks})
     if missing:
-        raise StudyError(f"{HEALTH}: lacks {', '.join(missing)}; run: dvc repro")
-    lines = verdicts.unmet_expectations(checks, expected)
-    if lines:
-        raise StudyError("\n".join(f"{PARAMS}: expect.{line}" for line in lines))
+        raise StudyError(f"{HEALTH}: lacks {', '.join(missing)}; run: make repro")
+    unmet = verdicts.unmet_expectations(checks, expected)
+    if unmet:
+        raise StudyError("\n".join(f"{PARAMS}: expect.{line}" for line in unmet))
     print(f"all {sum(map(len, expected.values()))} expectations hold")
 
 

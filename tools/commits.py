@@ -36,7 +36,7 @@ class Commit:
         return bool(git("ls-tree", "--full-tree", self.sha, "--", path.as_posix()))
 
     def studies(self) -> list[Path]:
-        """Return the folders of the studies, relative to the root: those that have a params.yaml."""
+        """Return the folders that have a params.yaml, relative to the root of the repository."""
         names = git(
             *("ls-tree", "--full-tree", "-r", "-z", "--name-only", self.sha),
             *("--", PARAMS.as_posix(), STUDIES.as_posix()),

@@ -134,7 +134,7 @@ def _causes(old: dict[str, Any], new: dict[str, Any], folder: Path) -> list[str]
 
 
 def _input_name(path: str, folder: Path) -> str:
-    """Return `code` for a fingerprint; else the path, from the root if it leads out of the study."""
+    """Return `code` for a fingerprint; a path that leads out of the study begins at the root."""
     if FINGERPRINTS in Path(path).parents:
         return "code"
     return os.path.normpath(folder / path) if path.startswith(".") else path

@@ -1,8 +1,8 @@
-"""Clear away what a killed DVC left half-written: `python -m tools.recover`, before `dvc repro`.
+"""Remove what a killed DVC left half-written: `python -m tools.recover`, before `dvc repro`.
 
-In and out: .dvc/tmp/rwlock, where DVC notes who reads and writes what, and dvc.lock. DVC writes
-both in place, so that a kill at the wrong moment, or a full disk, leaves the first part of them,
-and every later command fails.
+In and out: .dvc/tmp/rwlock, where DVC notes which process reads and writes which path, and the
+dvc.lock of every study. DVC writes these files in place, so that a kill in the middle, or a full
+disk, leaves their first part, and every later command of DVC fails.
 """
 
 import json
@@ -15,32 +15,51 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vanishing.errors import run_command
+from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 from vanishing.paths import LOCK
 from vanishing.pipeline.lifetime import DVC_NOTES
 
-_REPOSITORY_LOCK = DVC_NOTES.with_name("lock")  # which DVC holds while it writes dvc.lock
+_NOTES_LOCK = DVC_NOTES.with_name(f"{DVC_NOTES.name}.lock")  # DVC holds it while it writes notes
+_REPOSITORY_LOCK = DVC_NOTES.with_name("lock")  # DVC holds it while it writes dvc.lock
 _HEAD = b"schema: '2.0'\nstages:\n"
 _STAGES = re.compile(rb"^(?=  \S)", re.MULTILINE)
 
 
 def main(_argv: list[str]) -> None:
-    """Mend what is damaged, unless a DVC is at work on it."""
-    if not _notes_are_whole():
-        with _locked(DVC_NOTES.with_name(f"{DVC_NOTES.name}.lock")) as free:
-            if free and not _notes_are_whole():
-                DVC_NOTES.unlink()
+    """Repair the damaged files of the repository, unless a DVC is at work on them."""
+    root = repository_root()
+    if not _notes_are_valid(root / DVC_NOTES):
+        with _locked(root / _NOTES_LOCK) as free:
+            if free and not _notes_are_valid(root / DVC_NOTES):
+                (root / DVC_NOTES).unlink()
                 print(f"{DVC_NOTES}: was cut off when a DVC was killed; removed")
-    if LOCK.exists() and not whole(LOCK.read_bytes()):
-        with _locked(_REPOSITORY_LOCK) as free:
-            if free:
-                _mend_lock()
+    for path in [root / LOCK, *sorted(root.glob(f"studies/*/{LOCK}"))]:
+        if path.exists() and not is_valid_lock(path.read_bytes()):
+            with _locked(root / _REPOSITORY_LOCK) as free:
+                if free and repair_lock(path):
+                    print(
+                        f"{path.relative_to(root)}: was cut off when a DVC was killed, or the disk"
+                        " was full; stages that it lacks now are restored from the cache, or run"
+                        " again"
+                    )
 
 
-def _notes_are_whole() -> bool:
+def repository_root() -> Path:
+    """Return the nearest folder with .dvc, from the working directory upwards.
+
+    Raises:
+        StudyError: If there is none.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / ".dvc").is_dir():
+            return folder
+    raise StudyError(f"{Path.cwd()}: no DVC repository here or above; run from a study's folder")
+
+
+def _notes_are_valid(path: Path) -> bool:
     try:
-        json.loads(DVC_NOTES.read_bytes())
+        json.loads(path.read_bytes())
     except FileNotFoundError:
         return True
     except ValueError:
@@ -48,53 +67,59 @@ def _notes_are_whole() -> bool:
     return True
 
 
-def _mend_lock() -> None:
-    """Keep the stages that are whole in a dvc.lock that was cut off; leave other damage alone."""
-    text = LOCK.read_bytes()
-    if whole(text):  # by now
-        return
-    lines = text[: text.rfind(b"\n") + 1]
-    head, *stages = _STAGES.split(lines)
-    kept = lines if whole(lines) else b"".join([head, *stages[:-1]])
-    if kept != head and whole(kept):
-        write_text(LOCK, kept.decode())
-    elif kept == head and _HEAD.startswith(head):
-        LOCK.unlink()
-    else:  # as by a merge: DVC says where
-        return
-    print(
-        f"{LOCK}: was cut off when a DVC was killed, or the disk was full; stages that it lacks now"
-        " are restored from the cache, or run again"
-    )
+def repair_lock(path: Path) -> bool:
+    """Keep the complete stages of a dvc.lock that was cut off.
 
-
-def whole(text: bytes) -> bool:
-    """Say whether a dvc.lock is one that DVC takes, to the end of its last line.
-
-    DVC would take half a hash too, but would then run the stage without asking its cache for it.
+    Args:
+        path: The file. It is left alone if it is damaged in another way, such as by a merge; DVC
+            then names the line.
 
     Returns:
-        Whether it is.
+        Whether it was repaired.
+    """
+    content = path.read_bytes()
+    if is_valid_lock(content):  # another process has repaired it meanwhile
+        return False
+    lines = content[: content.rfind(b"\n") + 1]
+    head, *stages = _STAGES.split(lines)
+    kept = lines if is_valid_lock(lines) else b"".join([head, *stages[:-1]])
+    if kept != head and is_valid_lock(kept):
+        write_text(path, kept.decode())
+        return True
+    if kept == head and _HEAD.startswith(head):
+        path.unlink()
+        return True
+    return False
+
+
+def is_valid_lock(content: bytes) -> bool:
+    """Tell whether a dvc.lock follows DVC's schema and ends with a line break.
+
+    DVC also accepts a hash that was cut off, but would then run the stage without a look into its
+    cache.
+
+    Returns:
+        Whether it does.
     """
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # noqa: PLC0415 - slow, and not always needed
     from voluptuous import Invalid  # noqa: PLC0415
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(content))
     except (YAMLError, UnicodeDecodeError, Invalid):
         return False
-    return text.endswith(b"\n")
+    return content.endswith(b"\n")
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Hold one of DVC's locks; yield whether nobody else had it."""
-    from dvc.lock import LockError, make_lock  # noqa: PLC0415 - a second, seldom needed
+    """Hold one of DVC's locks; yield False if another process has it."""
+    from dvc.lock import LockError, make_lock  # noqa: PLC0415 - takes a second, seldom needed
 
     lock = make_lock(str(path), tmp_dir=str(path.parent))
     try:
         lock.lock()
-    except LockError:  # `dvc repro`, which follows, says so
+    except LockError:  # the `dvc repro` that follows reports it
         yield False
         return
     try:

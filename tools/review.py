@@ -21,7 +21,6 @@ from vanishing.errors import StudyError, did_you_mean, run_command
 from vanishing.files import write_text
 from vanishing.paths import LOCK, PARAMS, REPORTS
 
-MARKER = "<!-- study-review -->"  # identifies the comment
 LIMIT = 65_536  # characters in a comment on GitHub
 
 
@@ -32,11 +31,10 @@ class StudyReview:
     folder: Path
     sections: list[Section]
 
-    def markdown(self, link: str) -> str:
-        """Write the sections under a heading; `link` leads to the whole comparison."""
+    def heading(self, link: str) -> str:
+        """Write the heading; `link` leads to the whole comparison."""
         study = "the study" if self.folder == Path() else text(self.folder.as_posix())
-        heading = f"## What this changes in {study}\n\n{link}\n"
-        return "\n".join([heading, *(section.markdown(link) for section in self.sections)])
+        return f"## What this changes in {study}\n\n{link}\n"
 
 
 def main(argv: list[str]) -> None:
@@ -114,7 +112,7 @@ def review(base: Commit, head: Commit, studies: Sequence[Path], url: str | None)
             reviews.append(StudyReview(folder, compare(before, after, files, url)))
     reviews = [study_review for study_review in reviews if study_review.sections]
     if not reviews:
-        return f"{MARKER}\nNothing of the study differs from `{base.sha[:9]}`.\n"
+        return f"Nothing of the study differs from `{base.sha[:9]}`.\n"
     span = f"{base.sha[:9]}...{head.sha[:9]}"
     link = f"[{span}]({url}/compare/{base.sha}...{head.sha})" if url else f"`git diff {span}`"
     return shorten(reviews, link)
@@ -124,21 +122,30 @@ def _reviewed_paths(studies: Sequence[Path]) -> list[Path]:
     return [folder / path for folder in studies for path in (PARAMS, LOCK, REPORTS)]
 
 
-def shorten(reviews: list[StudyReview], link: str) -> str:
+def shorten(reviews: Sequence[StudyReview], link: str) -> str:
     """Join the reviews; leave out rows of the longest sections, then studies, until they fit."""
-    left_out = 0
+    headings = [study.heading(link) for study in reviews]
+    texts = [[section.markdown(link) for section in study.sections] for study in reviews]
+    count = len(reviews)
     while True:
+        left_out = len(reviews) - count
         more = [f"… and {left_out} more studies: {link}\n"] if left_out else []
-        bodies = [review_of_study.markdown(link) for review_of_study in reviews]
-        markdown = f"{MARKER}\n" + "\n".join([*bodies, *more])
+        parts = [part for i in range(count) for part in (headings[i], *texts[i])]
+        markdown = "\n".join([*parts, *more])
         if len(markdown) <= LIMIT:
             return markdown
-        sections = [s for review_of_study in reviews for s in review_of_study.sections if s.rows]
-        if sections:
-            max(sections, key=lambda section: len(section.markdown(link))).shorten()
+        lengths = {
+            (i, j): len(texts[i][j])
+            for i in range(count)
+            for j, section in enumerate(reviews[i].sections)
+            if section.rows
+        }
+        if lengths:
+            i, j = max(lengths, key=lambda position: lengths[position])
+            reviews[i].sections[j].shorten()
+            texts[i][j] = reviews[i].sections[j].markdown(link)
         else:
-            reviews.pop()
-            left_out += 1
+            count -= 1
 
 
 def repository_url() -> str | None:

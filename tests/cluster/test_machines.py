@@ -18,6 +18,9 @@ from tests.cluster.toy import begin, run, runs, states
 from tests.support.processes import until
 
 
+pytestmark = pytest.mark.slow  # each run starts Ray's workers
+
+
 class Machines(NamedTuple):
     """A Ray cluster, and the cache folder of each node."""
 

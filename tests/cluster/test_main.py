@@ -20,6 +20,7 @@ from tests.support.processes import alive, until
 from vanishing.errors import StudyError, run_command
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_results_of_one_by_one(project: Path, expected: Path) -> None:
     done = run(project, "--jobs", "2")
     assert done.returncode == 0, done.stderr
@@ -47,6 +48,7 @@ def test_side_by_side_gives_the_results_of_one_by_one(project: Path, expected: P
     assert states(again.stdout) == {}
 
 
+@pytest.mark.slow
 def test_a_failed_stage_stops_its_dependents_and_no_other_stage(project: Path) -> None:
     failing = "test ${item.name} != x || { echo no x today >&2; exit 3; };\n      echo"
     pipeline = (project / "dvc.yaml").read_text()
@@ -60,6 +62,7 @@ def test_a_failed_stage_stops_its_dependents_and_no_other_stage(project: Path) -
     assert states(done.stdout)["join"] == ["queued"]
 
 
+@pytest.mark.slow
 def test_a_pipeline_in_a_folder_runs_through_a_link(tmp_path: Path) -> None:
     project, plain = tmp_path / "project", tmp_path / "plain"
     toy.lay_out_studies(project)
@@ -84,6 +87,7 @@ def test_a_pipeline_in_a_folder_runs_through_a_link(tmp_path: Path) -> None:
     assert not any((project / name).exists() for name in root_results)
 
 
+@pytest.mark.slow
 def test_a_kill_costs_no_more_than_the_stage_that_ran(project: Path) -> None:
     (project / "dvc.yaml").write_text(toy.SLOW)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored

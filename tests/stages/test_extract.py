@@ -15,14 +15,14 @@ TABLES = ("layers", "histograms", "units")
 
 
 @pytest.fixture
-def trained(study_folder: Path, workspace: Path) -> Path:
+def trained(judged_folder: Path, workspace: Path) -> Path:
     """Give a workspace in which the networks are trained and no statistics are taken."""
     for folder in (paths.MODELS, paths.TRAINING, paths.RAW):
-        shutil.copytree(study_folder / folder, workspace / folder)
+        shutil.copytree(judged_folder / folder, workspace / folder)
     return workspace
 
 
-@pytest.mark.usefixtures("study")
+@pytest.mark.usefixtures("judged")
 def test_rows_are_of_the_snapshots_of_the_named_run() -> None:
     for table in TABLES:
         rows = pd.read_parquet(paths.table(table, "relu", 0))
@@ -33,11 +33,11 @@ def test_rows_are_of_the_snapshots_of_the_named_run() -> None:
         }
 
 
-def test_the_same_snapshots_give_the_same_bytes(study_folder: Path, trained: Path) -> None:
+def test_the_same_snapshots_give_the_same_bytes(judged_folder: Path, trained: Path) -> None:
     extract.main(["relu", "0"])
     for table in TABLES:
         path = paths.table(table, "relu", 0)
-        assert (trained / path).read_bytes() == (study_folder / path).read_bytes()
+        assert (trained / path).read_bytes() == (judged_folder / path).read_bytes()
 
 
 @pytest.mark.usefixtures("trained")

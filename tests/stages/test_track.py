@@ -1,8 +1,9 @@
-"""MLflow: exactly one finished run per variant and one for the report, however it came about."""
+"""MLflow: exactly one finished run per variant, training run and report, whatever happened."""
 
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -11,14 +12,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from stages import track
-from tests.support.study import tiny_params, write_lock, write_params
+from tests.support.mlflow_server import runs as runs_of
+from tests.support.study import copy_study, tiny_params, write_lock, write_params
+from tests.support.study import run as run_stage
+from vanishing import paths
 from vanishing.errors import StudyError
-from vanishing.results import tables as results
-from vanishing.tracking import journal, mirror
-from vanishing.tracking import store as tracking
-from vanishing.tracking.store import Store
+from vanishing.files import sha256
+from vanishing.tracking import identity, mirror, store, viewer
+from vanishing.tracking.store import PARENT, MLflowStore
 
-NAMES = ("sigmoid", "relu", "sigmoid-batchnorm", "Report")
+VARIANTS = ("sigmoid", "relu", "sigmoid-batchnorm")
+NAMES = (*VARIANTS, *(f"{name} seed 0" for name in VARIANTS), "Report")
 
 
 @pytest.fixture
@@ -26,8 +30,8 @@ def client(
     study_folder: Path, workspace: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> MlflowClient:
     """Give the finished study as working directory, with an empty store."""
-    for folder in ("models", "data", "reports"):
-        shutil.copytree(study_folder / folder, workspace / folder)
+    copy_study(study_folder, workspace)
+    shutil.rmtree(workspace / paths.JOURNALS)
     write_lock(workspace)
     shutil.copy(empty_store, workspace / "mlflow.db")
     uri = f"sqlite:///{workspace}/mlflow.db"  # in full: MLflow keeps a store per URI and process
@@ -37,26 +41,24 @@ def client(
 
 def runs(client: MlflowClient) -> dict[str, list[Run]]:
     """Return the runs by name."""
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
-    assert experiment is not None
-    found: dict[str, list[Run]] = {}
-    for run in client.search_runs([experiment.experiment_id]):
-        found.setdefault(run.info.run_name, []).append(run)
-    return found
+    by_name: dict[str, list[Run]] = {}
+    for run in runs_of(client.tracking_uri):
+        by_name.setdefault(run.info.run_name, []).append(run)
+    return by_name
 
 
 def current(client: MlflowClient) -> dict[str, Run]:
     """Return the one run of each name that is finished and not superseded."""
-    found = {}
-    for name, each in runs(client).items():
-        (found[name],) = [
+    by_name = {}
+    for name, candidates in runs(client).items():
+        (by_name[name],) = [
             run
-            for run in each
+            for run in candidates
             if run.info.status == "FINISHED"
-            and tracking.IDENTITY in run.data.tags
-            and tracking.SUPERSEDED not in run.data.tags
+            and store.IDENTITY in run.data.tags
+            and store.SUPERSEDED not in run.data.tags
         ]
-    return found
+    return by_name
 
 
 def everything(client: MlflowClient) -> dict[str, object]:
@@ -69,60 +71,60 @@ def everything(client: MlflowClient) -> dict[str, object]:
                 for key in run.data.metrics
             },
         )
-        for each in runs(client).values()
-        for run in each
+        for runs_of_name in runs(client).values()
+        for run in runs_of_name
     }
 
 
-def test_each_variant_has_one_finished_run_with_all_that_is_documented(
+def test_each_training_run_is_nested_under_its_variant_and_holds_what_is_documented(
     client: MlflowClient, workspace: Path
 ) -> None:
     track.main([])
-    found = runs(client)
-    assert {name: [run.info.status for run in each] for name, each in found.items()} == {
-        name: ["FINISHED"] for name in NAMES
-    }
-    (relu,) = found["relu"]
-    assert relu.data.params["network.activation"] == "relu"
-    assert relu.data.params["train.learning_rate"] == "0.01"
-    history = pd.read_parquet(workspace / "models/relu/history.parquet")
-    losses = client.get_metric_history(relu.info.run_id, "train_loss")
-    assert [(m.step, m.value) for m in losses] == list(
-        zip(history["epoch"], history["train_loss"], strict=True)
-    )
-    for key in ("gradient/00-hidden.0.linear", "gradient/03-output", "loss"):
-        points = client.get_metric_history(relu.info.run_id, key)
-        assert [m.step for m in points] == [1, 10, 20, 30, 40], key
-    paths = {a.path for a in client.list_artifacts(relu.info.run_id, "statistics")}
-    tables = ("layers", "histograms", "units", "initialisation", "depths", "theory")
-    assert paths == {f"statistics/{table}.parquet" for table in tables}
-    weights = {a.path for a in client.list_artifacts(relu.info.run_id, "model/seed-0")}
-    assert "model/seed-0/epoch-002.safetensors" in weights
-    assert [a.path for a in client.list_artifacts(relu.info.run_id, "figures")] == [
-        "figures/relu.png"
+    statuses = {name: [run.info.status for run in group] for name, group in runs(client).items()}
+    assert statuses == {name: ["FINISHED"] for name in NAMES}
+    by_name = current(client)
+    relu, training = by_name["relu"], by_name["relu seed 0"]
+    assert training.data.tags[PARENT] == relu.info.run_id
+    assert (training.data.tags["study.variant"], training.data.tags["study.seed"]) == ("relu", "0")
+    assert training.data.params["network.activation"] == "relu"
+    assert training.data.params["train.learning_rate"] == "0.01"
+    history = pd.read_parquet(workspace / paths.table("history", "relu", 0))
+    losses = [
+        (m.step, m.value) for m in client.get_metric_history(training.info.run_id, "train_loss")
     ]
-    assert relu.inputs is not None
-    (dataset,) = relu.inputs.dataset_inputs
+    assert losses == list(zip(history["epoch"], history["train_loss"], strict=True))
+    for key in ("gradient/00-hidden.0.linear", "gradient/03-output", "loss"):
+        points = client.get_metric_history(training.info.run_id, key)
+        assert [m.step for m in points] == [1, 10, 20, 30, 40], key
+    names = {a.path for a in client.list_artifacts(training.info.run_id, "statistics")}
+    assert names == {f"statistics/{name}.parquet" for name in ("layers", "histograms", "units")}
+    weights = {a.path for a in client.list_artifacts(training.info.run_id, "models")}
+    assert "models/epoch-002.safetensors" in weights
+    names = {a.path for a in client.list_artifacts(relu.info.run_id, "initialisation")}
+    assert "initialisation/theory.parquet" in names
+    figures = [a.path for a in client.list_artifacts(relu.info.run_id, "figures")]
+    assert figures == ["figures/relu.png"]
+    assert "final/test_accuracy" in relu.data.metrics
+    assert training.inputs is not None
+    (dataset,) = training.inputs.dataset_inputs
     assert dataset.dataset.name == "MNIST"
     assert len(dataset.dataset.digest) == 32
-    assert relu.data.tags["dvc.stage"] == "train@relu, extract@relu"
-    assert len(relu.data.tags["dvc.models/relu"]) == 32
-    (report,) = found["Report"]
-    figures = client.list_artifacts(report.info.run_id, "reports/figures")
-    assert {Path(a.path).name for a in figures} == {
-        path.name for path in (workspace / "reports/figures").iterdir()
-    }
+    assert training.data.tags["dvc.stage"] == "train@relu-0, extract@relu-0"
+    assert len(training.data.tags["dvc.models/relu/seed-0"]) == 32
+    artifacts = client.list_artifacts(by_name["Report"].info.run_id, "reports/figures")
+    drawn = {path.name for path in (workspace / "reports/figures").iterdir()}
+    assert {Path(a.path).name for a in artifacts} == drawn
 
 
-def test_what_the_training_alone_knew_comes_from_its_journal(
+def test_facts_that_the_training_alone_knew_come_from_its_journal(
     client: MlflowClient, study_folder: Path, workspace: Path
 ) -> None:
-    shutil.copytree(study_folder / journal.FOLDER, workspace / journal.FOLDER)
-    journal.path("sigmoid").write_text(
-        journal.path("sigmoid").read_text().replace(journal.digest("sigmoid"), "of other weights")
-    )
+    shutil.copytree(study_folder / paths.JOURNALS, workspace / paths.JOURNALS)
+    journal = workspace / paths.journal("sigmoid", 0)
+    of_results = sha256(workspace / paths.table("history", "sigmoid", 0))
+    journal.write_text(journal.read_text().replace(of_results, "of other results"))
     track.main([])
-    relu, sigmoid = current(client)["relu"], current(client)["sigmoid"]
+    relu, sigmoid = current(client)["relu seed 0"], current(client)["sigmoid seed 0"]
     assert relu.data.metrics["system/train_duration_s"] > 0
     assert relu.data.metrics["system/peak_memory_bytes"] > 1e8
     assert relu.data.tags["study.device"]
@@ -138,7 +140,7 @@ def test_a_second_time_writes_nothing(
     assert "nothing new" in capsys.readouterr().out
     track.main(["--insist"])
     assert everything(client) == before
-    assert "0 runs written, 4 were there already" in capsys.readouterr().out
+    assert "0 runs written, 7 were there already" in capsys.readouterr().out
 
 
 def test_another_or_a_deleted_store_is_filled_again(
@@ -155,32 +157,32 @@ def test_another_or_a_deleted_store_is_filled_again(
         track.main([])
         assert "nothing new" in capsys.readouterr().out
         empty.unlink()
-        assert not track.seen_before(json.loads(track.SEEN.read_text()))
+        noted = json.loads(paths.MIRROR.read_text())
+        assert not identity.is_mirrored(identity.experiment(Path()), noted["runs"])
 
 
-def test_a_changed_variant_gets_a_new_run_and_the_old_one_stays_marked(
+def test_changed_results_get_a_new_run_and_the_old_one_stays_marked(
     client: MlflowClient, workspace: Path
 ) -> None:
     track.main([])
-    old = current(client)["relu"].info.run_id
-    table = workspace / "data/statistics/relu/layers.parquet"
-    kept = table.read_bytes()
-    shutil.copy(workspace / "data/statistics/sigmoid/layers.parquet", table)
+    old = current(client)["relu seed 0"].info.run_id
+    table = workspace / paths.table("layers", "relu", 0)
+    content = table.read_bytes()
+    shutil.copy(workspace / paths.table("layers", "sigmoid", 0), table)
     write_lock(workspace)
     track.main([])
-    assert {name: len(each) for name, each in runs(client).items()} == {
-        "sigmoid": 1,
-        "relu": 2,
-        "sigmoid-batchnorm": 1,
-        "Report": 1,
-    }
-    assert client.get_run(old).data.tags[tracking.SUPERSEDED] == "changed"
-    assert current(client)["relu"].info.run_id != old
-    table.write_bytes(kept)
+    # The variant's run summarises its training runs, so it is new too.
+    counts = {name: len(group) for name, group in runs(client).items()}
+    assert counts == {name: 2 if name.startswith("relu") else 1 for name in NAMES}
+    assert client.get_run(old).data.tags[store.SUPERSEDED] == "changed"
+    assert current(client)["relu seed 0"].info.run_id != old
+    table.write_bytes(content)
     write_lock(workspace)
     track.main([])
-    assert current(client)["relu"].info.run_id == old  # which is there again, and no third one
-    assert len(runs(client)["relu"]) == 2
+    assert current(client)["relu seed 0"].info.run_id == old  # there is no third one
+    assert len(runs(client)["relu seed 0"]) == 2
+    parent = current(client)["relu"].info.run_id
+    assert current(client)["relu seed 0"].data.tags[PARENT] == parent
 
 
 def test_a_removed_variant_keeps_its_run_marked(client: MlflowClient, workspace: Path) -> None:
@@ -189,9 +191,10 @@ def test_a_removed_variant_keeps_its_run_marked(client: MlflowClient, workspace:
     del content["variants"]["relu"]
     write_params(workspace, content)
     track.main([])
-    (relu,) = runs(client)["relu"]
-    assert relu.info.status == "FINISHED"
-    assert relu.data.tags[tracking.SUPERSEDED] == "removed"
+    for name in ("relu", "relu seed 0"):
+        (relu,) = runs(client)[name]
+        assert relu.info.status == "FINISHED"
+        assert relu.data.tags[store.SUPERSEDED] == "removed"
 
 
 def test_a_redrawn_figure_replaces_the_old_one_in_the_same_run(
@@ -203,19 +206,19 @@ def test_a_redrawn_figure_replaces_the_old_one_in_the_same_run(
     write_lock(workspace)
     track.main([])
     assert current(client)["relu"].info.run_id == run_id
-    found = Path(client.download_artifacts(run_id, "figures/relu.png", str(tmp_path)))
-    assert found.read_bytes() == b"drawn anew"
+    figure = Path(client.download_artifacts(run_id, "figures/relu.png", str(tmp_path)))
+    assert figure.read_bytes() == b"drawn anew"
     assert len(runs(client)["relu"]) == 1
 
 
 @pytest.mark.parametrize("call", ["log_batch", "log_artifact", "set_tag", "set_terminated"])
-def test_a_run_that_was_cut_off_is_completed_not_doubled(
+def test_an_interrupted_run_is_completed_not_doubled(
     client: MlflowClient, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     calls = 0
     real = getattr(MlflowClient, call)
 
-    def cut_off(*args: object, **kwargs: object) -> object:
+    def interrupt(*args: object, **kwargs: object) -> object:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -223,13 +226,12 @@ def test_a_run_that_was_cut_off_is_completed_not_doubled(
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, call, cut_off)
+        patch.setattr(MlflowClient, call, interrupt)
         with pytest.raises(KeyboardInterrupt):
             track.main([])
     track.main([])
-    assert {name: [r.info.status for r in each] for name, each in runs(client).items()} == {
-        name: ["FINISHED"] for name in NAMES
-    }
+    statuses = {name: [r.info.status for r in group] for name, group in runs(client).items()}
+    assert statuses == {name: ["FINISHED"] for name in NAMES}
     for run in current(client).values():
         for key in run.data.metrics:
             steps = [m.step for m in client.get_metric_history(run.info.run_id, key)]
@@ -239,7 +241,7 @@ def test_a_run_that_was_cut_off_is_completed_not_doubled(
 def test_of_two_that_wrote_the_same_at_once_one_stays(client: MlflowClient) -> None:
     track.main([])
     (relu,) = runs(client)["relu"]
-    tags = {tracking.IDENTITY: relu.data.tags[tracking.IDENTITY]}
+    tags = {store.IDENTITY: relu.data.tags[store.IDENTITY]}
     double = client.create_run(relu.info.experiment_id, run_name="relu", tags=tags)
     client.set_terminated(double.info.run_id)
     track.main(["--insist"])
@@ -249,24 +251,24 @@ def test_of_two_that_wrote_the_same_at_once_one_stays(client: MlflowClient) -> N
 def test_crashed_live_runs_are_closed_and_running_ones_left(
     client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store()
-    crashed = store.begin("relu", "a token of nothing that is there")
+    mlflow_store = MLflowStore(identity.experiment(Path()))
+    crashed = mlflow_store.begin("relu seed 0", {store.TRAINING: "of no results"})
     track.main([])
     assert client.get_run(crashed).info.status == "FAILED"
-    running = store.begin("relu", "another")
-    monkeypatch.setattr(tracking, "_alive", lambda _: True)
+    running = mlflow_store.begin("relu seed 0", {store.TRAINING: "another"})
+    monkeypatch.setattr(viewer, "is_running", lambda _: True)
     track.main(["--insist"])
     assert client.get_run(running).info.status == "RUNNING"
-    assert current(client)["relu"].info.run_id not in {crashed, running}
+    assert current(client)["relu seed 0"].info.run_id not in {crashed, running}
 
 
 def test_the_commit_is_named_and_whether_anything_else_was_changed(
     client: MlflowClient, workspace: Path
 ) -> None:
     def git(*arguments: str) -> str:
-        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        author = ("-c", "user.name=a", "-c", "user.email=a@b")
         done = subprocess.run(
-            ["git", *identity, *arguments],
+            ["git", *author, *arguments],
             cwd=workspace,
             check=True,
             capture_output=True,
@@ -274,43 +276,46 @@ def test_the_commit_is_named_and_whether_anything_else_was_changed(
         )
         return done.stdout.strip()
 
-    assert mirror.git_state() == {}
+    assert mirror.commit_tags(".") == {}
     git("init", "-q")
     git("add", "params.yaml", "dvc.lock", "reports")
-    (workspace / ".gitignore").write_text("data\nmodels\nmlruns\nmlflow.db\n.study\n")
+    (workspace / ".gitignore").write_text(
+        "data\nmodels\nmlruns\nmlflow.db\n.study\nstages\nvanishing\ndvc.yaml\n"
+    )
     git("add", ".gitignore")
     git("commit", "-q", "-m", "all")
     clean = {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "study.git.dirty": "false"}
-    assert mirror.git_state() == clean
+    assert mirror.commit_tags(".") == clean
     (workspace / "dvc.lock").write_text((workspace / "dvc.lock").read_text() + "\n")
     (workspace / "reports/new.png").write_text("written by a stage")
-    assert mirror.git_state() == clean
+    assert mirror.commit_tags(".") == clean
     track.main([])
     assert current(client)["relu"].data.tags.items() >= clean.items()
     (workspace / "params.yaml").write_text((workspace / "params.yaml").read_text() + "\n")
-    assert mirror.git_state()["study.git.dirty"] == "true"
+    assert mirror.commit_tags(".")["study.git.dirty"] == "true"
 
 
-def test_several_seeds_stand_side_by_side_under_their_mean(
+def test_seeds_are_nested_under_the_variant_whose_curves_are_their_mean(
     client: MlflowClient, workspace: Path
 ) -> None:
-    folder = workspace / "models/relu"
-    for table in ("history", "losses", "trace"):
-        frame = pd.read_parquet(folder / f"{table}.parquet")
-        again = frame.assign(seed=1, **({"test_loss": 9.0} if table == "history" else {}))
-        both = pd.concat([frame, again], ignore_index=True).drop(columns="variant")
-        rows = [{str(k): v for k, v in row.items()} for row in both.to_dict("records")]
-        results.write(table, "relu", rows)
-    description = folder / "run.json"
-    settings = json.loads(description.read_text())
-    settings["train"]["seeds"] = [0, 1]
-    description.write_text(json.dumps(settings))
+    track.main([])
+    first = current(client)["relu seed 0"].info.run_id
+    content = tiny_params()
+    content["train"]["seeds"] = [0, 1]
+    write_params(workspace, content)
+    for name in content["variants"]:
+        run_stage("train", name, "1")
+        run_stage("extract", name, "1")
     write_lock(workspace)
     track.main([])
-    metrics = current(client)["relu"].data.metrics
-    assert metrics["seed-1/test_loss"] == 9.0
-    assert metrics["test_loss"] == pytest.approx((9.0 + metrics["seed-0/test_loss"]) / 2)
-    assert "seed-1/gradient/00-hidden.0.linear" in metrics
+    by_name = current(client)
+    parent, runs_of_relu = by_name["relu"], [by_name[f"relu seed {seed}"] for seed in (0, 1)]
+    assert runs_of_relu[0].info.run_id == first  # the new seed is no reason for a new run
+    assert {run.data.tags[PARENT] for run in runs_of_relu} == {parent.info.run_id}
+    losses = [run.data.metrics["test_loss"] for run in runs_of_relu]
+    assert losses[0] != losses[1]
+    assert parent.data.metrics["test_loss"] == pytest.approx(sum(losses) / 2)
+    assert "gradient/00-hidden.0.linear" in runs_of_relu[1].data.metrics
 
 
 def test_a_store_that_fails_is_one_warning_or_an_error_on_request(
@@ -331,21 +336,35 @@ def test_a_store_that_fails_is_one_warning_or_an_error_on_request(
         track.main(["--insist"])
 
 
+def remove_lock(workspace: Path) -> None:
+    """Remove dvc.lock."""
+    (workspace / "dvc.lock").unlink()
+
+
+def rename_stage(workspace: Path) -> None:
+    """Take a stage out of dvc.lock."""
+    path = workspace / "dvc.lock"
+    path.write_text(path.read_text().replace("extract@relu-0", "extract@other-0"))
+
+
+def edit_output(workspace: Path) -> None:
+    """Make an output longer than dvc.lock has it."""
+    with (workspace / paths.run_record("relu", 0)).open("a") as file:
+        file.write("\n")
+
+
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
-        ("rm dvc.lock", r"dvc\.lock: missing; run: make repro"),
-        ("sed -i s/extract@relu/extract@other/ dvc.lock", "has no stage extract@relu"),
-        ("echo >> models/relu/run.json", r"models/relu: is not what dvc\.lock has of it"),
+        (remove_lock, r"dvc\.lock: missing; run: make repro"),
+        (rename_stage, "has no stage extract@relu-0"),
+        (edit_output, r"data/training/relu/seed-0: differs from what dvc\.lock records"),
     ],
 )
-def test_results_that_dvc_does_not_vouch_for_are_not_mirrored(
-    client: MlflowClient, workspace: Path, damage: str, said: str
+def test_results_that_dvc_lock_does_not_record_are_not_mirrored(
+    client: MlflowClient, workspace: Path, damage: Callable[[Path], None], message: str
 ) -> None:
-    subprocess.run(damage.split() if ">>" not in damage else ["true"], cwd=workspace, check=True)
-    if ">>" in damage:
-        with (workspace / "models/relu/run.json").open("a") as file:
-            file.write("\n")
-    with pytest.raises(StudyError, match=said):
+    damage(workspace)
+    with pytest.raises(StudyError, match=message):
         track.main([])
-    assert client.get_experiment_by_name(tracking.EXPERIMENT) is None
+    assert client.get_experiment_by_name(identity.ROOT_EXPERIMENT) is None

@@ -1,13 +1,14 @@
-"""The train stage: what it leaves behind, byte for byte, and how it refuses."""
+"""The train stage: its files, byte for byte, how it is resumed, and its errors."""
 
+import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 from stages import train
+from tests.support.processes import until
 from tests.support.study import (
     ROOT,
     prepare_training,
@@ -24,17 +26,19 @@ from tests.support.study import (
 )
 from vanishing.errors import StudyError
 from vanishing.paths import checkpoint, journal
+from vanishing.training.checkpoint import Checkpointer
+from vanishing.training.loop import State
 
 STATE = checkpoint("relu", 0) / "state.safetensors"
 
 
-def test_weights_and_tables_are_in_the_documented_files(study: Path) -> None:
-    assert sorted(read_files(study / "models/relu")) == [
+def test_weights_and_tables_are_in_the_documented_files(judged: Path) -> None:
+    assert sorted(read_files(judged / "models/relu")) == [
         "seed-0/epoch-000.safetensors",
         "seed-0/epoch-001.safetensors",
         "seed-0/epoch-002.safetensors",
     ]
-    assert sorted(read_files(study / "data/training/relu")) == [
+    assert sorted(read_files(judged / "data/training/relu")) == [
         "seed-0/history.parquet",
         "seed-0/losses.parquet",
         "seed-0/run.json",
@@ -44,7 +48,7 @@ def test_weights_and_tables_are_in_the_documented_files(study: Path) -> None:
 
 
 def test_same_seed_same_bytes_and_another_seed_other_bytes(
-    workspace: Path, study_folder: Path
+    workspace: Path, judged_folder: Path
 ) -> None:
     content = tiny_params()
     content["train"]["seeds"] = [0, 1]
@@ -54,7 +58,7 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(
         train.main(["sigmoid-batchnorm", seed])
     for folder in ("models", "data/training"):
         again = read_files(workspace / folder / "sigmoid-batchnorm/seed-0")
-        assert again == read_files(study_folder / folder / "sigmoid-batchnorm/seed-0")
+        assert again == read_files(judged_folder / folder / "sigmoid-batchnorm/seed-0")
     weights = read_files(workspace / "models/sigmoid-batchnorm")
     for epoch in ("epoch-000", "epoch-002"):
         assert weights[f"seed-1/{epoch}.safetensors"] != weights[f"seed-0/{epoch}.safetensors"]
@@ -62,8 +66,8 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(
     assert history[["seed", "epoch"]].to_numpy().tolist() == [[1, 0], [1, 1], [1, 2]]
 
 
-def test_weights_are_named_as_pytorch_names_them(study: Path) -> None:
-    weights = load_file(study / "models/relu/seed-0/epoch-002.safetensors")
+def test_weights_are_named_as_pytorch_names_them(judged: Path) -> None:
+    weights = load_file(judged / "models/relu/seed-0/epoch-002.safetensors")
     assert weights["hidden.0.linear.weight"].shape == (16, 784)
     assert weights["output.bias"].shape == (10,)
 
@@ -99,39 +103,9 @@ def test_a_missing_gpu_is_named(workspace: Path, monkeypatch: pytest.MonkeyPatch
         train.main(["relu", "0"])
 
 
-def begin(**variables: str) -> subprocess.Popen[bytes]:
-    """Start the training of relu with seed 0 in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages", "train", "relu", "0"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-@pytest.fixture
-def long_training(workspace: Path) -> Path:
-    """Give a workspace that is prepared for a training of seconds."""
-    content = tiny_params()
-    content["train"] |= {"epochs": 30, "snapshots": [0, 1, 30]}
-    write_params(workspace, content)
-    prepare_training()
-    return workspace
-
-
-def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
-    """Kill a process once something holds."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-
-
 def results(workspace: Path) -> dict[str, bytes]:
     """Return {relative path: content} of everything that the stage writes."""
-    tables = read_files(workspace / "data/training")
-    return read_files(workspace / "models") | tables
+    return read_files(workspace / "models") | read_files(workspace / "data/training")
 
 
 def remove_outputs(workspace: Path) -> None:
@@ -141,27 +115,49 @@ def remove_outputs(workspace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_training_is_resumed_to_the_same_bytes(long_training: Path) -> None:
-    with begin() as process:
-        _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    expected = results(long_training)
-    assert not (long_training / checkpoint("relu", 0)).exists()
-    kill_when(begin(), (long_training / STATE).exists)
-    remove_outputs(long_training)
-    with begin() as process:
-        printed, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert re.search(r"relu seed 0: resumed after epoch \d+ of 30", printed.decode())
-    assert results(long_training) == expected
-    assert not (long_training / checkpoint("relu", 0)).exists()
-    lines = [json.loads(line) for line in (long_training / journal("relu", 0)).open()]
+def test_a_killed_training_is_resumed_to_the_same_bytes(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = tiny_params()
+    content["train"] |= {"epochs": 30, "snapshots": [0, 1, 30]}
+    write_params(workspace, content)
+    prepare_training()
+    train.main(["relu", "0"])
+    expected = results(workspace)
+    assert not (workspace / checkpoint("relu", 0)).exists()
+    command = [sys.executable, "-m", "stages", "train", "relu", "0"]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
+        until((workspace / STATE).exists)
+        process.kill()
+    remove_outputs(workspace)
+    train.main(["relu", "0"])
+    assert re.search(r"relu seed 0: resumed after epoch \d+ of 30", capsys.readouterr().out)
+    assert results(workspace) == expected
+    assert not (workspace / checkpoint("relu", 0)).exists()
+    lines = [json.loads(line) for line in (workspace / journal("relu", 0)).open()]
     (resumed,) = [line for line in lines if line["kind"] == "resumed"]
     assert lines[-1]["duration_s"] > resumed["elapsed_s"]
 
 
+@pytest.fixture
+def interrupted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a workspace in which a training was interrupted after the first of two epochs."""
+    prepare_training()
+    keep = Checkpointer.keep
+
+    def keep_and_stop(checkpointer: Checkpointer, state: State) -> None:
+        keep(checkpointer, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointer, "keep", keep_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(["relu", "0"])
+    return workspace
+
+
 def edit_parameters(workspace: Path) -> None:
-    """Change the learning rate, and train for two epochs."""
+    """Change the learning rate."""
     content = tiny_params()
     content["train"]["learning_rate"] = 0.02
     write_params(workspace, content)
@@ -186,45 +182,58 @@ def damage_snapshot(workspace: Path) -> None:
         file.truncate(output.stat().st_size // 2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("change", [edit_parameters, edit_code, damage_state, damage_snapshot])
-def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_resumed(
-    long_training: Path, change: Callable[[Path], None]
+def change_nothing(_workspace: Path) -> None:
+    """Leave everything as it is."""
+
+
+@pytest.mark.parametrize(
+    ("change", "is_resumed"),
+    [
+        (change_nothing, True),
+        (edit_parameters, False),
+        (edit_code, False),
+        (damage_state, False),
+        (damage_snapshot, False),
+    ],
+)
+def test_a_checkpoint_of_the_same_training_is_resumed_if_it_is_intact(
+    interrupted: Path,
+    judged_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path], None],
+    is_resumed: bool,
 ) -> None:
-    kill_when(begin(), (long_training / STATE).exists)
-    change(long_training)
-    shutil.rmtree(long_training / "models")
-    with begin() as process:
-        printed, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert b"resumed" not in printed
-    assert load_file(long_training / "models/relu/seed-0/epoch-000.safetensors")
+    change(interrupted)
+    remove_outputs(interrupted)
+    train.main(["relu", "0"])
+    assert ("resumed after epoch 1 of 2" in capsys.readouterr().out) is is_resumed
+    if change is not edit_parameters:
+        for folder in ("models", "data/training"):
+            expected = read_files(judged_folder / folder / "relu")
+            assert read_files(interrupted / folder / "relu") == expected
 
 
-@pytest.mark.slow
-def test_a_full_disk_is_one_line_and_training_is_resumed_later(long_training: Path) -> None:
-    state = long_training / STATE
-    kill_when(begin(), state.exists)
-    before = state.read_bytes()
-    limit = len(before) // 2  # of every file, as if the disk were full
-    limited = (
-        f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
-        " os.execv(sys.executable, [sys.executable, '-m', 'stages', 'train', 'relu', '0'])"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", limited],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-    ) as process:
-        _, errors = process.communicate()
-    assert process.returncode == 1
-    last = errors.decode().strip().splitlines()[-1]
-    assert re.match(r"error: \S+/relu/\S+: cannot be written: .*[Ff]ile too large", last)
-    assert state.read_bytes() == before
-    with begin() as process:
-        printed, _ = process.communicate()
-    assert process.returncode == 0
-    assert b"resumed after epoch" in printed
+@contextlib.contextmanager
+def limit_files(size: int) -> Iterator[None]:
+    """Let no file become larger than this, as if the disk were full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_one_line_and_training_is_resumed_later(
+    interrupted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = (interrupted / STATE).read_bytes()
+    message = r"^\S+/relu/\S+: cannot be written: .*[Ff]ile too large[^\n]*$"
+    with pytest.raises(StudyError, match=message), limit_files(len(state) // 2):
+        train.main(["relu", "0"])
+    assert (interrupted / STATE).read_bytes() == state
+    train.main(["relu", "0"])
+    assert "resumed after epoch 1 of 2" in capsys.readouterr().out
 
 
 def test_a_single_example_is_refused(workspace: Path) -> None:

@@ -35,7 +35,7 @@ def lay_out(folder: Path, params: dict[str, Any]) -> None:
     call(folder, "git", "init", "-q")
 
 
-def lay_out_finished(folder: Path, study: Path) -> None:
+def lay_out_finished(folder: Path, study: Path, store: Path) -> None:
     """Create a repository in which the whole pipeline has run, and commit the results.
 
     No stage but `track` runs: DVC takes over results, as it would from a colleague.
@@ -43,11 +43,13 @@ def lay_out_finished(folder: Path, study: Path) -> None:
     Args:
         folder: Of the repository; MLflow's store keeps its absolute path.
         study: A finished study of the tiny parameters.
+        store: An empty database of MLflow's.
     """
     shutil.rmtree(folder, ignore_errors=True)
     lay_out(folder, tiny_params())
     for name in ("data", "models", "reports", ".study"):
         shutil.copytree(study / name, folder / name)
+    shutil.copy(store, folder / "mlflow.db")
     stages = ["fingerprint", "validate", "download", "train", "extract", "initialise"]
     call(folder, *PYTHON, "dvc", "commit", "-fq", *stages, "diagnose", "render", "report")
     assert repro(folder) == ["track"]

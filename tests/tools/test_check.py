@@ -11,9 +11,9 @@ from vanishing.errors import StudyError
 
 
 @pytest.fixture
-def judged(study_folder: Path, workspace: Path) -> Path:
-    """Give a workspace with the study's reports."""
-    shutil.copytree(study_folder / "reports", workspace / "reports")
+def reports_copy(judged_folder: Path, workspace: Path) -> Path:
+    """Give a workspace with the study's reports, to change."""
+    shutil.copytree(judged_folder / "reports", workspace / "reports")
     return workspace
 
 
@@ -22,14 +22,16 @@ def expect(folder: Path, **rules: bool) -> None:
     write_params(folder, tiny_params() | {"expect": {"relu": rules}})
 
 
-def test_expectations_that_hold_pass(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    expect(judged, exploding_tensor=False, vanishing_gradient=False)
+def test_expectations_that_hold_pass(
+    reports_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect(reports_copy, exploding_tensor=False, vanishing_gradient=False)
     check.main([])
     assert capsys.readouterr().out == "all 2 expectations hold\n"
 
 
-def test_expectations_that_do_not_hold_fail_one_line_each(judged: Path) -> None:
-    expect(judged, exploding_tensor=True, vanishing_gradient=True, all_zero=False)
+def test_expectations_that_do_not_hold_fail_one_line_each(reports_copy: Path) -> None:
+    expect(reports_copy, exploding_tensor=True, vanishing_gradient=True, all_zero=False)
     with pytest.raises(StudyError) as error:
         check.main([])
     first, second = str(error.value).splitlines()
@@ -38,26 +40,26 @@ def test_expectations_that_do_not_hold_fail_one_line_each(judged: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "said"),
+    ("rules", "message"),
     [
         ({"relu": {"vanishing": True}}, r"expect\.relu\.vanishing: .* vanishing_gradient"),
         ({"rleu": {"overfit": True}}, r"expect\.rleu: should be a variant \(did you mean relu\?\)"),
         ({"relu": {"overfit": "yes"}}, r"expect\.relu\.overfit: .*boolean; given 'yes'"),
     ],
 )
-def test_an_expectation_of_nothing_is_refused(
-    judged: Path, rules: dict[str, object], said: str
+def test_an_expectation_of_an_unknown_rule_or_variant_is_refused(
+    reports_copy: Path, rules: dict[str, object], message: str
 ) -> None:
-    write_params(judged, tiny_params() | {"expect": rules})
-    with pytest.raises(StudyError, match=said):
+    write_params(reports_copy, tiny_params() | {"expect": rules})
+    with pytest.raises(StudyError, match=message):
         check.main([])
 
 
-def test_missing_verdicts_are_named_with_the_remedy(judged: Path) -> None:
-    expect(judged, overfit=False)
-    (judged / "reports/health.json").write_text("[]")
-    with pytest.raises(StudyError, match="lacks relu; run: dvc repro"):
+def test_missing_verdicts_are_named_with_the_remedy(reports_copy: Path) -> None:
+    expect(reports_copy, overfit=False)
+    (reports_copy / "reports/health.json").write_text("[]")
+    with pytest.raises(StudyError, match="lacks relu; run: make repro"):
         check.main([])
-    (judged / "reports/health.json").unlink()
+    (reports_copy / "reports/health.json").unlink()
     with pytest.raises(StudyError, match=r"health\.json: cannot be read .* dvc repro"):
         check.main([])

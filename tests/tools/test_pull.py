@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+from tests.support import mlflow_server
 from tests.support.dvc_repository import PYTHON, call, clone, edit_code, make, ran, repro
 from tests.support.study import BASELINE, tiny_params, write_params
 from tools import pull, stale
@@ -18,6 +19,9 @@ stages:
     outs: [models/relu, data/training/models, data/raw]
     metrics: [{metrics.json: {cache: false}}]
 """
+
+VARIANTS = list(tiny_params()["variants"])
+RUNS = sorted(["Report", *VARIANTS, *(f"{variant} seed 0" for variant in VARIANTS)])
 
 
 def test_weights_are_the_outputs_in_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +39,7 @@ def test_weights_are_the_outputs_in_models(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_a_clone_with_tables_and_no_weights_redraws_the_study(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no DVC remote is set up" in make(repository, "push")
     assert "no DVC remote is set up" in make(repository, "pull")
@@ -45,6 +49,7 @@ def test_a_clone_with_tables_and_no_weights_redraws_the_study(
     make(repository, "push")
     copy = clone(repository, tmp_path / "clone")
     make(copy, "pull")
+    shutil.copy(empty_store, copy / "mlflow.db")
     assert (copy / "data/training/relu/seed-0/history.parquet").exists()
     assert not (copy / "models").exists()
 
@@ -58,6 +63,7 @@ def test_a_clone_with_tables_and_no_weights_redraws_the_study(
     assert "reports/figures/learning-curves.png" in call(copy, "git", "diff", "--name-only")
     assert (copy / "reports/README.md").read_text().endswith("An added line.\n")
     assert not (copy / "models").exists()
+    assert finished_runs(copy) == RUNS
 
     monkeypatch.chdir(copy)
     params = tiny_params()
@@ -73,9 +79,22 @@ def test_a_clone_with_tables_and_no_weights_redraws_the_study(
     shutil.rmtree("data/statistics/relu")
     assert due_without_weights() is None  # nor are all tables here
 
+    call(copy, "git", "checkout", "-q", ".")
     make(copy, "pull", WEIGHTS="1")
     assert (copy / "models/relu/seed-0/epoch-002.safetensors").exists()
-    assert repro(copy) == []
+    assert not set(repro(copy)) - {"report", "track"}  # the others are restored
+    assert call(copy, "git", "status", "--porcelain") == ""
+    # A store that is gone is written again.
+    shutil.copy(empty_store, copy / "mlflow.db")
+    assert f"MLflow: {len(RUNS)} runs written" in make(copy, "repro")
+    assert "MLflow: nothing new" in make(copy, "repro")
+    assert finished_runs(copy) == RUNS
+
+
+def finished_runs(repository: Path) -> list[str]:
+    """Return the names of the finished runs of a repository's store."""
+    runs = mlflow_server.runs(f"sqlite:///{repository}/mlflow.db")
+    return sorted(run.info.run_name for run in runs if run.info.status == "FINISHED")
 
 
 def due_without_weights() -> list[str] | None:

@@ -1,61 +1,23 @@
-"""A DVC that was killed while it wrote its notes, or dvc.lock."""
+"""Files that a DVC left when it was killed while it wrote its notes, or dvc.lock."""
 
 import re
-import subprocess
-import sys
+import shutil
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.cli import main as dvc
 from dvc.lock import make_lock
 from ruamel.yaml import YAML
 
 from tools import recover
-from vanishing.pipeline.guard import DVC_NOTES
-from vanishing.pipeline.lock import LOCK
+from vanishing.errors import StudyError
+from vanishing.paths import LOCK
+from vanishing.pipeline.lifetime import DVC_NOTES
 
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a DVC repository with one stage, as the working directory."""
-    monkeypatch.chdir(tmp_path)
-    for arguments in (["init", "-q", "--no-scm"], ["config", "core.analytics", "false"]):
-        subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True)
-    Path("dvc.yaml").write_text("stages: {one: {cmd: touch out, outs: [out]}}\n")
-    return tmp_path
-
-
-def repro() -> int:
-    """Run `dvc repro`; return its exit status."""
-    return subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], check=False).returncode
-
-
-def entries(text: bytes) -> dict[str, Any]:
-    """Return what a dvc.lock says, by stage."""
-    found: dict[str, Any] = YAML(typ="safe").load(text).get("stages", {})
-    return found
-
-
-@pytest.mark.parametrize("content", [b"", b'{"write": {"a', b"\xff\0"])
-def test_notes_that_were_cut_off_no_longer_stop_dvc(repository: Path, content: bytes) -> None:
-    DVC_NOTES.parent.mkdir(parents=True, exist_ok=True)
-    DVC_NOTES.write_bytes(content)
-    assert repro() != 0
-    recover.main([])
-    assert repro() == 0
-    assert (repository / "out").exists()
-
-
-@pytest.mark.usefixtures("repository")
-def test_whole_notes_and_none_are_left_alone() -> None:
-    recover.main([])
-    DVC_NOTES.parent.mkdir(parents=True, exist_ok=True)
-    DVC_NOTES.write_text('{"write": {}, "read": {}}')
-    recover.main([])
-    assert DVC_NOTES.read_text() == '{"write": {}, "read": {}}'
-
-
-THREE = """
+STUDY = Path("studies/one")
+PIPELINE = """
 stages:
   one: {cmd: echo 1 >> ran-1 && echo 1 > out-1, deps: [in], outs: [out-1]}
   two: {cmd: echo 2 >> ran-2 && echo 2 > out-2, deps: [in], outs: [out-2]}
@@ -63,54 +25,130 @@ stages:
 """
 
 
+def repro() -> int:
+    """Run `dvc repro` in the working directory; return its exit status."""
+    return int(dvc(["repro", "-q"]))
+
+
+def entries(content: bytes) -> dict[str, Any]:
+    """Return the entries of a dvc.lock, by stage."""
+    stages: dict[str, Any] = YAML(typ="safe").load(content).get("stages", {})
+    return stages
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a repository of two studies whose three stages have run; for reading only."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
+    for study in (folder, folder / STUDY):
+        study.mkdir(parents=True, exist_ok=True)
+        (study / "in").touch()
+        (study / "dvc.yaml").write_text(PIPELINE)
+        with chdir(study):
+            assert repro() == 0
+    return folder
+
+
 @pytest.fixture
-def finished(repository: Path) -> bytes:
-    """Give a repository of three stages that have run, and its dvc.lock."""
-    (repository / "in").touch()
-    (repository / "dvc.yaml").write_text(THREE)
-    assert repro() == 0
-    return LOCK.read_bytes()
+def repository(reproduced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a copy of that repository, as the working directory."""
+    shutil.copytree(reproduced, tmp_path / "repository")
+    monkeypatch.chdir(tmp_path / "repository")
+    return tmp_path / "repository"
 
 
-def test_wherever_dvc_lock_was_cut_off_whole_stages_are_kept(finished: bytes) -> None:
-    before = entries(finished)
-    starts = [match.start() for match in re.finditer(rb"(?m)^  \S", finished)]
-    assert len(starts) == len(before) == 3
-    for length in range(len(finished)):
-        LOCK.write_bytes(finished[:length])
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("folder", [Path(), STUDY])
+@pytest.mark.parametrize("content", [b"", b'{"write": {"a', b"\xff\0"])
+def test_notes_that_were_cut_off_no_longer_stop_dvc(folder: Path, content: bytes) -> None:
+    DVC_NOTES.write_bytes(content)
+    Path("in").write_text("another")
+    assert repro() != 0
+    with chdir(folder):
         recover.main([])
+    assert repro() == 0
+
+
+@pytest.mark.usefixtures("repository")
+def test_valid_and_missing_notes_are_left_alone() -> None:
+    DVC_NOTES.write_text('{"write": {}, "read": {}}')
+    recover.main([])
+    assert DVC_NOTES.read_text() == '{"write": {}, "read": {}}'
+    DVC_NOTES.unlink()
+    recover.main([])
+    assert not DVC_NOTES.exists()
+
+
+def test_wherever_dvc_lock_was_cut_off_its_complete_stages_are_kept(repository: Path) -> None:
+    content = LOCK.read_bytes()
+    before = entries(content)
+    starts = [match.start() for match in re.finditer(rb"(?m)^  \S", content)]
+    assert len(starts) == len(before) == 3
+    for length in [*range(0, len(content), 4), *starts]:
+        LOCK.write_bytes(content[:length])
+        recover.repair_lock(LOCK)
         after = entries(LOCK.read_bytes()) or {} if LOCK.exists() else {}
-        whole = [name for name, end in zip(before, starts[1:], strict=False) if end <= length]
-        assert {name: after[name] for name in whole} == {name: before[name] for name in whole}
-        assert len(after) <= len(whole) + 1  # cut off after a line, it still says something
-        assert not LOCK.exists() or recover.whole(LOCK.read_bytes())
+        complete = [name for name, end in zip(before, starts[1:], strict=False) if end <= length]
+        assert {name: after[name] for name in complete} == {name: before[name] for name in complete}
+        assert len(after) <= len(complete) + 1  # a stage cut off after a line is valid YAML
+        assert not LOCK.exists() or recover.is_valid_lock(LOCK.read_bytes())
+    assert (repository / STUDY / LOCK).read_bytes() == content
 
 
+@pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.3, 0.5, 0.9])
-def test_after_that_everything_is_restored_and_nothing_runs_again(
-    finished: bytes, share: float
-) -> None:
-    LOCK.write_bytes(finished[: int(share * len(finished))])
+def test_after_that_everything_is_restored_and_nothing_runs_again(share: float) -> None:
+    content = LOCK.read_bytes()
+    LOCK.write_bytes(content[: int(share * len(content))])
     recover.main([])
     assert repro() == 0
-    assert entries(LOCK.read_bytes()) == entries(finished)
+    assert entries(LOCK.read_bytes()) == entries(content)
     assert [Path(f"ran-{n}").read_text() for n in (1, 2, 3)] == ["1\n", "2\n", "3\n"]
 
 
-@pytest.mark.parametrize("change", [(b"  two:", b"<<<<<<< ours\n  two:"), (b"cmd", b"kmd")])
-def test_what_was_not_cut_off_is_left_to_its_author(
-    finished: bytes, change: tuple[bytes, bytes]
+def test_the_lock_of_one_study_no_longer_stops_another(
+    repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damaged = finished.replace(*change)
+    lock = STUDY / LOCK
+    content = lock.read_bytes()
+    cut = content[: content.rindex(b"outs") + 2]
+    lock.write_bytes(cut)
+    assert repro() != 0
+    recover.main([])
+    assert capsys.readouterr().out.startswith(f"{lock}: was cut off when a DVC was killed")
+    assert repro() == 0
+    assert list(entries(lock.read_bytes()))[:2] == list(entries(content))[:2]
+    lock.write_bytes(cut)
+    with chdir(repository / STUDY):
+        recover.main([])
+    assert repro() == 0
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("change", [(b"  two:", b"<<<<<<< ours\n  two:"), (b"cmd", b"kmd")])
+def test_other_damage_is_left_to_its_author(change: tuple[bytes, bytes]) -> None:
+    damaged = LOCK.read_bytes().replace(*change)
     LOCK.write_bytes(damaged)
     recover.main([])
     assert LOCK.read_bytes() == damaged
 
 
-def test_what_another_dvc_is_writing_is_left_alone(finished: bytes) -> None:
-    LOCK.write_bytes(finished[: len(finished) // 2 + 3])
-    cut = LOCK.read_bytes()
-    assert not recover.whole(cut)
+@pytest.mark.usefixtures("repository")
+def test_a_file_that_another_dvc_is_writing_is_left_alone() -> None:
+    content = LOCK.read_bytes()
+    cut = content[: len(content) // 2 + 3]
+    assert not recover.is_valid_lock(cut)
+    LOCK.write_bytes(cut)
     with make_lock(str(DVC_NOTES.with_name("lock")), tmp_dir=str(DVC_NOTES.parent)):
         recover.main([])
     assert LOCK.read_bytes() == cut
+
+
+def test_a_folder_without_a_repository_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match="no DVC repository here or above"):
+        recover.main([])

@@ -1,10 +1,12 @@
-"""Files are written whole or not at all."""
+"""Files: written whole or not at all, read, and told apart."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from vanishing.files import read_json, replacing, write_json, write_text
+from vanishing.errors import StudyError
+from vanishing.files import digest, read_json, replacing, sha256, write_json, write_text
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -34,3 +36,28 @@ def test_json_comes_back_and_nan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert read_json(tmp_path / "a.json") == {"é": [1, None, 0.1]}
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, not a folder")
+    with pytest.raises(StudyError, match=rf"^{tmp_path}/file/inner: cannot be written: .+$"):
+        write_text(tmp_path / "file" / "inner", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_temporary_file_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / ".file.tmp").write_text("half")
+    write_text(tmp_path / "file", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_the_sha256_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_digest_tells_contents_apart_but_not_orders_of_keys() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
+    assert len({digest(content) for content in ({"a": 1}, {"a": "1"}, ["a", 1], None)}) == 4

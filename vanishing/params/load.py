@@ -63,6 +63,9 @@ def _size(value: Any, sizes: dict[int, float]) -> float:
     """Count the values in nested mappings and lists; infinitely many where one contains itself.
 
     A few aliases can stand for more values than DVC, or a message, could write out.
+
+    Returns:
+        The number of values.
     """
     if not isinstance(value, dict | list):
         return 1

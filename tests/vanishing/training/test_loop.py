@@ -11,22 +11,22 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests import reference
-from vanishing.datasets import examples as reading
 from vanishing.datasets import idx
 from vanishing.datasets.examples import Examples
+from vanishing.datasets.examples import load as load_examples
 from vanishing.networks.mlp import MLP, build
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Train
+from vanishing.paths import RAW
 from vanishing.recording.layers import weight_layers
 from vanishing.seeds import generator
 from vanishing.stats.fast import STATISTICS
-from vanishing.training import loop as training
-from vanishing.training.loop import Outcome, State, batches, evaluate, train
+from vanishing.training.loop import Outcome, State, batches, evaluate, sample, train
 
 
-class Memory:
-    """Remembers what the loop tells."""
+class Listener:
+    """Collects the progress that the loop reports."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -34,20 +34,20 @@ class Memory:
         self.epochs: list[dict[str, Any]] = []
 
     def step(self) -> None:
-        """Count."""
+        """Count a step."""
         self.steps += 1
 
     def trace(self, rows: list[dict[str, Any]], loss: float) -> None:
-        """Keep."""
+        """Collect the norms and the loss of a traced step."""
         self.traces.append((rows, loss))
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """Keep."""
+        """Collect a row of the history."""
         self.epochs.append(row)
 
 
-class Kept:
-    """Remembers what training keeps; a state's tensors as they were then."""
+class Archive:
+    """Collects the epochs of snapshots, and copies of the states."""
 
     def __init__(self, resumed: State | None = None) -> None:
         self.resumed = resumed
@@ -55,27 +55,31 @@ class Kept:
         self.states: list[State] = []
 
     def snapshot(self, epoch: int) -> None:
-        """Keep the number."""
+        """Collect the number of an epoch."""
         self.snapshots.append(epoch)
 
     def keep(self, state: State) -> None:
-        """Keep a copy."""
+        """Collect a copy of a state."""
         self.states.append(copy.deepcopy(state))
 
 
 @pytest.fixture(scope="module")
-def examples(study_folder: Path) -> dict[str, Examples]:
+def examples(judged_folder: Path) -> dict[str, Examples]:
     """Give the fixture's digits."""
-    data = load(Params, study_folder / "params.yaml").data
-    return {split: reading.load(study_folder / "data/raw", split, data) for split in idx.FILES}
+    data = load(Params, judged_folder / "params.yaml").data
+    return {split: load_examples(judged_folder / RAW, split, data) for split in idx.FILES}
 
 
-def run(settings: Params, examples: dict[str, Examples], **changes: Any) -> tuple[MLP, Outcome]:
+def fresh_network(params: Params, name: str = "relu", seed: int = 0) -> MLP:
+    """Return a variant's network as training begins with it."""
+    return build(params.variants[name], 784, 10, generator(seed, "initialisation"))
+
+
+def run(params: Params, examples: dict[str, Examples], **changes: Any) -> tuple[MLP, Outcome]:
     """Train the tiny relu network."""
-    options = Train(**settings.train.model_dump() | changes)
-    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
-    order = generator(0, "order")
-    return network, train(network, options, examples, order, Kept(), Memory())
+    settings = Train(**params.train.model_dump() | changes)
+    network, order = fresh_network(params), generator(0, "order")
+    return network, train(network, settings, examples, order, Archive(), Listener())
 
 
 def test_history_has_a_row_per_epoch_and_the_loss_falls(
@@ -92,9 +96,9 @@ def test_history_has_a_row_per_epoch_and_the_loss_falls(
 def test_first_steps_are_those_of_momentum_written_out(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
-    few = {split: Examples(*(t[:200] for t in part)) for split, part in examples.items()}
-    found, _ = run(settings, few)
-    twin = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    few = {split: part.first(200) for split, part in examples.items()}
+    trained, _ = run(settings, few)
+    twin = fresh_network(settings)
     velocity = [torch.zeros_like(p) for p in twin.parameters()]
     order = generator(0, "order")
     for _ in range(2):
@@ -108,22 +112,21 @@ def test_first_steps_are_those_of_momentum_written_out(
                     assert p.grad is not None
                     v.mul_(0.9).add_(p.grad)
                     p.sub_(v, alpha=0.01)
-    for p, q in zip(found.parameters(), twin.parameters(), strict=True):
+    for p, q in zip(trained.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q)
 
 
 def test_snapshots_are_saved_when_they_are_due(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
-    kept = Kept()
-    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
-    options = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
-    train(network, options, examples, generator(0, "order"), kept, Memory())
-    assert kept.snapshots == [0, 2]
+    archive = Archive()
+    due = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
+    train(fresh_network(settings), due, examples, generator(0, "order"), archive, Listener())
+    assert archive.snapshots == [0, 2]
 
 
 def frame(columns: Any) -> pd.DataFrame:
-    """Make a frame of what the trace recorded."""
+    """Return the columns of a trace as a frame."""
     return pd.DataFrame(columns)
 
 
@@ -143,7 +146,7 @@ def test_trace_describes_the_gradients_of_the_batch(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
     _, outcome = run(settings, examples)
-    twin = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
+    twin = fresh_network(settings)
     images, labels = next(batches(examples["train"], 100, generator(0, "order")))
     cross_entropy(twin(images), labels).backward()  # type: ignore[no-untyped-call]
     trace, bins = frame(outcome.trace), frame(outcome.trace_histograms)
@@ -155,14 +158,14 @@ def test_trace_describes_the_gradients_of_the_batch(
         ):
             assert gradient is not None
             rows = trace[(trace["layer"] == name) & (trace["tensor"] == tensor)]
-            found = rows.set_index("statistic")["value"].to_dict()
-            assert list(found) == [*STATISTICS]
+            values = rows.set_index("statistic")["value"].to_dict()
+            assert list(values) == [*STATISTICS]
             expected = reference.summary(gradient.flatten().tolist())
             for statistic in (s for s in STATISTICS if s in expected):
                 value = pytest.approx(expected[statistic], rel=1e-4, abs=1e-9)
-                assert found[statistic] == value, statistic
-            here = bins[(bins["layer"] == name) & (bins["tensor"] == tensor)]
-            counted = here.set_index(["bin_left", "bin_right"])["count"].to_dict()
+                assert values[statistic] == value, statistic
+            counts = bins[(bins["layer"] == name) & (bins["tensor"] == tensor)]
+            counted = counts.set_index(["bin_left", "bin_right"])["count"].to_dict()
             assert counted == reference.log2_counts(gradient.flatten().tolist())
 
 
@@ -184,65 +187,61 @@ def test_training_loss_at_the_end_of_an_epoch_is_of_the_same_weights_as_the_test
     network, outcome = run(settings, examples, evaluation_size=700)
     last = outcome.history[-1]
     assert evaluate(network, examples["test"])[0] == last["test_loss"]
-    again = training.sample(examples["train"], 700)
+    again = sample(examples["train"], 700)
     assert len(again.labels) == 700
     assert evaluate(network, again) == (last["train_loss_end"], last["train_accuracy_end"])
-    assert torch.equal(again.labels, training.sample(examples["train"], 700).labels)
+    assert torch.equal(again.labels, sample(examples["train"], 700).labels)
     assert last["train_loss_end"] < last["train_loss"]  # the mean over a falling loss
 
 
 def test_a_sample_larger_than_the_examples_is_all_of_them() -> None:
-    all_of = Examples(torch.arange(5.0).reshape(5, 1), torch.arange(5))
-    assert sorted(training.sample(all_of, 9).labels.tolist()) == [0, 1, 2, 3, 4]
+    five = Examples(torch.arange(5.0).reshape(5, 1), torch.arange(5))
+    assert sorted(sample(five, 9).labels.tolist()) == [0, 1, 2, 3, 4]
 
 
-def test_what_is_told_while_it_runs_is_what_is_recorded(
+def test_the_progress_that_is_reported_is_the_one_that_is_recorded(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
-    network = build(settings.variants["relu"], 784, 10, generator(0, "initialisation"))
-    told = Memory()
-    order = generator(0, "order")
-    outcome = train(network, settings.train, examples, order, Kept(), told)
-    assert told.steps == 40
-    assert told.epochs == outcome.history
-    told_norms = pd.DataFrame([row for rows, _ in told.traces for row in rows])
+    listener, network, order = Listener(), fresh_network(settings), generator(0, "order")
+    outcome = train(network, settings.train, examples, order, Archive(), listener)
+    assert listener.steps == 40
+    assert listener.epochs == outcome.history
+    reported = pd.DataFrame([row for rows, _ in listener.traces for row in rows])
     recorded = frame(outcome.trace)
     keys = ["step", "layer_index", "layer", "tensor", "statistic"]
     pd.testing.assert_frame_equal(
-        told_norms.sort_values(keys, ignore_index=True)[[*keys, "value"]],
+        reported.sort_values(keys, ignore_index=True)[[*keys, "value"]],
         recorded[recorded["statistic"] == "l2_norm"].sort_values(keys, ignore_index=True),
         check_dtype=False,
     )
     by_step = {row["step"]: row["loss"] for row in outcome.losses}
-    assert [loss for _, loss in told.traces] == [by_step[step] for step in (1, 10, 20, 30, 40)]
+    assert [loss for _, loss in listener.traces] == [by_step[step] for step in (1, 10, 20, 30, 40)]
 
 
 @pytest.mark.parametrize("name", ["relu", "sigmoid-batchnorm"])
-@pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_resumed_training_ends_as_if_it_had_never_stopped(
-    settings: Params, examples: dict[str, Examples], name: str, epoch: int
+    settings: Params, examples: dict[str, Examples], name: str
 ) -> None:
-    options = Train(**settings.train.model_dump() | {"epochs": 3, "snapshots": (0, 2, 3)})
+    longer = Train(**settings.train.model_dump() | {"epochs": 3, "snapshots": (0, 2, 3)})
 
-    def once(seed: int, kept: Kept) -> tuple[MLP, Outcome, Memory]:
-        network = build(settings.variants[name], 784, 10, generator(seed, "initialisation"))
-        told = Memory()
-        outcome = train(network, options, examples, generator(seed, "order"), kept, told)
-        return network, outcome, told
+    def train_once(seed: int, archive: Archive) -> tuple[MLP, Outcome, Listener]:
+        listener, network = Listener(), fresh_network(settings, name, seed)
+        order = generator(seed, "order")
+        return network, train(network, longer, examples, order, archive, listener), listener
 
-    whole = Kept()
-    network, expected, _ = once(0, whole)
-    kept = Kept(whole.states[epoch - 1])
-    other, outcome, told = once(1, kept)  # all that differs comes from the state
-    assert kept.snapshots == [each for each in (2, 3) if each > epoch]
-    assert outcome.history == expected.history == told.epochs
-    assert outcome.losses == expected.losses
-    assert frame(outcome.trace).equals(frame(expected.trace))
-    assert frame(outcome.trace_histograms).equals(frame(expected.trace_histograms))
-    for mine, theirs in zip(
-        other.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        assert torch.equal(mine, theirs)
+    whole = Archive()
+    expected_network, expected, _ = train_once(0, whole)
+    for epoch in (1, 2, 3):
+        archive = Archive(copy.deepcopy(whole.states[epoch - 1]))
+        network, outcome, listener = train_once(1, archive)  # all but the state differs
+        assert archive.snapshots == [snapshot for snapshot in (2, 3) if snapshot > epoch]
+        assert outcome.history == expected.history == listener.epochs
+        assert outcome.losses == expected.losses
+        assert frame(outcome.trace).equals(frame(expected.trace))
+        assert frame(outcome.trace_histograms).equals(frame(expected.trace_histograms))
+        weights, expected_weights = network.state_dict(), expected_network.state_dict()
+        assert weights.keys() == expected_weights.keys()
+        assert all(torch.equal(weights[key], expected_weights[key]) for key in weights)
 
 
 def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples]) -> None:
@@ -255,14 +254,13 @@ def test_divergence_is_recorded(settings: Params, examples: dict[str, Examples])
 def test_examples_of_a_single_class_are_trained_on_like_any(
     settings: Params, examples: dict[str, Examples], name: str
 ) -> None:
-    alike = examples["train"].labels == 3
-    three = Examples(examples["train"].images[alike], examples["train"].labels[alike])
-    network = build(settings.variants[name], 784, 10, generator(0, "initialisation"))
-    options = Train(
+    is_three = examples["train"].labels == 3
+    threes = Examples(examples["train"].images[is_three], examples["train"].labels[is_three])
+    long = Train(
         **settings.train.model_dump() | {"epochs": 20, "snapshots": (0, 20), "trace_every": 1}
     )
-    own = {"train": three, "test": examples["test"]}
-    outcome = train(network, options, own, generator(0, "order"), Kept(), Memory())
+    network, order = fresh_network(settings, name), generator(0, "order")
+    outcome = train(network, long, examples | {"train": threes}, order, Archive(), Listener())
     assert outcome.history[-1]["train_accuracy_end"] == 1
     assert outcome.history[-1]["test_accuracy"] < 0.5
     norms = frame(outcome.trace).query("tensor == 'weight_gradient' and statistic == 'l2_norm'")
@@ -273,13 +271,13 @@ def test_examples_of_a_single_class_are_trained_on_like_any(
 def test_evaluation_is_the_mean_over_all_examples(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
-    network = build(settings.variants["sigmoid-batchnorm"], 784, 10, generator(0, "x"))
-    test = examples["train"]  # 2,000 images: more than one pass
-    loss, accuracy = evaluate(network, test)
+    network = fresh_network(settings, "sigmoid-batchnorm")
+    images, labels = examples["train"]  # 2,000 images: more than one pass
+    loss, accuracy = evaluate(network, Examples(images, labels))
     network.eval()
-    logits = network(test.images)
-    assert loss == pytest.approx(cross_entropy(logits, test.labels).item(), rel=1e-5)
-    assert accuracy == (logits.argmax(1) == test.labels).double().mean().item()
+    logits = network(images)
+    assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
+    assert accuracy == (logits.argmax(1) == labels).double().mean().item()
 
 
 def test_batches_hold_each_example_once() -> None:

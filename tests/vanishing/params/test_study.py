@@ -1,0 +1,66 @@
+"""The sections data, train and variants: looking things up, and comparing variants."""
+
+import pytest
+
+from tests.support.study import BASELINE, ROOT, digit_checksums, tiny_params
+from vanishing.errors import StudyError
+from vanishing.params.diagnose import Params
+from vanishing.params.load import load
+from vanishing.params.study import Study, Training, Variant
+
+
+@pytest.fixture
+def study() -> Study:
+    """Give the tiny parameters."""
+    return Study.model_validate(tiny_params())
+
+
+def test_a_variant_is_looked_up_by_its_name(study: Study) -> None:
+    assert study.variant("relu").activation == "relu"
+    message = r"no variant 'rleu' \(did you mean relu\?\); there are: sigmoid, relu, sigmoid-batch"
+    with pytest.raises(StudyError, match=message):
+        study.variant("rleu")
+
+
+def test_a_seed_is_looked_up_by_its_text(study: Study) -> None:
+    assert study.seed("0") == 0
+    for text in ("1", "00", "+0", "zero", ""):
+        with pytest.raises(StudyError, match=r"no seed '.*'; train\.seeds has 0$"):
+            study.seed(text)
+
+
+def test_the_baseline_is_the_first_variant_that_is_compared_to_no_other(study: Study) -> None:
+    assert study.baseline == "sigmoid"
+    variants = {name: study.variants[name] for name in ("relu", "sigmoid")}
+    assert study.model_copy(update={"variants": variants}).baseline == "sigmoid"
+
+
+def test_differences_are_those_of_the_networks_alone() -> None:
+    baseline = Variant(**BASELINE)
+    other = Variant(**BASELINE | {"depth": 4, "compare_to": "x"})
+    assert other.differences(baseline) == {"depth": (3, 4)}
+    assert baseline.differences(other) == {"depth": (4, 3)}
+    assert baseline.differences(baseline) == {}
+
+
+def test_the_same_network_at_another_depth_differs_in_nothing_else() -> None:
+    baseline = Variant(**BASELINE)
+    assert baseline.at_depth(9).differences(baseline) == {"depth": (3, 9)}
+
+
+def test_one_training_depends_on_all_settings_but_the_other_seeds(study: Study) -> None:
+    settings = study.train.of_one_seed()
+    assert type(settings) is Training
+    assert settings.model_dump() == study.train.model_dump(exclude={"seeds"})
+
+
+def test_checksums_are_by_the_names_of_the_files(study: Study) -> None:
+    assert study.data.checksums.by_file() == digit_checksums()
+
+
+def test_each_shipped_variant_differs_from_its_reference_in_one_thing() -> None:
+    variants = load(Params, ROOT / "params.yaml").variants
+    for name, variant in variants.items():
+        if variant.compare_to is not None:
+            differing = set(variant.differences(variants[variant.compare_to]))
+            assert len(differing - {"std"}) == 1, name

@@ -1,0 +1,45 @@
+"""Errors for the user: suggestions, and how a command ends."""
+
+import sys
+
+import pytest
+
+from vanishing.errors import StudyError, did_you_mean, run_command
+
+
+@pytest.mark.parametrize(
+    ("given", "suggestion"),
+    [("rleu", " (did you mean relu?)"), ("relu", " (did you mean relu?)"), ("xyz", ""), (3, "")],
+)
+def test_the_nearest_name_is_suggested_if_one_is_near(given: object, suggestion: str) -> None:
+    assert did_you_mean(given, ["sigmoid", "relu"]) == suggestion
+    assert did_you_mean(given, []) == ""
+
+
+def test_a_command_gets_its_arguments_and_ends_with_status_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", "a", "b"])
+    received: list[str] = []
+    assert run_command(received.extend) == 0
+    assert received == ["a", "b"]
+
+
+def test_an_error_for_the_user_is_a_line_per_problem_and_status_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_argv: list[str]) -> None:
+        raise StudyError("a problem\nanother one")
+
+    assert run_command(fail) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "error: a problem\nerror: another one\n"
+    assert printed.out == ""
+
+
+def test_any_other_exception_is_not_hidden() -> None:
+    def fail(_argv: list[str]) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_command(fail)
