@@ -42,6 +42,7 @@ def growth() -> list[Row]:
         for count in tqdm(VARIANTS, desc="load", unit="study", disable=None):
             folder = Path(parent) / str(count)
             folder.mkdir()
+            study.link_code(folder)
             multiply(trained, folder, content, count)
             rows.append({"variants": count, "epochs": EPOCHS, **_close(folder)})
             shutil.rmtree(folder)

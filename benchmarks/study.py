@@ -72,9 +72,14 @@ def write_params(folder: Path, content: dict[str, Any]) -> None:
 def lay_out(folder: Path, content: dict[str, Any]) -> None:
     """Begin a study in an existing folder: params.yaml, the code by links, its fingerprints."""
     write_params(folder, content)
+    link_code(folder)
+    run_stage(folder, "fingerprint")
+
+
+def link_code(folder: Path) -> None:
+    """Put the code into a folder by links: stages find it beside params.yaml."""
     for path in (PIPELINE, STAGES, LIBRARY):
         (folder / path).symlink_to(ROOT / path)
-    run_stage(folder, "fingerprint")
 
 
 def run_stage(folder: Path, stage: str, *arguments: str) -> None:

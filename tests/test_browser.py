@@ -13,7 +13,7 @@ from stages import track
 from tests.support.mlflow_server import free_port, serving
 from tests.support.processes import needs
 from tests.support.study import write_lock
-from vanishing.tracking import store as tracking
+from vanishing.tracking.identity import ROOT_EXPERIMENT
 
 expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy machine
 
@@ -59,7 +59,7 @@ def page() -> Iterator[Page]:
 def run_address(address: str, name: str, tab: str) -> str:
     """Return the address of a run's page."""
     client = MlflowClient(tracking_uri=address)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(ROOT_EXPERIMENT)
     assert experiment is not None
     (run,) = client.search_runs(
         [experiment.experiment_id], filter_string=f"tags.`mlflow.runName` = '{name}'"
@@ -82,7 +82,7 @@ def test_the_list_of_runs_has_each_variant_once(address: str, page: Page) -> Non
 
 
 def test_a_run_shows_its_metrics_as_charts_in_the_layers_order(address: str, page: Page) -> None:
-    page.goto(run_address(address, "relu", "/model-metrics"))
+    page.goto(run_address(address, "relu seed 0", "/model-metrics"))
     section = page.get_by_text("gradient", exact=True)  # one chart per weight layer
     section.scroll_into_view_if_needed()
     expect(section).to_be_visible()
@@ -100,7 +100,7 @@ def test_a_run_shows_its_metrics_as_charts_in_the_layers_order(address: str, pag
 
 def test_a_run_shows_its_artifacts(address: str, page: Page) -> None:
     page.goto(run_address(address, "relu", "/artifacts"))
-    for folder in ("figures", "model", "statistics"):
+    for folder in ("figures", "initialisation"):
         expect(page.get_by_text(folder, exact=True).first).to_be_visible()
     page.get_by_text("figures", exact=True).first.click()
     page.get_by_text("relu.png", exact=True).first.click()

@@ -17,7 +17,6 @@ from tests.cluster import toy
 from tests.cluster.toy import begin, run, runs, states
 from tests.support.processes import until
 
-
 pytestmark = pytest.mark.slow  # each run starts Ray's workers
 
 
