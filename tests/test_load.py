@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from benchmarks.copies import multiply
 from tests.support.study import link_code, run, tiny_params
 from vanishing.files import read_json
 from vanishing.paths import CLAIMS, FIGURES, METRICS, REPORT, plot
-from vanishing.reporting import selection
+from vanishing.reporting import card, selection
 from vanishing.reporting.style import STYLE
 
 COUNT = 30
@@ -28,6 +29,7 @@ def study_of_many(judged_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection, "EPOCHS", 2)
         patch.setattr("vanishing.reporting.figures.STYLE", STYLE | {"figure.dpi": 40})
+        patch.setattr(card, "draw_card", lambda *_: Figure())  # 30 of them take half a minute
         patch.chdir(folder)
         for stage in ("diagnose", "render", "report"):
             run(stage)

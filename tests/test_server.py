@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from stages import download, extract, track, train
+from stages import extract, initialise, track, train
 from tests.support.mlflow_server import free_port, kill, runs, serving
 from tests.support.processes import needs
-from tests.support.study import ROOT, tiny_params, write_lock, write_params
+from tests.support.study import ROOT, prepare_training, tiny_params, write_lock, write_params
 from vanishing.tracking import journal
 
 
@@ -69,9 +69,10 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
     content["train"] |= {"epochs": 60, "snapshots": [0, 60]}
     del content["variants"]["sigmoid-batchnorm"]
     write_params(workspace, content)
-    download.main([])
-    for folder in ("models", "data/statistics"):
+    prepare_training()
+    for folder in ("models", "data/training", "data/statistics", "data/initialisation"):
         shutil.copytree(study_folder / folder / "sigmoid", workspace / folder / "sigmoid")
+    initialise.main(["relu"])
     shutil.copytree(study_folder / "reports", workspace / "reports")
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
@@ -96,28 +97,27 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
 
         with monkeypatch.context() as patch:
             patch.setattr(journal.Journal, "write", kill_in_the_middle)
-            train.main(["relu"])
-    extract.main(["relu"])
+            train.main(["relu", "0"])
+    extract.main(["relu", "0"])
     write_lock(workspace)
     track.main([])  # the server is still down
     warnings = [x for x in capfd.readouterr().err.splitlines() if "warning:" in x]
-    assert ["relu: no live metrics" in line for line in warnings] == [True, False]
+    assert ["relu seed 0: no more live metrics" in line for line in warnings] == [True, False]
     assert "completes the mirror" in warnings[1]
 
     with serving(port, workspace, *store):
-        (cut_off,) = runs(uri)
-        assert cut_off.info.status == "RUNNING"
+        (interrupted,) = runs(uri)
+        assert interrupted.info.status == "RUNNING"
         track.main(["--insist"])
-        found = {run.info.run_name: run for run in runs(uri)}
-        assert len(runs(uri)) == len(found) == 3  # two variants and the report
-        relu = found["relu"]
-        assert relu.info.run_id == cut_off.info.run_id
-        assert relu.info.status == "FINISHED"
+        by_name = {run.info.run_name: run for run in runs(uri)}
+        assert len(runs(uri)) == len(by_name) == 5  # two variants, a run each, and the report
+        relu = by_name["relu seed 0"]
+        assert (relu.info.run_id, relu.info.status) == (interrupted.info.run_id, "FINISHED")
         client = MlflowClient(tracking_uri=uri)
         for key, count in (("test_loss", 61), ("loss", 121), ("gradient/03-output", 121)):
             points = client.get_metric_history(relu.info.run_id, key)
             assert len(points) == len({m.step for m in points}) == count, key
-        assert client.list_artifacts(relu.info.run_id, "model/seed-0")
+        assert client.list_artifacts(relu.info.run_id, "models")
         before = [run.to_dictionary() for run in runs(uri)]
         track.main(["--insist"])
         assert [run.to_dictionary() for run in runs(uri)] == before
