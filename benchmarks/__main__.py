@@ -50,6 +50,7 @@ def main(argv: list[str]) -> None:
     Raises:
         StudyError: If a name is unknown, or the data are missing.
     """
+    environment.prepare()  # before torch is imported
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     names = parser.parse_args(argv).names or list(NAMES)
@@ -58,7 +59,6 @@ def main(argv: list[str]) -> None:
         raise StudyError(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if not RAW.is_dir():
         raise StudyError(f"{RAW} is missing; the benchmarks run on real MNIST: make repro")
-    environment.prepare()
     from benchmarks import machine  # noqa: PLC0415 - imports torch
 
     content = read_figures(_JSON, machine.describe())

@@ -1,4 +1,4 @@
-"""Remove what a killed DVC left half-written: `python -m tools.recover`, before `dvc repro`.
+"""Repair files that a killed DVC left half-written: `python -m tools.recover`, before `dvc repro`.
 
 In and out: .dvc/tmp/rwlock, where DVC notes which process reads and writes which path, and the
 dvc.lock of every study. DVC writes these files in place, so that a kill in the middle, or a full
