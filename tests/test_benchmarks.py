@@ -111,6 +111,7 @@ def test_products_are_those_of_a_layers_step() -> None:
     assert (y, weight_gradient, x_gradient) == ((100, 1000), (1000, 784), (100, 784))
 
 
+@pytest.mark.slow
 def test_both_loops_learn(digits: Study) -> None:
     torch.manual_seed(0)
     usual_loop = baselines.UsualLoop(digits, torch.device("cpu"), 1000)
@@ -156,6 +157,7 @@ def test_a_neighbour_ends_with_the_process_that_started_it() -> None:
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_waiting_threads_do_not_change_the_weights(
     digits: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +313,7 @@ def test_the_stages_of_every_matrix_are_counted(monkeypatch: pytest.MonkeyPatch)
     assert {"fingerprint", "track", "train@sigmoid-0", "initialise@relu"} <= set(names)
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_true_stages_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     with pipeline.true_stages(3) as folder:
         with monkeypatch.context() as patch:
@@ -319,6 +322,7 @@ def test_a_pipeline_of_true_stages_is_up_to_date(monkeypatch: pytest.MonkeyPatch
         assert "up to date" in measuring.run_python("-m", "dvc", "status", cwd=folder)
 
 
+@pytest.mark.slow
 def test_a_fan_has_a_stage_per_number() -> None:
     with repository(parallel.fan(3, "echo ${item.index}")) as folder:
         measuring.run_python("-m", "dvc", "repro", "-q", cwd=folder)
