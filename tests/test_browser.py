@@ -1,4 +1,4 @@
-"""MLflow's pages in a real browser: the list of runs, a run's charts, its artifacts."""
+"""MLflow's pages in a browser: the nested runs, the charts and the artifacts of a run."""
 
 import os
 import shutil
@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 from stages import track
 from tests.support.mlflow_server import free_port, serving
 from tests.support.processes import needs
-from tests.support.study import write_lock
+from tests.support.study import copy_study, write_lock
+from vanishing import paths
 from vanishing.tracking.identity import ROOT_EXPERIMENT
 
 expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy machine
@@ -28,7 +29,8 @@ def address(
 ) -> Iterator[str]:
     """Mirror the study and serve it as `make ui` does."""
     folder = tmp_path_factory.mktemp("browser")
-    shutil.copytree(study_folder, folder, dirs_exist_ok=True)
+    copy_study(study_folder, folder)
+    shutil.copy(study_folder / paths.PARAMS, folder)
     write_lock(folder)
     shutil.copy(empty_store, folder / "mlflow.db")
     store = f"sqlite:///{folder}/mlflow.db"
@@ -43,7 +45,7 @@ def address(
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """Open a page; nothing but this machine is reached."""
+    """Open a page that reaches nothing but this machine."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1500, "height": 1100})
@@ -67,18 +69,25 @@ def run_address(address: str, name: str, tab: str) -> str:
     return f"{address}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}{tab}"
 
 
-def seen(page: Page, name: str) -> None:
-    """Keep a picture of the page where SCREENSHOTS names a folder."""
+def keep_picture(page: Page, name: str) -> None:
+    """Write a picture of the page if SCREENSHOTS names a folder."""
     if "SCREENSHOTS" in os.environ:
         page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png")
 
 
-def test_the_list_of_runs_has_each_variant_once(address: str, page: Page) -> None:
+def test_the_list_has_each_variant_once_and_opens_its_training_runs(
+    address: str, page: Page
+) -> None:
     run = run_address(address, "relu", "")
     page.goto(run[: run.index("/runs/")] + "/runs")
     for name in ("sigmoid", "relu", "sigmoid-batchnorm", "Report"):
         expect(page.get_by_role("link", name=name, exact=True)).to_have_count(1)
-    seen(page, "runs")
+    training_run = page.get_by_role("link", name="relu seed 0", exact=True)
+    expect(training_run).to_have_count(0)
+    variant = page.get_by_role("link", name="relu", exact=True)
+    page.get_by_role("row").filter(has=variant).get_by_role("button").first.click()
+    expect(training_run).to_be_visible()
+    keep_picture(page, "runs")
 
 
 def test_a_run_shows_its_metrics_as_charts_in_the_layers_order(address: str, page: Page) -> None:
@@ -87,15 +96,15 @@ def test_a_run_shows_its_metrics_as_charts_in_the_layers_order(address: str, pag
     section.scroll_into_view_if_needed()
     expect(section).to_be_visible()
     names = [f"0{i}-hidden.{i}.linear" for i in range(3)] + ["03-output"]
-    places = []
+    positions = []
     for name in names:
         title = page.get_by_text(name, exact=True)
         expect(title).to_be_visible()
         box = title.bounding_box()
         assert box is not None
-        places.append((round(box["y"]), round(box["x"])))  # read by rows, from left to right
-    assert places == sorted(places)
-    seen(page, "charts")
+        positions.append((round(box["y"]), round(box["x"])))  # read by rows, from left to right
+    assert positions == sorted(positions)
+    keep_picture(page, "charts")
 
 
 def test_a_run_shows_its_artifacts(address: str, page: Page) -> None:
@@ -105,4 +114,4 @@ def test_a_run_shows_its_artifacts(address: str, page: Page) -> None:
     page.get_by_text("figures", exact=True).first.click()
     page.get_by_text("relu.png", exact=True).first.click()
     expect(page.locator("img[src*='relu.png'], img[src^='blob:'], canvas").first).to_be_visible()
-    seen(page, "artifacts")
+    keep_picture(page, "artifacts")

@@ -1,4 +1,4 @@
-"""A real MLflow server on PostgreSQL, killed while a run is being written."""
+"""MLflow's server on PostgreSQL is killed while it shows a training run."""
 
 import os
 import shutil
@@ -19,10 +19,9 @@ from vanishing.tracking import journal
 
 
 def postgres_bin() -> Path | None:
-    """Find PostgreSQL's programs, as Debian installs them, or on PATH."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    found = shutil.which("initdb")
-    return installed[-1].parent if installed else Path(found).parent if found else None
+    """Return the folder of PostgreSQL's programs, as Debian installs them, or on PATH."""
+    programs = [*map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), shutil.which("initdb")]
+    return max((Path(program).parent for program in programs if program), default=None)
 
 
 pytestmark = needs(
@@ -32,11 +31,11 @@ pytestmark = needs(
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """Start a PostgreSQL server of our own; give the URI of an empty database."""
+    """Start a PostgreSQL server for these tests; give the URI of an empty database."""
     programs = postgres_bin()
     assert programs is not None
     port = free_port()
-    # Not pytest's folder: PostgreSQL refuses to run as root, and its user may not enter that.
+    # PostgreSQL refuses to run as root, and its user may not enter pytest's folder.
     folder = Path(tempfile.mkdtemp(prefix="study-postgres-"))
     prefix = []
     if os.geteuid() == 0:
@@ -80,14 +79,14 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv(journal.SWITCH, "1")
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)
-    written = journal.Journal.write
+    write = journal.Journal.write
 
     store = ("--backend-store-uri", database, "--artifacts-destination", str(workspace / "kept"))
     with serving(port, workspace, *store) as server:
 
-        def kill_in_the_middle(self: journal.Journal, line: journal.Line) -> None:
-            """Kill the server once it has shown something and half of the epochs are over."""
-            written(self, line)
+        def kill_server_midway(self: journal.Journal, line: journal.Line) -> None:
+            """Kill the server once it has metrics and half of the epochs are over."""
+            write(self, line)
             if line["kind"] == "epoch" and line["row"]["epoch"] == 30:
                 deadline = time.monotonic() + 60
                 while not any(run.data.metrics for run in runs(uri)):
@@ -96,12 +95,12 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
                 kill(server)
 
         with monkeypatch.context() as patch:
-            patch.setattr(journal.Journal, "write", kill_in_the_middle)
+            patch.setattr(journal.Journal, "write", kill_server_midway)
             train.main(["relu", "0"])
     extract.main(["relu", "0"])
     write_lock(workspace)
     track.main([])  # the server is still down
-    warnings = [x for x in capfd.readouterr().err.splitlines() if "warning:" in x]
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "warning:" in line]
     assert ["relu seed 0: no more live metrics" in line for line in warnings] == [True, False]
     assert "completes the mirror" in warnings[1]
 
@@ -114,9 +113,9 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
         relu = by_name["relu seed 0"]
         assert (relu.info.run_id, relu.info.status) == (interrupted.info.run_id, "FINISHED")
         client = MlflowClient(tracking_uri=uri)
-        for key, count in (("test_loss", 61), ("loss", 121), ("gradient/03-output", 121)):
-            points = client.get_metric_history(relu.info.run_id, key)
-            assert len(points) == len({m.step for m in points}) == count, key
+        for name, count in (("test_loss", 61), ("loss", 121), ("gradient/03-output", 121)):
+            steps = [metric.step for metric in client.get_metric_history(relu.info.run_id, name)]
+            assert len(steps) == len(set(steps)) == count, name
         assert client.list_artifacts(relu.info.run_id, "models")
         before = [run.to_dictionary() for run in runs(uri)]
         track.main(["--insist"])

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support import mlflow_server
-from tests.support.dvc_repository import CLOSING, call, make, repro
+from tests.support.dvc_repository import CLOSING, call, make, ran, repro
 from tests.support.study import BASELINE, write_params
 from tools import stale
 from vanishing.files import read_json
@@ -80,7 +80,9 @@ def test_a_second_study_shares_results_with_the_first_and_nothing_else(
     write_params(folder, content | {"expect": {}, "train": content["train"] | {"seeds": [1]}})
     of_seed_1 = ["train@sigmoid-1", "extract@sigmoid-1"]
     assert stale_stages(folder, monkeypatch) == ["validate", *of_seed_1, *CLOSING]
-    assert repro(folder, "diagnose") == ["fingerprint", "validate", *of_seed_1, "diagnose"]
+    printed = make(repository, "repro", STUDY=STUDY, VARIANTS="sigmoid", SEEDS="1")
+    assert ran(printed) == ["fingerprint", "validate", *of_seed_1]
+    assert repro(folder, "diagnose") == ["diagnose"]
     for name in ("models", "data/training", "data/statistics"):
         seeds = [path.relative_to(folder / name) for path in (folder / name).glob("*/*")]
         assert seeds == [Path("sigmoid/seed-1")]

@@ -25,19 +25,19 @@ def test_faults_cost_time_and_nothing_else_and_losses_are_counted(tmp_path: Path
     torture.inject("group")
     torture.check(done=True)  # it is not: the harness has to notice
     assert "other files" in torture.problems[0]
-    for fault in ("group", "disk", "dvc", "edit"):
+    for fault in ("disk", "dvc", "edit"):
         torture.inject(fault)
     torture.check()
     assert torture.problems[1:] == []
-    assert torture.survived == {"group": 1, "disk": 1, "dvc": 1, "edit": 1}
-    assert torture.injected.total() == 5
+    assert torture.survived == {"disk": 1, "dvc": 1, "edit": 1}
+    assert torture.injected.total() == 4
 
     lock = repository / "dvc.lock"
     lock.write_bytes(lock.read_bytes() + b"# edited\n")
     torture.check(done=True)
     assert "dvc.lock has another content" in torture.problems[1]
     (total,) = [line for line in table(torture).splitlines() if "| all" in line]
-    assert [int(cell) for cell in total.split("|")[3:6]] == [5, 4, 1]
+    assert [int(cell) for cell in total.split("|")[3:6]] == [4, 3, 1]
 
 
 @pytest.mark.slow

@@ -261,8 +261,12 @@ class Torture:
 
     def _results(self) -> Results:
         names = self._names()
-        compared = [name for name in names if REPORTS in Path(name).parents] + [str(LOCK)]
-        return Results({name: (self._study / name).read_bytes() for name in compared}, names)
+        paths = {name: self._study / name for name in names if REPORTS in Path(name).parents}
+        paths[str(LOCK)] = self._study / LOCK
+        contents = {
+            name: path.read_bytes() if path.exists() else b"" for name, path in paths.items()
+        }
+        return Results(contents, names)
 
     def _compare(self, results: Results) -> None:
         if results.names != self._expected.names:

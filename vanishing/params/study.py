@@ -1,7 +1,4 @@
-"""The sections of params.yaml that decide how networks are trained: data, train and variants.
-
-Nothing else is in this module, so that an edit of another section leaves trained weights valid.
-"""
+"""The sections of params.yaml that decide how networks are trained: data, train and variants."""
 
 from typing import Annotated, Any, Literal
 

@@ -2,8 +2,9 @@
 
 A definition is everything that binds one name at the top of a module: a function, a class,
 assignments, imports. Reading is on the safe side: where a module is used as a value, or names are
-looked up dynamically, all of the module counts. A module that is imported by a computed name is not
-in the text, and is not followed; nor is a method that only a name in a text stands for.
+looked up dynamically, all of the module counts. Two things are not in the text, and are not
+followed: a module that is imported by a computed name, and a class that registers itself by being
+defined (`__init_subclass__`).
 """
 
 import ast

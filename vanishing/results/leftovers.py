@@ -29,7 +29,7 @@ def remove_leftovers(variants: Iterable[str], seeds: Iterable[int]) -> None:
         seeds: Those of params.yaml.
 
     Raises:
-        StudyError: If a file among them is none that a stage writes; nothing is removed then.
+        StudyError: If one of their files is not one that a stage writes; nothing is removed then.
     """
     runs = [(variant, seed) for variant in variants for seed in seeds]
     current = {
@@ -56,7 +56,7 @@ def remove_leftovers(variants: Iterable[str], seeds: Iterable[int]) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a folder, and those above it, as long as they are empty and no room of the study."""
+    """Remove a folder and those above it that are empty, up to the stage's folder."""
     while folder not in {MODELS, TRAINING, STATISTICS, INITIALISATION} and not any(
         folder.iterdir()
     ):

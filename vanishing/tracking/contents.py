@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from vanishing import paths
 from vanishing.files import digest, sha256
 from vanishing.results import run, tables
@@ -11,7 +13,14 @@ from vanishing.results.run import RunRecord
 from vanishing.tracking import scalars
 from vanishing.tracking.journal import TrainingRun
 from vanishing.tracking.scalars import Scalar
-from vanishing.tracking.store import FIGURES, FIGURES_FOLDER, SEED, VARIANT, Content
+from vanishing.tracking.store import (
+    ARTIFACTS_OF_TAG,
+    FIGURES,
+    SEED,
+    VARIANT,
+    WEIGHTS,
+    Content,
+)
 
 _DIGEST_LENGTH = 32  # MLflow's limit for a dataset's digest is 36
 
@@ -52,7 +61,7 @@ def of_variant(
         scalars=[*curves, *final],
         tags={**tags, VARIANT: variant, FIGURES: sha256(card)},
         dataset=_dataset(record),
-        artifacts={**artifacts, card: FIGURES_FOLDER},
+        artifacts={**artifacts, card: ARTIFACTS_OF_TAG[FIGURES]},
     )
 
 
@@ -61,7 +70,7 @@ def of_run(
 ) -> Content:
     """Collect what the run of one training run holds.
 
-    Metrics are
+    Metrics:
 
     - `train_loss` and the like, by epoch
     - `gradient/00-hidden.0.linear` and the like, ‖dL/dW‖ of a layer, by traced step
@@ -71,7 +80,7 @@ def of_run(
     Args:
         variant: Its name.
         seed: Of the training run.
-        training: What the journal holds; None if there is none of these results.
+        training: What its journal holds; None if there is no journal of these results.
         tags: Further tags.
 
     Returns:
@@ -89,16 +98,20 @@ def of_run(
         metrics.append(Scalar("system/train_duration_s", training.duration_s, 0))
         metrics.append(Scalar("system/peak_memory_bytes", training.peak_memory_bytes, 0))
         tags = {**tags, "study.device": training.device, "study.host": training.host}
+    weights = _files(paths.run_folder(paths.MODELS, variant, seed))
+    if weights:
+        tags = {**tags, WEIGHTS: "complete"}
+    written = {
+        file: parent.name
+        for parent in (paths.TRAINING, paths.STATISTICS)
+        for file in _files(paths.run_folder(parent, variant, seed))
+    }
     return Content(
         params={**_settings(record), "seed": seed},
         scalars=metrics,
         tags={**tags, VARIANT: variant, SEED: str(seed)},
         dataset=_dataset(record),
-        artifacts={
-            file: parent.name
-            for parent in (paths.TRAINING, paths.STATISTICS, paths.MODELS)
-            for file in _files(paths.run_folder(parent, variant, seed))
-        },
+        artifacts={**written, **dict.fromkeys(weights, ARTIFACTS_OF_TAG[WEIGHTS])},
     )
 
 
@@ -136,7 +149,7 @@ def _dataset(record: RunRecord) -> tuple[str, str]:
     return record.data.dataset, digest(record.data.checksums.by_file())[:_DIGEST_LENGTH]
 
 
-def _records(frame: Any) -> list[dict[str, Any]]:
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as {column: value}."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 

@@ -32,9 +32,10 @@ TRAINING = "study.training"  # the training that it showed live
 PROCESS = "study.process"  # the viewer that writes it while it is running
 PARENT = "mlflow.parentRunId"  # the variant's run, under which MLflow shows a training run
 FIGURES = "study.figures"  # a digest of the figures among its artifacts
+WEIGHTS = "study.weights"  # there if the weights are among its artifacts; a clone may lack them
 SUPERSEDED = "study.superseded"  # why the results that it mirrors are no longer current
 
-FIGURES_FOLDER = "figures"  # of the artifacts
+ARTIFACTS_OF_TAG = {FIGURES: "figures", WEIGHTS: "models"}  # {tag: folder of artifacts}
 
 # Opens the experiment where MLflow shows metrics, rather than traces of language models.
 _TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
@@ -189,20 +190,20 @@ class MLflowStore:
         return str(run.info.run_id)
 
     def _update(self, run: Run, content: Content) -> bool:
-        """Bring a finished run's figures and parent up to date: no reason for a new run.
+        """Bring a finished run's figures, weights and parent up to date: no reason for a new run.
 
         Returns:
             Whether they were outdated.
         """
         outdated = [
             tag
-            for tag in (FIGURES, PARENT)
+            for tag in (*ARTIFACTS_OF_TAG, PARENT)
             if tag in content.tags and content.tags[tag] != run.data.tags.get(tag)
         ]
-        if FIGURES in outdated:
-            for path, folder in content.artifacts.items():
-                if folder == FIGURES_FOLDER:
-                    self._client.log_artifact(run.info.run_id, str(path), folder)
+        folders = {ARTIFACTS_OF_TAG.get(tag) for tag in outdated}
+        for path, folder in content.artifacts.items():
+            if folder in folders:
+                self._client.log_artifact(run.info.run_id, str(path), folder)
         for tag in outdated:
             self._client.set_tag(run.info.run_id, tag, content.tags[tag])
         return bool(outdated)

@@ -1,4 +1,4 @@
-"""A training run is shown while it runs, also when MLflow or training fails."""
+"""A training run is shown in MLflow while it runs, also when MLflow or training fails."""
 
 import os
 import shutil
@@ -6,14 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from stages import extract, track, train
-from tests.support.mlflow_server import runs
+from stages import track, train
+from tests.support.mlflow_server import free_port, runs
 from tests.support.processes import until
 from tests.support.study import (
     ROOT,
@@ -24,167 +25,194 @@ from tests.support.study import (
     write_params,
 )
 from vanishing import paths
-from vanishing.errors import StudyError
-from vanishing.tracking import journal
-from vanishing.tracking.store import IDENTITY, PARENT
+from vanishing.files import write_text
+from vanishing.tracking import journal, live
+from vanishing.tracking.journal import Journal
+from vanishing.tracking.scalars import Scalar
+from vanishing.tracking.store import IDENTITY, PARENT, SEED, TRAINING, VARIANT
+
+EPOCH = {"kind": "epoch", "row": {"epoch": 1, "step": 20, "train_loss": 0.5, "test_loss": "NaN"}}
+NORM = {"step": 1, "layer_index": 0, "layer": "output", "value": 2.0}
+TRACE = {
+    "kind": "trace",
+    "rows": [{**NORM, "tensor": "weight_gradient", "statistic": "l2_norm"}],
+    "loss": 0.7,
+}
+METRICS = {"train_loss", "test_loss", "loss", "gradient/00-output"}
 
 
 @pytest.fixture
 def uri(workspace: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give a workspace with raw data and an empty store, where live metrics are on."""
-    prepare_training()
+    """Give a workspace with an empty store."""
     shutil.copy(empty_store, workspace / "mlflow.db")
     uri = f"sqlite:///{workspace}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
+@pytest.fixture
+def close(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Make this process a viewer; give a function that closes its standard input."""
+    reader, writer = os.pipe()
+    with open(reader) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        monkeypatch.setattr(live, "INTERVAL_S", 0.01)
+        monkeypatch.setattr(os, "nice", lambda _: 0)
+        yield lambda: os.close(writer)
+
+
+def write_journal(*lines: dict[str, Any], error: Exception | None = None) -> None:
+    """Write the journal of a training run that ends well, or with an error."""
+    write_text(paths.table("history", "relu", 3), "")
+    with Journal("relu", 3, "cpu", lambda: 0) as opened:
+        for line in lines:
+            opened.write(line)
+        if error is not None:
+            raise error
+
+
+def test_the_metrics_of_a_journal_are_named_as_they_are_afterwards() -> None:
+    assert live.metrics(TRACE) == [Scalar("loss", 0.7, 1), Scalar("gradient/00-output", 2.0, 1)]
+    assert [scalar.name for scalar in live.metrics(EPOCH)] == ["train_loss", "test_loss"]
+    assert live.metrics({"kind": "resumed", "epoch": 1, "elapsed_s": 1.0}) == []
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_journal_is_followed_until_training_has_ended(close: Callable[[], None]) -> None:
+    path = paths.journal("relu", 3)
+    write_text(path, '{"kind": "start"}\n{"kind": "epo')
+    followed = live.follow("relu", 3)
+    assert next(followed) == [{"kind": "start"}]
+    with path.open("a") as file:
+        file.write('ch"}\n')
+    assert next(followed) == [{"kind": "epoch"}]
+    with path.open("a") as file:
+        file.write('{"kind": "end"}\n')
+    close()
+    assert list(followed) == [[{"kind": "end"}]]
+
+
+def test_a_training_that_ended_has_a_finished_run(uri: str, close: Callable[[], None]) -> None:
+    write_journal(EPOCH, TRACE)
+    close()
+    live.main(["relu", "3"])
+    (run,) = runs(uri)
+    assert (run.info.run_name, run.info.status) == ("relu seed 3", "FINISHED")
+    assert run.data.metrics.keys() == METRICS
+    expected = {VARIANT: "relu", SEED: "3", TRAINING: journal.read("relu", 3)[0]["training"]}
+    assert run.data.tags.items() >= expected.items()
+
+
+def test_a_training_that_failed_has_a_failed_run(uri: str, close: Callable[[], None]) -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        write_journal(EPOCH, error=ValueError("too deep"))
+    close()
+    live.main(["relu", "3"])
+    assert [run.info.status for run in runs(uri)] == ["FAILED"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_server_that_is_down_costs_one_warning(
+    close: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    write_journal(EPOCH)
+    close()
+    live.main(["relu", "3"])
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning:" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(
+        f"warning: relu seed 3: no more live metrics: MLflow at {address}"
+    )
+    assert warnings[0].endswith("training continues, and `make track` completes the run")
+
+
+def test_a_mistake_in_params_yaml_while_training_costs_one_warning(
+    workspace: Path, close: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_journal(EPOCH)
+    (workspace / "params.yaml").write_text("train: [")
+    close()
+    live.main(["relu", "3"])
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: relu seed 3: no more live metrics: params.yaml: not YAML")
+
+
+@pytest.fixture
+def viewers(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give a workspace where a training starts its viewer at once."""
+    prepare_training()
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv(journal.SWITCH, "1")
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)  # the tests' machine may be busy
     return uri
 
 
+@pytest.mark.slow
 def test_a_finished_training_has_shown_all_its_metrics_and_track_completes_its_run(
-    uri: str, study_folder: Path, workspace: Path
+    viewers: str, study_folder: Path, workspace: Path
 ) -> None:
     train.main(["relu", "0"])
-    (live,) = runs(uri)
-    assert (live.info.run_name, live.info.status) == ("relu seed 0", "FINISHED")
-    client = MlflowClient(tracking_uri=uri)
-    losses = client.get_metric_history(live.info.run_id, "loss")
-    assert [m.step for m in losses] == [1, 10, 20, 30, 40]
-    assert [m.step for m in client.get_metric_history(live.info.run_id, "test_loss")] == [0, 1, 2]
-    extract.main(["relu", "0"])
-    shown = workspace / paths.journal("relu", 0)
-    content = shown.read_text()
-    for folder in ("data", "models", ".study"):
-        shutil.rmtree(workspace / folder)
-    for link in ("dvc.yaml", "stages", "vanishing"):
-        (workspace / link).unlink()
+    (shown,) = runs(viewers)
+    assert (shown.info.run_name, shown.info.status) == ("relu seed 0", "FINISHED")
+    client = MlflowClient(tracking_uri=viewers)
+
+    def steps(name: str) -> list[int]:
+        return [metric.step for metric in client.get_metric_history(shown.info.run_id, name)]
+
+    assert steps("loss") == [1, 10, 20, 30, 40]
+    assert steps("test_loss") == [0, 1, 2]
+    # The results of `study_folder` are the same, as the same seed gives the same bytes.
+    content = paths.journal("relu", 0).read_text()
+    for path in ("data", "models", ".study"):
+        shutil.rmtree(path)
+    for path in ("dvc.yaml", "stages", "vanishing"):
+        Path(path).unlink()
     copy_study(study_folder, workspace)
-    shown.write_text(content)  # of the same results: the same seed gives the same bytes
+    paths.journal("relu", 0).write_text(content)
     write_lock(workspace)
     track.main([])
-    (completed,) = [run for run in runs(uri) if run.info.run_name == "relu seed 0"]
-    assert completed.info.run_id == live.info.run_id
+    (completed,) = [run for run in runs(viewers) if run.info.run_name == "relu seed 0"]
+    assert completed.info.run_id == shown.info.run_id
     assert completed.data.tags.keys() >= {IDENTITY, PARENT}
-    losses = client.get_metric_history(live.info.run_id, "loss")
-    assert [m.step for m in losses] == [1, 10, 20, 30, 40]  # and not twice
+    assert steps("loss") == [1, 10, 20, 30, 40]  # none is there twice
     assert completed.data.metrics["system/train_duration_s"] > 0
-    assert client.list_artifacts(live.info.run_id, "models")
+    assert client.list_artifacts(shown.info.run_id, "models")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_training_that_is_killed_leaves_a_failed_run(
-    uri: str, workspace: Path, how: signal.Signals
-) -> None:
+@pytest.mark.slow
+def test_a_training_that_is_killed_leaves_a_failed_run(viewers: str, workspace: Path) -> None:
     content = tiny_params()
     content["train"] |= {"epochs": 100_000, "snapshots": [0, 100_000]}
     write_params(workspace, content)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stages", "train", "relu", "0"], cwd=workspace
-    )
+    command = [sys.executable, "-m", "stages", "train"]
+    trainings = {
+        signal.SIGKILL: subprocess.Popen([*command, "relu", "0"]),
+        signal.SIGTERM: subprocess.Popen([*command, "sigmoid", "0"]),
+    }
     try:
-        until(lambda: any(run.data.metrics for run in runs(uri)))
-        assert [run.info.status for run in runs(uri)] == ["RUNNING"]
+        until(lambda: [bool(run.data.metrics) for run in runs(viewers)] == [True, True])
+        assert [run.info.status for run in runs(viewers)] == ["RUNNING", "RUNNING"]
     finally:
-        process.send_signal(how)
-        process.wait()
-    until(lambda: [run.info.status for run in runs(uri)] == ["FAILED"])
+        for way, training in trainings.items():
+            training.send_signal(way)
+            training.wait()
+    until(lambda: [run.info.status for run in runs(viewers)] == ["FAILED", "FAILED"])
 
 
-def test_a_training_that_fails_says_so(uri: str, workspace: Path) -> None:
-    (workspace / paths.table("trace", "relu", 0)).mkdir(parents=True)  # no file can replace it
-    with pytest.raises(StudyError, match=r"trace\.parquet: cannot be written: Is a directory"):
-        train.main(["relu", "0"])
-    assert [run.info.status for run in runs(uri)] == ["FAILED"]
-    *_, last = journal.read("relu", 0)
-    assert last["kind"] == "failed"
-
-
-@pytest.fixture
-def deaf() -> Iterator[int]:
-    """Give the port of a server that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-@pytest.mark.usefixtures("uri")
-def test_a_server_that_is_not_there_costs_one_warning(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    train.main(["relu", "0"])
-    assert (workspace / paths.table("history", "relu", 0)).exists()
-    warnings = [x for x in capfd.readouterr().err.splitlines() if "warning:" in x]
-    assert len(warnings) == 1
-    assert f"127.0.0.1:{port}" in warnings[0]
-    assert "`make track` completes the run" in warnings[0]
-
-
-@pytest.mark.usefixtures("uri")
+@pytest.mark.slow
+@pytest.mark.usefixtures("viewers")
 def test_a_server_that_never_answers_costs_one_warning_and_little_patience(
-    workspace: Path, deaf: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{deaf}")
-    monkeypatch.setattr(journal, "PATIENCE_S", 0.5)
-    train.main(["relu", "0"])
-    assert (workspace / paths.table("history", "relu", 0)).exists()
-    warnings = [x for x in capfd.readouterr().err.splitlines() if "warning:" in x]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(journal, "PATIENCE_S", 0.5)
+        train.main(["relu", "0"])
+    assert paths.table("history", "relu", 0).exists()
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "warning:" in line]
     assert len(warnings) == 1
-    assert "not done with the live metrics 0.5 s after training" in warnings[0]
-
-
-@pytest.mark.usefixtures("uri")
-def test_live_metrics_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(journal.SWITCH, "0")
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
-    train.main(["relu", "0"])
-    kinds = [line["kind"] for line in journal.read("relu", 0)]
-    assert kinds == ["start", "epoch", *["trace"] * 3, "epoch", *["trace"] * 2, "epoch", "end"]
-
-
-def test_half_a_line_of_a_journal_is_not_read(workspace: Path) -> None:
-    assert list(journal.read("relu", 0)) == []
-    paths.journal("relu", 0).parent.mkdir(parents=True)
-    paths.journal("relu", 0).write_text('{"kind": "start"}\n{"kind": "tra')
-    assert [line["kind"] for line in journal.read("relu", 0)] == ["start"]
-    assert workspace
-
-
-def test_eight_writers_share_one_new_sqlite_store(workspace: Path) -> None:
-    code = """
-import sys
-from pathlib import Path
-from vanishing.tracking.identity import experiment
-from vanishing.tracking.scalars import Scalar
-from vanishing.tracking.store import FINISHED, MLflowStore
-name = sys.argv[1]
-store = MLflowStore(experiment(Path()))
-run_id = store.begin(name, {})
-for step in range(20):
-    store.log(run_id, [Scalar(f"m{i}", float(step), step) for i in range(50)])
-store.end(run_id, FINISHED)
-"""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment |= {"MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/new.db"}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, f"writer-{i}"],
-            cwd=workspace,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(8)
-    ]
-    for writer in writers:
-        _, printed = writer.communicate()
-        assert writer.returncode == 0, printed
-    written = runs(f"sqlite:///{workspace}/new.db")
-    assert sorted(run.info.run_name for run in written) == [f"writer-{i}" for i in range(8)]
-    client = MlflowClient(tracking_uri=f"sqlite:///{workspace}/new.db")
-    for run in written:
-        assert run.info.status == "FINISHED"
-        steps = [m.step for m in client.get_metric_history(run.info.run_id, "m49")]
-        assert sorted(steps) == list(range(20))
+    assert "MLflow did not take all live metrics within 0.5 s after training" in warnings[0]

@@ -1,0 +1,126 @@
+"""The store's address, and what tells results apart."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.study import tiny_params, write_params
+from vanishing.files import write_json
+from vanishing.params.load import load
+from vanishing.params.study import Study
+from vanishing.paths import METRICS
+from vanishing.pipeline.lock import Lock
+from vanishing.tracking import identity
+from vanishing.tracking.identity import Experiment
+
+IDENTITIES = {"relu": "1", "Report": "2"}
+
+
+def test_each_study_has_an_experiment_in_the_database_of_the_repository(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert identity.experiment(Path()) == ("sqlite:///mlflow.db", "vanishing-gradients")
+    folder = workspace / "studies/deep"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    experiment = identity.experiment(Path("../.."))
+    assert experiment == ("sqlite:///../../mlflow.db", "vanishing-gradients-deep")
+    database = identity.database(experiment.store)
+    assert database is not None
+    assert database.resolve() == workspace / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert identity.experiment(Path("../..")).store == "http://server:5000"
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("sqlite:///mlflow.db", "mlflow.db"),
+        ("sqlite:////home/a b/mlflow.db", "/home/a b/mlflow.db"),
+        ("sqlite+pysqlite:///mlflow.db?timeout=5", "mlflow.db"),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("postgresql://study@host/mlflow", None),
+        ("http://host:5000", None),
+    ],
+)
+def test_the_file_of_a_sqlite_database_is_known(uri: str, path: str | None) -> None:
+    assert identity.database(uri) == (Path(path) if path else None)
+
+
+def compute(
+    content: dict[str, Any], metrics: dict[str, Any], hashes: dict[str, str]
+) -> dict[str, str]:
+    """Return the identities in a study.
+
+    Args:
+        content: Of its params.yaml.
+        metrics: Of its metrics.json.
+        hashes: {stage: hash of its output}; other outputs are empty.
+    """
+    write_params(Path(), content)
+    write_json(METRICS, metrics)
+    study = load(Study)
+    runs = [f"{variant}-{seed}" for variant in study.variants for seed in study.train.seeds]
+    stages = [f"{stage}@{run}" for run in runs for stage in ("train", "extract")]
+    stages += [f"initialise@{variant}" for variant in study.variants]
+    stages += ["diagnose", "render", "report"]
+    lock = Lock(
+        {
+            stage: {"outs": [{"path": f"of/{stage}", "md5": hashes.get(stage, ""), "size": 0}]}
+            for stage in stages
+        }
+    )
+    return identity.identities(study, identity.entries(study, lock))
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    """Return the names whose identity differs."""
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+@pytest.mark.usefixtures("workspace")
+def test_an_identity_changes_with_the_results_that_the_run_holds_and_no_others() -> None:
+    content = tiny_params()
+    content["train"]["seeds"] = [0, 1]
+    before = compute(content, {}, {})
+    assert before.keys() == {
+        "Report",
+        *content["variants"],
+        *(f"{variant} seed {seed}" for variant in content["variants"] for seed in (0, 1)),
+    }
+    assert changed(before, compute(content, {}, {})) == set()
+    for stage, names in {
+        "train@relu-1": {"relu", "relu seed 1"},
+        "extract@relu-0": {"relu", "relu seed 0"},
+        "initialise@relu": {"relu"},
+        "render": {"Report"},
+    }.items():
+        assert changed(before, compute(content, {}, {stage: "other"})) == names
+    assert changed(before, compute(content, {"relu": {"test_accuracy": 1.0}}, {})) == {"relu"}
+
+
+@pytest.mark.usefixtures("workspace")
+def test_one_more_seed_changes_the_variants_and_no_training_run() -> None:
+    content = tiny_params()
+    before = compute(content, {}, {})
+    content["train"]["seeds"] = [0, 1]
+    variants = set(content["variants"])
+    added = {f"{variant} seed 1" for variant in variants}
+    assert changed(before, compute(content, {}, {})) == variants | added
+
+
+@pytest.mark.usefixtures("workspace")
+def test_results_are_mirrored_where_the_last_track_noted_them() -> None:
+    experiment = Experiment("sqlite:///mlflow.db", "study")
+    assert not identity.is_mirrored(experiment, IDENTITIES)
+    identity.note_mirrored(experiment, IDENTITIES)
+    assert not identity.is_mirrored(experiment, IDENTITIES)  # there is no such database
+    Path("mlflow.db").touch()
+    assert identity.is_mirrored(experiment, IDENTITIES)
+    same = Experiment(f"sqlite:///{Path('mlflow.db').resolve()}", "study")
+    assert identity.is_mirrored(same, IDENTITIES)
+    assert not identity.is_mirrored(experiment._replace(name="other"), IDENTITIES)
+    assert not identity.is_mirrored(experiment._replace(store="http://server"), IDENTITIES)
+    assert not identity.is_mirrored(experiment, IDENTITIES | {"relu": "3"})
