@@ -20,7 +20,10 @@ expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy mac
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
-pytestmark = needs(BROWSER, "Chromium is not installed here (Debian: apt install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    needs(BROWSER, "Chromium is not installed here (Debian: apt install chromium)"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,15 @@ from vanishing.tracking import journal
 
 def postgres_bin() -> Path | None:
     """Return the folder of PostgreSQL's programs, as Debian installs them, or on PATH."""
-    programs = [*map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), shutil.which("initdb")]
-    return max((Path(program).parent for program in programs if program), default=None)
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    on_path = shutil.which("initdb")
+    return installed[-1] if installed else Path(on_path).parent if on_path else None
 
 
-pytestmark = needs(
-    postgres_bin(), "PostgreSQL is not installed here (Debian: apt install postgresql)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    needs(postgres_bin(), "PostgreSQL is not installed here (Debian: apt install postgresql)"),
+]
 
 
 @pytest.fixture(scope="module")

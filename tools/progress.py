@@ -17,6 +17,8 @@ _CHATTER = re.compile(
     r"Data and pipelines are up to date"
 )
 
+_DELAY_S = 0.25  # before errors are passed on: Ctrl-C reaches all processes at once
+
 
 class Progress:
     """Turns DVC's output into a line per stage: its number, name, duration and last message.
@@ -87,8 +89,8 @@ def duration(seconds: float) -> str:
 class ErrorOutput:
     """Passes on what DVC and its stages write to stderr, until it is silenced.
 
-    After Ctrl-C each process on the way down would complain in words of its own. Where stderr is a
-    terminal, they write to one of their own (a pseudo-terminal), so that they draw progress bars.
+    After Ctrl-C each of them would report an error of its own. Where stderr is a terminal, they
+    write to a pseudo-terminal, so that they draw progress bars.
 
     Attributes:
         descriptor: The file descriptor that they should write to.
@@ -107,6 +109,7 @@ class ErrorOutput:
     def _pass_on(self) -> None:
         with suppress(OSError):  # how a pseudo-terminal ends
             while data := os.read(self._source, 65536):
+                time.sleep(_DELAY_S)
                 if not self._silent:
                     sys.stderr.buffer.write(data)
                     sys.stderr.buffer.flush()
@@ -117,6 +120,6 @@ class ErrorOutput:
         self._silent = True
 
     def close(self) -> None:
-        """Pass on what is left of processes that have ended."""
+        """Pass on the rest, after the processes have ended."""
         os.close(self.descriptor)
-        self._thread.join(timeout=1)  # a process that goes on, as a viewer does, keeps it open
+        self._thread.join(timeout=2)  # a process that goes on, as a viewer does, keeps it open
