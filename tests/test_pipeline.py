@@ -25,7 +25,7 @@ from tests.support.dvc_repository import (
 from tests.support.study import BASELINE, DIGITS, tiny_params, write_params
 from tools import stale
 from vanishing.files import sha256
-from vanishing.paths import EFFECTS, IDENTITIES
+from vanishing.paths import EFFECTS, IDENTITIES, TEMPLATE
 
 VARIANTS = list(tiny_params()["variants"])
 TRAINED = [f"train@{name}-0" for name in VARIANTS]
@@ -117,10 +117,11 @@ def test_an_edit_of_code_makes_the_stages_stale_that_use_it(
     assert stages == EDITED_CODE
     assert stale.stale_stages({}) == {}
 
-    for name in ("vanishing/reporting/report.md.j2", "vanishing/judging/effects.py"):
-        Path(name).write_text(Path(name).read_text() + "\n")
-    template_alone = {"report": "…", "track": "…"}
-    assert stale.stale_stages(stale.dvc_status()).keys() == template_alone.keys()
+    for path in (TEMPLATE, EFFECTS):  # the report contains both
+        text = path.read_text()
+        path.write_text(f"{text}\n")
+        assert list(stale.stale_stages(stale.dvc_status())) == ["report", "track"]
+        path.write_text(text)
 
 
 @pytest.mark.slow
@@ -325,11 +326,17 @@ def test_publish_pushes_the_lock_and_the_reports_and_nothing_else(
     call(tmp_path, "git", "init", "-q", "--bare", "origin.git")
     call(repository, "git", "remote", "add", "origin", str(tmp_path / "origin.git"))
     (repository / "reports/README.md").write_text("rewritten")
+    of_study = ["studies/one/dvc.lock", "studies/one/reports/README.md"]
+    for name in (*of_study, "studies/one/params.yaml"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("new")
     (repository / "params.yaml").write_text((repository / "params.yaml").read_text() + "# mine")
     for _ in range(2):  # the second time there is nothing to commit
         make(repository, "publish", BRANCH="topic")
     log = call(tmp_path / "origin.git", "git", "log", "--format=%s", "--name-only", "topic", "-1")
-    assert log.split("\n\n") == ["Reproduce the study", "reports/README.md\n"]
+    title, names = log.split("\n\n")
+    assert title == "Reproduce the study"
+    assert names.split() == ["reports/README.md", *of_study]
     assert call(tmp_path / "origin.git", "git", "rev-list", "--count", "topic").strip() == "2"
 
 

@@ -207,10 +207,11 @@ class Torture:
         if family:
             self._kill(self._random.choice(family))
 
-    def _dvc(self, process: subprocess.Popen[bytes], _: list[psutil.Process]) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for dvc in below(process.pid, "-m", "dvc"):
-                self._kill(dvc)
+    def _dvc(self, _: subprocess.Popen[bytes], family: list[psutil.Process]) -> None:
+        for child in family:
+            with contextlib.suppress(psutil.Error):
+                if child.cmdline()[1:3] == ["-m", "dvc"]:
+                    self._kill(child)
 
     def _kill(self, process: psutil.Process) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -17,6 +17,7 @@ _CHATTER = re.compile(
     r"Data and pipelines are up to date"
 )
 
+_CLEAR = "\r\x1b[K"  # a terminal's line, of which a progress bar may be left
 _DELAY_S = 0.25  # before errors are passed on: Ctrl-C reaches all processes at once
 
 
@@ -44,7 +45,8 @@ class Progress:
             self._started_s = time.monotonic()
             self.stages.append(self._running)
             if sys.stdout.isatty():
-                print(f"{self._number(self._printed + 1)}{self._running} …", end="\r", flush=True)
+                number = self._number(self._printed + 1)
+                print(f"{_CLEAR}{number}{self._running} …", end="\r", flush=True)
         elif match := _CACHED.match(line):
             self.end_stage()
             self._print(_name(match["stage"]), "restored", "from DVC's cache")
@@ -62,8 +64,8 @@ class Progress:
 
     def _print(self, stage: str, outcome: str, message: str) -> None:
         self._printed += 1
-        line = f"{self._number(self._printed)}{stage:32}  {outcome:>10}  {message}"
-        print(line.rstrip(), flush=True)
+        line = f"{self._number(self._printed)}{stage:32}  {outcome:>10}  {message}".rstrip()
+        print(f"{_CLEAR}{line}" if sys.stdout.isatty() else line, flush=True)
 
     def _number(self, number: int) -> str:
         if self._expected is None:

@@ -20,6 +20,7 @@ _COPIED = [".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitig
 _COPIED += ["Makefile", "cluster", "stages", "tools", "vanishing"]
 _AUTHOR = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t"}
 _AUTHOR |= {"GIT_COMMITTER_EMAIL": "t@t", "GIT_CONFIG_GLOBAL": os.devnull}
+_OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # of `make test`: a Make below it says more
 
 
 def lay_out(folder: Path, params: dict[str, Any]) -> None:
@@ -76,7 +77,8 @@ def environment_in(folder: Path, **variables: str) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     roots = [root for root in (folder, *folder.parents) if (root / "vanishing").is_dir()]
     defaults = {"PATH": path, "PYTHONPATH": str((*roots, ROOT)[0]), "OMP_NUM_THREADS": "1"}
-    return os.environ | _AUTHOR | defaults | variables
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
+    return inherited | _AUTHOR | defaults | variables
 
 
 def call(
