@@ -184,9 +184,8 @@ class Module(NamedTuple):
     loads: set[str]
 
 
-@cache
 def parse(source: bytes, path: str, place: Place) -> Module:
-    """Parse a module.
+    """Parse a module; once for the same text.
 
     Args:
         source: Its text.
@@ -200,9 +199,14 @@ def parse(source: bytes, path: str, place: Place) -> Module:
         StudyError: If the text is not Python.
     """
     try:
-        statements = ast.parse(source, path).body
+        return _parse(source, place)
     except SyntaxError as error:
         raise StudyError(f"{path}:{error.lineno or 1}: {error.msg}") from None
+
+
+@cache
+def _parse(source: bytes, place: Place) -> Module:
+    statements = ast.parse(source).body
     definitions: dict[str, Definition] = {EFFECTS: Definition(place)}
     loads: set[str] = set()
     order: list[str] = []
