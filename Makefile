@@ -67,9 +67,9 @@ bench: setup ## measure speed against the alternatives (NAMES="training recordin
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
 	@cd "$$STUDY" && vanishing predict "$$V" $${THRESHOLD:+--threshold "$$THRESHOLD"}
 
-test: setup ## run the tests, one per core at a time (QUICK=1: without those that take seconds)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 4 \
-		--dist worksteal $(if $(QUICK),-m "not slow")
+test: setup ## run the tests, side by side (QUICK=1: without those that take seconds)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n $$(($$(nproc) + 1)) \
+		--maxprocesses 5 --dist worksteal $(if $(QUICK),-m "not slow")
 
 torture: setup ## inject faults into the pipeline for ten minutes, and count (WRITE=1: into the docs)
 	@python -m tests.torture $(if $(WRITE),--write) $$(test "$$STUDY" = . || echo "--study $$STUDY")

@@ -134,6 +134,7 @@ def test_recording_does_not_change_the_weights(digits: Study) -> None:
     assert neighbour.digests(trace.network) == expected
 
 
+@pytest.mark.slow
 def test_numpy_records_every_parameter(digits: Study) -> None:
     network = baselines.build_network(depth=1, width=8)
     optimizer = baselines.build_optimizer(network, digits)

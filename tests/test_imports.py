@@ -35,14 +35,24 @@ def test_every_stage_is_in_the_list() -> None:
     assert modules - {"stages.__init__"} == {name for name in NEEDED if name.startswith("stages.")}
 
 
-@pytest.mark.parametrize("module", NEEDED)
+def test_light_modules_import_no_heavy_package() -> None:
+    check_imports([name for name, needed in NEEDED.items() if not needed], set())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [name for name, needed in NEEDED.items() if needed])
 def test_a_module_imports_what_it_needs_and_no_more(module: str) -> None:
+    check_imports([module], NEEDED[module])
+
+
+def check_imports(modules: list[str], needed: set[str]) -> None:
+    """Import modules in a new Python where no other heavy package than those needed is there."""
     # A None in sys.modules is a package that is not installed.
     code = (
         "import sys\n"
-        f"for name in {sorted(HEAVY - NEEDED[module])}: sys.modules[name] = None\n"
-        f"import {module}\n"
-        f"print(*(name for name in {sorted(NEEDED[module])} if name not in sys.modules))"
+        f"for name in {sorted(HEAVY - needed)}: sys.modules[name] = None\n"
+        f"import {', '.join(modules)}\n"
+        f"print(*(name for name in {sorted(needed)} if name not in sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

@@ -157,6 +157,7 @@ def test_an_error_is_a_line_on_stderr_and_the_exit_status(
     assert line.startswith("error: unable to read: 'dvc.yaml', ")
 
 
+@pytest.mark.slow
 def test_another_run_in_the_same_repository_is_refused(project: Path) -> None:
     folder = project / ".dvc/tmp/cluster"
     folder.mkdir(parents=True)

@@ -43,6 +43,7 @@ def test_a_stage_that_does_not_exist_is_refused(argv: list[str], message: str) -
         runner.main(argv)
 
 
+@pytest.mark.slow
 def test_an_error_is_one_line_and_status_one(workspace: Path) -> None:
     command = [sys.executable, "-m", "stages", "extract", "relu", "7"]
     environment = {"PYTHONPATH": str(ROOT)}

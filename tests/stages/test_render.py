@@ -37,6 +37,7 @@ def test_every_figure_is_there_and_twice_as_wide_as_a_page() -> None:
         assert image.std() > 0.01, f"{path} is blank"
 
 
+@pytest.mark.slow
 def test_same_tables_same_bytes(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

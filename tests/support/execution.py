@@ -5,7 +5,7 @@ import dis
 import inspect
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 Calls = dict[CodeType, dict[str, Any]]  # {code of a function: the names of its module}
+TraceFunction = Callable[[FrameType, str, Any], "TraceFunction | None"]
 
 
 @contextmanager
@@ -32,26 +33,33 @@ def watch_calls(*packages: str) -> Iterator[Calls]:
     others: set[CodeType] = set()  # code that is no function of these packages
     imports = 0  # modules that are being imported
 
-    def profile(frame: FrameType, event: str, _argument: Any) -> None:
+    def trace(frame: FrameType, _event: str, _argument: Any) -> TraceFunction | None:
         nonlocal imports
         code = frame.f_code
         if code in others:
-            return
+            return None
         package = str(frame.f_globals.get("__name__")).partition(".")[0]
         if code.co_name == "<module>":
-            imports += {"call": 1, "return": -1}.get(event, 0)
-        elif package not in packages or not code.co_flags & inspect.CO_OPTIMIZED:
+            imports += 1
+            return trace_import
+        if package not in packages or not code.co_flags & inspect.CO_OPTIMIZED:
             others.add(code)
-        elif event == "call" and not imports and not code.co_filename.startswith("<"):
+        elif not imports and not code.co_filename.startswith("<"):
             calls[code] = frame.f_globals
+        return None
 
-    threading.setprofile(profile)
-    sys.setprofile(profile)
+    def trace_import(_frame: FrameType, event: str, _argument: Any) -> TraceFunction:
+        nonlocal imports
+        imports -= event == "return"
+        return trace_import
+
+    threading.settrace(trace)
+    sys.settrace(trace)
     try:
         yield calls
     finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
+        sys.settrace(None)
+        threading.settrace(None)
 
 
 def find_definitions(calls: Calls) -> set[str]:

@@ -135,6 +135,7 @@ def test_other_damage_is_left_to_its_author(change: tuple[bytes, bytes]) -> None
     assert LOCK.read_bytes() == damaged
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("repository")
 def test_a_file_that_another_dvc_is_writing_is_left_alone() -> None:
     content = LOCK.read_bytes()

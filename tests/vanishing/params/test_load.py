@@ -120,7 +120,7 @@ def test_a_file_that_is_no_mapping_is_refused_in_one_line(
     [
         "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
         "a: &a {b: *a}\n",
-        "a: " + "[" * 5_000 + "]" * 5_000,
+        "a: " + "[\n" * 5_000 + "]" * 5_000,
     ],
     ids=["bomb", "cycle", "depth"],
 )
