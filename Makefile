@@ -9,12 +9,21 @@ endif
 .PHONY: help repro study bench stale check review comment pull push publish step-summary predict test torture \
 	quick ui track lint format lock clean setup
 
+# These settings are given on Make's command line alone: the environment may have variables of the
+# same names that are meant for other programs. Their text is taken as it is, a $ included.
+SETTINGS := PYTHON BASE OUT VARIANTS SEEDS BRANCH NAMES JOBS RAY_ADDRESS WEIGHTS NAME V THRESHOLD \
+	STUDY PORT QUICK WRITE PULL_REQUEST RESULTS
+$(foreach name,$(SETTINGS),$(eval override $(name) := \
+	$(if $(findstring command,$(origin $(name))),$$(value $(name)))))
+# A Git hook, a notebook or an outer pipeline sets them (vanishing/environment.py has the list of the
+# commands in Python).
+unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY GIT_COMMON_DIR \
+	DVC_STAGE DVC_ROOT MPLBACKEND MATPLOTLIBRC
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHON BASE OUT VARIANTS SEEDS BRANCH NAMES JOBS RAY_ADDRESS WEIGHTS NAME V THRESHOLD
+export $(SETTINGS)
 export MLFLOW_DISABLE_TELEMETRY := 1
-PORT ?= 5000
-STUDY ?= .
-export STUDY
+override PORT := $(or $(PORT),5000)
+override STUDY := $(or $(STUDY),.)
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -39,7 +48,7 @@ check: setup ## fail if a health verdict is not what params.yaml expects
 
 review: setup ## what the branch changes in the studies, as Markdown (BASE=origin/main OUT=file)
 	@python -m tools.review --base "$${BASE:-origin/main}" $${OUT:+--out "$$OUT"} \
-		$$(test "$$STUDY" = . || echo "--study $$STUDY")
+		$$(test "$$STUDY" = . || echo "--study $$STUDY") $${RESULTS:+--results "$$RESULTS"}
 
 comment: # for CI: keep the pull request's one comment up to date with what `review` wrote
 	@gh pr comment "$${PULL_REQUEST:?is not set; it should be the number of the pull request}" \
@@ -53,9 +62,7 @@ push: setup # for CI: send everything there
 		else echo "no DVC remote is set up: nothing is sent (docs/ci.md)"; fi
 
 publish: # for CI: commit dvc.lock and reports/, of every study, to BRANCH and push it
-	@git add dvc.lock reports $$(ls -d studies/*/dvc.lock studies/*/reports 2>/dev/null)
-	@git diff --cached --quiet || { git -c user.name=study -c user.email=study@localhost \
-		commit -q -m "Reproduce the study" && git push origin "HEAD:refs/heads/$$BRANCH"; }
+	@python -m tools.publish "$$BRANCH"
 
 step-summary: # for CI: show the report on the job's page
 	@cat "$$STUDY/reports/README.md" >> "$$GITHUB_STEP_SUMMARY"

@@ -15,7 +15,6 @@ from typing import Any
 from tabulate import tabulate
 
 from benchmarks.measuring import Result, meets
-from vanishing import environment
 from vanishing.errors import StudyError, run_command
 from vanishing.files import read_json, write_json, write_text
 from vanishing.paths import RAW, REPORTS
@@ -50,7 +49,6 @@ def main(argv: list[str]) -> None:
     Raises:
         StudyError: If a name is unknown, or the data are missing.
     """
-    environment.prepare()  # before torch is imported
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     names = parser.parse_args(argv).names or list(NAMES)

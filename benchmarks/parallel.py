@@ -14,8 +14,8 @@ from benchmarks.measuring import Figures, Result, Row, command, interleave, rati
 from benchmarks.repository import repository
 from benchmarks.study import ROOT
 from tools.quick import copy_working_tree
+from vanishing.environment import DATA_SOURCE, LIVE_METRICS
 from vanishing.paths import LOCK, PARAMS, RAW
-from vanishing.tracking.journal import SWITCH
 
 JOBS = (1, 2, 4, 8)
 SLEEPING, SLEEP_S = 10, 3.0
@@ -130,7 +130,7 @@ def _study_s(folder: Path, *arguments: str) -> float:
     (folder / LOCK).unlink(missing_ok=True)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)  # noqa: S607
     images = next(RAW.glob("*/raw")).resolve()
-    return _command_s(folder, *arguments, MNIST_SOURCE=str(images), **{SWITCH: "0"})
+    return _command_s(folder, *arguments, **{DATA_SOURCE: str(images), LIVE_METRICS: "0"})
 
 
 def _cluster_s(folder: Path, jobs: int) -> float:

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from benchmarks.measuring import Row, run_python
 from vanishing.datasets.idx import FILES
+from vanishing.environment import DATA_SOURCE, LIVE_METRICS
 from vanishing.paths import LIBRARY, PARAMS, PIPELINE, STAGES
-from vanishing.tracking.journal import SWITCH
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "fixtures/digits"
@@ -25,8 +25,8 @@ BASELINE: Row = {
 }
 ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
-    "MNIST_SOURCE": str(DIGITS),
-    SWITCH: "0",
+    DATA_SOURCE: str(DIGITS),
+    LIVE_METRICS: "0",
     "MLFLOW_TRACKING_URI": "",  # the study's own database
 }
 

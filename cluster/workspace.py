@@ -47,7 +47,7 @@ def sources(root: Path) -> set[str]:
     """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=True)  # noqa: S603
     except subprocess.CalledProcessError as error:
         raise StudyError(f"{root}: Git cannot list its files: {error.stderr.strip()}") from None
     return {name for name in done.stdout.split("\0") if name and (root / name).is_file()}

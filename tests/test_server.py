@@ -15,6 +15,7 @@ from stages import extract, initialise, track, train
 from tests.support.mlflow_server import free_port, kill, runs, serving
 from tests.support.processes import needs
 from tests.support.study import ROOT, prepare_training, tiny_params, write_lock, write_params
+from vanishing.environment import LIVE_METRICS
 from vanishing.tracking import journal
 
 
@@ -79,7 +80,7 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
     uri = f"http://127.0.0.1:{port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv(journal.SWITCH, "1")
+    monkeypatch.setenv(LIVE_METRICS, "1")
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)
     write = journal.Journal.write
 

@@ -47,7 +47,7 @@ def test_a_second_study_shares_results_with_the_first_and_nothing_else(
     (folder / "nets.py").write_text(NETS)
 
     # Stages run side by side. The cache has what the first study computed of sigmoid.
-    printed = make(repository, "repro", STUDY=STUDY, JOBS="2", LIVE_METRICS="1")
+    printed = make(repository, "repro", STUDY=STUDY, JOBS="2", VANISHING_LIVE_METRICS="1")
     assert re.match(r"13 stages to run or restore, about .+ of work here: fingerprint, ", printed)
     states = re.findall(r" (done|cached) +(\S+)/dvc.yaml:(\S+)", printed)
     done, cached = (

@@ -51,7 +51,7 @@ def test_dvc_ends_with_each_process_above_it(repository: Path, above: str) -> No
     with subprocess.Popen(
         MAKE,
         cwd=repository,
-        env=environment_in(repository, MNIST_SOURCE=str(DIGITS)),
+        env=environment_in(repository, VANISHING_DATA_SOURCE=str(DIGITS)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as make:

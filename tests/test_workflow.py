@@ -43,9 +43,11 @@ def test_every_command_is_one_make_target(job: str) -> None:
     commands = [step["run"] for step in JOBS[job]["steps"] if "run" in step]
     assert commands
     for command in commands:
-        make, target = command.split(" ")
+        make, target, *settings = command.split(" ")
         assert make == "make"
         assert target in TARGETS
+        for setting in settings:  # text of others stays in variables, which no shell reads as code
+            assert re.fullmatch(r'([A-Z_]+)=("\$\1"|\d)', setting), setting
 
 
 def test_a_job_has_only_the_permissions_that_it_needs() -> None:
@@ -81,10 +83,12 @@ def fake_gh(tmp_path: Path) -> Path:
 def make_comment(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `make comment` with the `gh` in `folder`."""
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    environment = {key: value for key, value in os.environ.items() if key != "PULL_REQUEST"}
+    settings = [
+        f"{name}={variables[name]}" for name in ("PULL_REQUEST", "OUT") if name in variables
+    ]
     return subprocess.run(
-        ["make", "--no-print-directory", "-C", str(ROOT), "comment"],
-        env=environment | {"PATH": path} | variables,
+        ["make", "--no-print-directory", "-C", str(ROOT), "comment", *settings],
+        env=os.environ | {"PATH": path, "PULL_REQUEST": "of another program"} | variables,
         capture_output=True,
         text=True,
         check=False,

@@ -169,8 +169,8 @@ class Torture:
                 # dvc.lock, is that of a Python set; without one it is dvc.yaml's.
                 env=environment_in(
                     self._repository,
-                    LIVE_METRICS=str(int(self._live)),
-                    MNIST_SOURCE=str(DIGITS),
+                    VANISHING_LIVE_METRICS=str(int(self._live)),
+                    VANISHING_DATA_SOURCE=str(DIGITS),
                     PYTHONHASHSEED="0",
                 ),
                 stdout=log,

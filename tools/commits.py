@@ -14,7 +14,7 @@ STUDIES = Path("studies")  # further studies are its sub-folders; the first is t
 
 def git(*arguments: str) -> str:
     """Run Git and return its output."""
-    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(["git", *arguments], check=True, capture_output=True, encoding="utf-8")
     return done.stdout
 
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Collection
 from typing import NamedTuple
 
-from vanishing import environment
 from vanishing.datasets.registry import DATASETS
 from vanishing.errors import run_command
 from vanishing.networks.memory import check_study, parameter_count
@@ -99,7 +98,7 @@ def measure() -> Measurement | None:
     """
     started_s = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "tools.estimate"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tools.estimate"], capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode:
         return None
@@ -110,8 +109,7 @@ def measure() -> Measurement | None:
 
 def main(_argv: list[str]) -> None:
     """Print the seconds that a training step of the baseline takes."""
-    environment.prepare()
-    import torch  # noqa: PLC0415 - after the environment is prepared
+    import torch  # noqa: PLC0415 - after `run_command` has prepared the environment
     from torch.nn.functional import cross_entropy  # noqa: PLC0415
 
     from vanishing import device  # noqa: PLC0415

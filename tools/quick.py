@@ -1,4 +1,4 @@
-"""The whole pipeline in a scratch copy, in two minutes: `python -m tools.quick [--study STUDY]`.
+"""The whole pipeline in a scratch copy, in minutes: `python -m tools.quick [--study STUDY]`.
 
 In: the working tree as it is, edits that are not committed included. Out: .quick/, with a report of
 its own: every stage and variant, but one epoch on few images and few fresh initialisations. Nothing
@@ -15,11 +15,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from cluster.workspace import sources
+from vanishing.environment import LIVE_METRICS
 from vanishing.errors import StudyError, run_command
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.paths import PARAMS
-from vanishing.tracking.journal import SWITCH
 
 SCRATCH = Path(".quick")
 _TRAIN_EXAMPLES = 2000
@@ -40,10 +40,10 @@ def main(argv: list[str]) -> None:
     shorten(SCRATCH / study / PARAMS)
     # The copy's cache is the workspace's, so that nothing runs twice.
     cache = Path(".dvc/cache").resolve()
-    (SCRATCH / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
+    (SCRATCH / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", "utf-8")
     subprocess.run(["git", "init", "--quiet"], cwd=SCRATCH, check=True)
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-    environment[SWITCH] = "0"  # a process that imports MLflow takes longer than such a training
+    environment[LIVE_METRICS] = "0"  # MLflow's import takes longer than such a training
     command = [sys.executable, "-m", "tools.repro"]
     cores = os.cpu_count() or 1
     if cores > 1:

@@ -219,7 +219,8 @@ def _run(
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=errors.descriptor,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env={**os.environ, **variables, "PYTHONUNBUFFERED": "1"},
     ) as process:
         assert process.stdout is not None  # noqa: S101 - asked for above

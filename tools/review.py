@@ -48,6 +48,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--base", default="origin/main", help="the branch to merge into")
     parser.add_argument("--out", type=Path, help="a file to write the review to as well")
     parser.add_argument("--study", type=Path, help="the folder of the one study to review")
+    parser.add_argument("--results", help="the branch that has results which this one lacks")
     options = parser.parse_args(argv)
     try:
         base = Commit(git("merge-base", options.base, "HEAD").strip())
@@ -59,6 +60,11 @@ def main(argv: list[str]) -> None:
         ) from None
     studies = choose_studies(base, head, options.study)
     markdown = review(base, head, studies, repository_url())
+    if options.results:
+        markdown = (
+            f"The branch moved while its results were computed: they are in `{options.results}`.\n"
+            f"\n{markdown}"
+        )
     if options.out is not None:
         write_text(options.out, markdown)
     print(markdown, end="")

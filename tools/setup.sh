@@ -7,6 +7,13 @@
 #   PYTHON=/path/to/python tools/setup.sh
 set -eu
 
+# A Git hook's variables name another repository; these settings of pip, uv and Python would install
+# elsewhere, or take packages from elsewhere.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_PREFIX \
+    PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_NO_DEPS PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV \
+    UV_TARGET UV_PREFIX UV_SYSTEM_PYTHON UV_PYTHON UV_CONSTRAINT UV_OVERRIDE \
+    PYTHONHOME PYTHONPATH PYTHONUSERBASE VIRTUAL_ENV
+
 venv=.venv
 log=$venv/setup.log
 locked_stamp=$venv/.locked     # the checksum of the locks that were installed
@@ -26,7 +33,9 @@ logged() { # runs a command; its output goes to the log
 
 install_failed() { # says what failed and where the log is; CI shows the log, which it does not keep
     [ -z "${CI:-}" ] || cat "$log" >&2
-    fail "$1 could not be installed ($log says why); check the network and run the same command again"
+    reason=$(awk 'tolower($0) ~ /error/ { last = $0 } END { sub(/^ */, "", last); print last }' "$log")
+    fail "$1 could not be installed: ${reason:-no reason was given}; mend that and run the same" \
+        "command again ($log has all that was printed)"
 }
 
 supported() { # prints nothing; succeeds where $1 is Python 3.11 to 3.14
@@ -109,8 +118,14 @@ binaries=$(pwd -P)/$venv/bin
 while [ "${PATH#"$binaries:"}" != "$PATH" ]; do PATH=${PATH#"$binaries:"}; done
 
 command -v git >/dev/null 2>&1 || fail "git is needed and was not found on PATH; install it (Debian: apt install git)"
-git rev-parse --git-dir >/dev/null 2>&1 ||
-    fail "$(pwd) is not a Git checkout, which DVC needs; use 'git clone', or 'git init' here"
+git_says=$(LC_ALL=C git rev-parse --git-dir 2>&1) || case $git_says in
+*"not a git repository"*)
+    fail "$(pwd) is not a Git checkout, which DVC needs; use 'git clone', or 'git init' here" ;;
+*"dubious ownership"*)
+    fail "$(pwd) belongs to another user, and Git refuses it; if you trust it:" \
+        "git config --global --add safe.directory '$(pwd -P)'" ;;
+*) fail "Git refuses $(pwd): $(echo "$git_says" | head -n 1)" ;;
+esac
 
 # shellcheck disable=SC2086 # the list is meant to be split
 locked=$(cat $locks | cksum)

@@ -4,14 +4,12 @@ import argparse
 import math
 import sys
 
-from vanishing import environment
 from vanishing.errors import run_command
 from vanishing.version import __version__
 
 
 def main() -> int:
     """Run the command line; return its exit status."""
-    environment.prepare()
     return run_command(run)
 
 

@@ -1,8 +1,11 @@
 """Errors that are meant for the user, and how a command ends with one."""
 
+import io
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+
+from vanishing import environment
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as of a shell
 
@@ -17,14 +20,21 @@ def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     return f" (did you mean {matches[0]}?)" if matches else ""
 
 
-def run_command(main: Callable[[list[str]], None]) -> int:
-    """Call `main` with the command line's arguments; a StudyError becomes lines on stderr.
+def run_command(main: Callable[[list[str]], None], is_stage: bool = False) -> int:
+    """Call `main` with the command line's arguments, in an environment without foreign variables.
 
-    Ctrl-C ends the command without a word: the user knows.
+    A StudyError becomes lines on stderr. Ctrl-C ends the command without a word: the user knows.
+
+    Args:
+        main: The command.
+        is_stage: As for `environment.prepare`.
 
     Returns:
         The exit status: 0, 1 after a StudyError, or 130 after Ctrl-C.
     """
+    environment.prepare(is_stage)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a locale may lack the × of a count
     try:
         main(sys.argv[1:])
     except StudyError as error:

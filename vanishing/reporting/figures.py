@@ -44,7 +44,9 @@ Drawer = Callable[[], Figure]
 
 def save(draw: Drawer, path: Path) -> None:
     """Draw a figure in the house style and write it as PNG: the same bytes for the same numbers."""
-    with mpl.rc_context(STYLE), replacing(path) as temporary:
+    with mpl.rc_context(), replacing(path) as temporary:
+        mpl.rcdefaults()  # the user may have a style
+        mpl.rcParams.update(STYLE)
         draw().savefig(temporary, format="png", metadata={"Software": None})
 
 

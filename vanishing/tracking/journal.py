@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from pydantic_core import to_json
 
 from vanishing import paths
+from vanishing.environment import LIVE_METRICS
 from vanishing.errors import StudyError
 from vanishing.files import sha256
 from vanishing.tracking import viewer
@@ -28,7 +29,6 @@ from vanishing.tracking import viewer
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-SWITCH = "LIVE_METRICS"  # environment variable; 0: no viewer; 1: a viewer from the start
 VIEWER_AFTER_S = 5.0  # by default; a training run that ends sooner does not wait for MLflow's start
 PATIENCE_S = 5.0  # the longest that a finished training run waits for its viewer
 
@@ -58,7 +58,7 @@ class Journal:
         self._peak_memory_bytes = peak_memory_bytes
         self._started_s = time.monotonic()
         self._viewer_after_s = {"0": math.inf, "1": 0.0}.get(
-            os.environ.get(SWITCH, ""), VIEWER_AFTER_S
+            os.environ.get(LIVE_METRICS, ""), VIEWER_AFTER_S
         )
         self._viewer: subprocess.Popen[bytes] | None = None
         self._start = {

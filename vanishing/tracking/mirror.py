@@ -74,5 +74,5 @@ def commit_tags(root: str) -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(["git", *arguments], check=True, capture_output=True, encoding="utf-8")
     return done.stdout

@@ -10,6 +10,7 @@ import pytest
 from tqdm import tqdm
 
 from vanishing import paths
+from vanishing.environment import LIVE_METRICS
 from vanishing.errors import StudyError
 from vanishing.files import write_text
 from vanishing.tracking import journal
@@ -129,7 +130,7 @@ def test_a_viewer_is_started_once_after_a_while_or_as_the_user_says(
     switch: str, after_s: float, started: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeViewer(slow=False)
-    monkeypatch.setenv(journal.SWITCH, switch)
+    monkeypatch.setenv(LIVE_METRICS, switch)
     monkeypatch.setattr(journal, "VIEWER_AFTER_S", after_s)
     monkeypatch.setattr("vanishing.tracking.viewer.start", fake.start)
     write_history("results")
@@ -142,7 +143,7 @@ def test_a_slow_viewer_costs_little_patience_and_one_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake = FakeViewer(slow=True)
-    monkeypatch.setenv(journal.SWITCH, "1")
+    monkeypatch.setenv(LIVE_METRICS, "1")
     monkeypatch.setattr("vanishing.tracking.viewer.start", fake.start)
     write_history("results")
     with open_journal():

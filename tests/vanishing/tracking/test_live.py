@@ -25,6 +25,7 @@ from tests.support.study import (
     write_params,
 )
 from vanishing import paths
+from vanishing.environment import LIVE_METRICS
 from vanishing.files import write_text
 from vanishing.tracking import journal, live
 from vanishing.tracking.journal import Journal
@@ -145,7 +146,7 @@ def viewers(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Give a workspace where a training starts its viewer at once."""
     prepare_training()
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv(journal.SWITCH, "1")
+    monkeypatch.setenv(LIVE_METRICS, "1")
     monkeypatch.setattr(journal, "PATIENCE_S", 60.0)  # the tests' machine may be busy
     return uri
 

@@ -1,0 +1,83 @@
+"""Commit the results of every study and push them: `python -m tools.publish BRANCH`, for CI.
+
+In: dvc.lock and reports/ of every study. Out: a commit on the branch in `origin`. If the branch
+moved meanwhile, the commit is put on top of it; where that cannot be, or dvc.lock would not belong
+to the branch's new code, it is pushed to `results/BRANCH/COMMIT` instead, and the file that
+GITHUB_OUTPUT names gets a line `results=results/BRANCH/COMMIT`. The last line printed is the name
+of the branch that has the results.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import stale
+from tools.commits import STUDIES, git
+from vanishing.errors import StudyError, run_command
+from vanishing.paths import LOCK, PARAMS, REPORTS
+
+_AUTHOR = ("-c", "user.name=study", "-c", "user.email=study@localhost")
+
+
+def main(argv: list[str]) -> None:
+    """Commit and push."""
+    parser = argparse.ArgumentParser(prog="python -m tools.publish", description=__doc__)
+    parser.add_argument("branch", help="the branch that the results are for")
+    branch = parser.parse_args(argv).branch
+    git("add", "--", *map(str, result_paths()))
+    if not git("diff", "--cached", "--name-only"):
+        print("the results are those of the branch: nothing to publish")
+        return
+    git(*_AUTHOR, "commit", "-q", "-m", "Reproduce the study")
+    print(branch if _push(branch) or _push_on_top(branch) else _push_beside(branch))
+
+
+def result_paths() -> list[Path]:
+    """Return dvc.lock and the reports of every study that has them."""
+    folders = [Path(), *(path.parent for path in sorted(STUDIES.glob(f"*/{PARAMS}")))]
+    paths = [folder / path for folder in folders for path in (LOCK, REPORTS)]
+    return [path for path in paths if path.exists()]
+
+
+def _push(branch: str) -> bool:
+    """Push HEAD to a branch of `origin`; return whether it took it."""
+    try:
+        git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def _push_on_top(branch: str) -> bool:
+    """Put the commit on top of the branch as it is now, if they belong together, and push it."""
+    results = git("rev-parse", "HEAD").strip()
+    try:
+        git("fetch", "--quiet", "origin", branch)
+        git(*_AUTHOR, "rebase", "--quiet", "FETCH_HEAD")
+    except subprocess.CalledProcessError:
+        subprocess.run(["git", "rebase", "--abort"], check=False, capture_output=True)
+        return False
+    if not stale.stale_stages(stale.dvc_status()) and _push(branch):
+        return True
+    git("reset", "--quiet", "--hard", results)
+    return False
+
+
+def _push_beside(branch: str) -> str:
+    """Push the results to a branch of their own; return its name."""
+    name = f"results/{branch}/{git('rev-parse', '--short', 'HEAD').strip()}"
+    if not _push(name):
+        raise StudyError(
+            f"{name}: cannot be pushed; the results are committed here and in the job's artifact"
+        )
+    if output := os.environ.get("GITHUB_OUTPUT"):
+        with Path(output).open("a", encoding="utf-8") as file:
+            file.write(f"results={name}\n")
+    print(f"{branch} has moved, and the results do not belong to its new code")
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
