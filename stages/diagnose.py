@@ -11,8 +11,8 @@ from vanishing import paths
 from vanishing.judging.study import TABLES, judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
+from vanishing.pipeline.leftovers import remove_leftovers
 from vanishing.results import run, summaries, tables
-from vanishing.results.leftovers import remove_leftovers
 
 
 def prepare() -> None:

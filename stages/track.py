@@ -31,13 +31,15 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--insist", action="store_true", help="look again, and fail if MLflow does")
     insist = parser.parse_args(argv).insist
     study = load(Study)
-    entries = identity.entries(study, lock.read())
+    results = lock.read()
+    entries = identity.entries(study, results)
     identities = identity.identities(study, entries)
     write_json(IDENTITIES, identities)
     experiment = identity.experiment(Path(study.root))
     if not insist and identity.is_mirrored(experiment, identities):
         print("MLflow: nothing new")
         return
+    results.check_weights()
     # Their imports take seconds, which a pipeline with nothing to do is spared.
     from vanishing.tracking.mirror import mirror  # noqa: PLC0415
     from vanishing.tracking.store import StoreError  # noqa: PLC0415

@@ -11,6 +11,7 @@ import pytest
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from tests.support import mlflow_server
 from tests.support.dvc_repository import (
     CLOSING,
     PYTHON,
@@ -317,6 +318,46 @@ def test_a_clone_without_data_is_up_to_date_and_names_what_an_edit_makes_stale(
     assert stages == ["validate", *OF_RELU, *CLOSING]
     assert "variants.relu modified" in printed
     assert "run: make repro, and commit dvc.lock and reports/" in printed
+
+
+@pytest.mark.slow
+def test_two_states_are_never_shown_as_one(repository: Path) -> None:
+    content = tiny_params()
+    content["train"]["learning_rate"] = 0.5
+    write_params(repository, content)
+    printed = make(repository, "repro", VARIANTS="relu")
+    verdicts = {line.split()[0]: line for line in printed.splitlines() if "%" in line}
+    assert "stale: " in verdicts["relu"]
+    assert "`make repro` judges the rows again" in printed
+    assert "health.json: is stale: " in make(repository, "check", status=2)
+    assert "error: " in make(repository, "track", status=2)
+    runs = mlflow_server.runs(f"sqlite:///{repository}/mlflow.db")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    before = call(repository, "git", "show", "HEAD:reports/metrics.json")
+    assert (repository / "reports/metrics.json").read_text() == before
+
+    write_params(repository, tiny_params())
+    assert "stale" not in make(repository, "repro", VARIANTS="relu")
+    assert call(repository, "git", "status", "--porcelain") == ""
+    (repository / "reports/health.json").write_text("[]")
+    assert "health.json: is stale: " in make(repository, "check", status=2)
+
+
+@pytest.mark.slow
+def test_a_copy_of_weights_survives(repository: Path) -> None:
+    shutil.copytree(repository / "models/relu", repository / "models/relu-before")
+    content = tiny_params()
+    del content["variants"]["relu"]
+    write_params(repository, content)
+    make(repository, "repro")
+    assert (repository / "models/relu-before/seed-0/epoch-002.safetensors").exists()
+    assert not (repository / "models/relu").exists()
+    assert not (repository / "data/training/relu").exists()
+    shutil.copytree(
+        repository / "data/training/sigmoid", repository / "data/training/sigmoid-before"
+    )
+    printed = make(repository, "repro", status=2)
+    assert "error: data/training/sigmoid-before/seed-0: of no variant and seed" in printed
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """Compare the health verdicts with the expectations in params.yaml: `python -m tools.check`.
 
-In: params.yaml (`expect`) and reports/health.json of the study in the working directory. Out: a
-line per expectation that does not hold, and then exit status 1; the gate for continuous
-integration.
+In: params.yaml (`expect`) and reports/health.json of the study in the working directory, with all
+that `tools.stale` reads. Out: a line per expectation that does not hold, and then exit status 1;
+the gate for continuous integration. Verdicts on other results than the current ones fail as well.
 """
 
 import sys
 
+from tools import stale
 from vanishing.errors import StudyError, run_command
 from vanishing.judging import verdicts
 from vanishing.params.diagnose import Params
@@ -14,9 +15,26 @@ from vanishing.params.load import load
 from vanishing.paths import HEALTH, PARAMS
 from vanishing.results import summaries
 
+_JUDGING = "diagnose"  # the stage that writes the verdicts
+
 
 def main(_argv: list[str]) -> None:
     """Print how many expectations hold.
+
+    Raises:
+        StudyError: If one does not hold, or the verdicts are missing or stale.
+    """
+    reasons = stale.stale_stages(stale.dvc_status())
+    if _JUDGING in reasons:
+        raise StudyError(f"{HEALTH}: is stale: {reasons[_JUDGING]}; run: make repro")
+    print(f"all {check_expectations()} expectations hold")
+
+
+def check_expectations() -> int:
+    """Compare the verdicts in reports/health.json with the expectations.
+
+    Returns:
+        How many expectations there are.
 
     Raises:
         StudyError: If one does not hold, or the verdicts are missing.
@@ -29,7 +47,7 @@ def main(_argv: list[str]) -> None:
     unmet = verdicts.unmet_expectations(checks, expected)
     if unmet:
         raise StudyError("\n".join(f"{PARAMS}: expect.{line}" for line in unmet))
-    print(f"all {sum(map(len, expected.values()))} expectations hold")
+    return sum(map(len, expected.values()))
 
 
 if __name__ == "__main__":

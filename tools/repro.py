@@ -24,6 +24,7 @@ from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, IDENTITIES, MODELS, PIPELINE, RAW
+from vanishing.pipeline.leftovers import remove_leftovers
 from vanishing.tracking.identity import store_address
 
 _ENDING_S = 10.0  # the longest that DVC or `cluster` may take to end after Ctrl-C
@@ -51,6 +52,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     params = load(Params)
     targets = choose_targets(params, arguments.variants.split(), arguments.seeds.split())
     recover.main([])
+    remove_leftovers(params.variants, params.train.seeds)
     status = stale.dvc_status(targets)
     outdated = stale.stale_stages(status)
     without_weights = not targets and needs_no_weights(status, outdated)
@@ -64,7 +66,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
         ran = run_dvc([*options, *(targets or [str(PIPELINE)])], len(due))
     if not targets and "track" not in ran:  # MLflow's store may be another one, or gone
         _track()
-    summary.main([])
+    summary.show(stale.stale_stages(stale.dvc_status()) if targets else {})
 
 
 def choose_targets(study: Study, variants: Sequence[str], seeds: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from vanishing.datasets.idx import FILES
+from vanishing.pipeline.lock import output_digest
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "fixtures" / "digits"
@@ -61,7 +62,7 @@ def write_params(folder: Path, content: dict[str, Any]) -> None:
 
 
 def write_lock(folder: Path) -> None:
-    """Write a dvc.lock of what a study left in `folder`, with hashes that are not DVC's."""
+    """Write a dvc.lock of what a study left in `folder`, without dependencies."""
     outs: dict[str, list[str]] = {
         "diagnose": ["reports/metrics.json", "reports/health.json", "reports/claims.json"],
         "render": ["reports/figures"],
@@ -82,13 +83,9 @@ def write_lock(folder: Path) -> None:
 
 def _locked(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    content = b"".join(p.name.encode() + p.read_bytes() for p in files)
-    return {
-        "path": name,
-        "md5": hashlib.sha256(content).hexdigest()[:32],
-        "size": sum(p.stat().st_size for p in files),
-    }
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    return {"path": name, "md5": output_digest(path), "size": size}
 
 
 def run(stage: str, *arguments: str) -> None:

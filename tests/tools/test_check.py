@@ -22,18 +22,15 @@ def expect(folder: Path, **rules: bool) -> None:
     write_params(folder, tiny_params() | {"expect": {"relu": rules}})
 
 
-def test_expectations_that_hold_pass(
-    reports_copy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_expectations_that_hold_pass(reports_copy: Path) -> None:
     expect(reports_copy, exploding_tensor=False, vanishing_gradient=False)
-    check.main([])
-    assert capsys.readouterr().out == "all 2 expectations hold\n"
+    assert check.check_expectations() == 2
 
 
 def test_expectations_that_do_not_hold_fail_one_line_each(reports_copy: Path) -> None:
     expect(reports_copy, exploding_tensor=True, vanishing_gradient=True, all_zero=False)
     with pytest.raises(StudyError) as error:
-        check.main([])
+        check.check_expectations()
     first, second = str(error.value).splitlines()
     assert first.startswith("params.yaml: expect.relu: exploding_tensor: expected a problem")
     assert second.startswith("params.yaml: expect.relu: vanishing_gradient: expected a problem")
@@ -52,14 +49,14 @@ def test_an_expectation_of_an_unknown_rule_or_variant_is_refused(
 ) -> None:
     write_params(reports_copy, tiny_params() | {"expect": rules})
     with pytest.raises(StudyError, match=message):
-        check.main([])
+        check.check_expectations()
 
 
 def test_missing_verdicts_are_named_with_the_remedy(reports_copy: Path) -> None:
     expect(reports_copy, overfit=False)
     (reports_copy / "reports/health.json").write_text("[]")
     with pytest.raises(StudyError, match="lacks relu; run: make repro"):
-        check.main([])
+        check.check_expectations()
     (reports_copy / "reports/health.json").unlink()
     with pytest.raises(StudyError, match=r"health\.json: cannot be read .* dvc repro"):
-        check.main([])
+        check.check_expectations()

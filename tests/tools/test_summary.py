@@ -12,7 +12,7 @@ from vanishing.paths import METRICS
 
 
 def test_the_table_has_a_row_per_variant(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    summary.main([])
+    summary.show({})
     printed = capsys.readouterr().out
     for name, metrics in read_json(judged / METRICS).items():
         row = next(line for line in printed.splitlines() if line.split()[:1] == [name])
@@ -31,5 +31,5 @@ def test_a_studys_report_is_named_from_the_repositorys_root(
     shutil.copytree(judged_folder / "reports", folder / "reports")
     write_params(folder, tiny_params() | {"root": "../.."})
     monkeypatch.chdir(folder)
-    summary.main([])
+    summary.show({})
     assert "report: studies/one/reports/README.md\n" in capsys.readouterr().out

@@ -5,5 +5,6 @@
 - fingerprint: texts that change when that code does; each stage depends on one
 - guard: fails a stage whose inputs change while it runs
 - lifetime: ends a stage whose DVC has ended
-- lock: reads dvc.lock
+- lock: reads dvc.lock, and compares files with it
+- leftovers: removes the outputs of variants and seeds that params.yaml no longer has
 """

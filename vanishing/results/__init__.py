@@ -5,5 +5,4 @@
 - tables: tables of several variants and seeds by name
 - run: run.json, the parameters of one training run
 - summaries: the JSON files in reports/
-- leftovers: removes the outputs of variants and seeds that params.yaml no longer has
 """

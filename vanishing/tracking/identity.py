@@ -65,12 +65,13 @@ def run_name(variant: str, seed: int) -> str:
     return f"{variant} seed {seed}"
 
 
-def entries(study: Study, lock: Lock) -> dict[str, Entry]:
+def entries(study: Study, lock: Lock, of_report: bool = True) -> dict[str, Entry]:
     """Look up the stages that wrote what each of MLflow's runs holds.
 
     Args:
         study: Its variants and seeds.
         lock: Its dvc.lock.
+        of_report: Whether the report counts, which has to be made of these results.
 
     Returns:
         {name of a run: entry of dvc.lock}: of each variant, of each training run, of the report.
@@ -81,7 +82,7 @@ def entries(study: Study, lock: Lock) -> dict[str, Entry]:
         for variant in study.variants
         for seed in study.train.seeds
     }
-    return {**variants, **runs, REPORT: lock.of_report()}
+    return {**variants, **runs, **({REPORT: lock.of_report()} if of_report else {})}
 
 
 def identities(study: Study, entries: Mapping[str, Entry]) -> dict[str, str]:

@@ -268,6 +268,8 @@ class MLflowStore:
         with _explaining(self.address):
             for run in self._runs():
                 tags, run_id, name = run.data.tags, run.info.run_id, run.info.run_name
+                if not {IDENTITY, PROCESS} & tags.keys():
+                    continue  # somebody's own
                 if run.info.status == RUNNING and not viewer.is_running(tags.get(PROCESS, "")):
                     self._client.set_terminated(run_id, status=FAILED)
                 if IDENTITY in tags or run.info.status == FINISHED:

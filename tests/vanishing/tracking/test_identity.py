@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from tests.support.study import tiny_params, write_params
-from vanishing.files import write_json
+from vanishing.files import write_json, write_text
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import METRICS
-from vanishing.pipeline.lock import Lock
+from vanishing.pipeline.lock import Lock, output_digest
 from vanishing.tracking import identity
 from vanishing.tracking.identity import Experiment
 
@@ -50,14 +50,14 @@ def test_the_file_of_a_sqlite_database_is_known(uri: str, path: str | None) -> N
 
 
 def compute(
-    content: dict[str, Any], metrics: dict[str, Any], hashes: dict[str, str]
+    content: dict[str, Any], metrics: dict[str, Any], contents: dict[str, str]
 ) -> dict[str, str]:
     """Return the identities in a study.
 
     Args:
         content: Of its params.yaml.
         metrics: Of its metrics.json.
-        hashes: {stage: hash of its output}; other outputs are empty.
+        contents: {stage: content of its output}; other outputs are empty.
     """
     write_params(Path(), content)
     write_json(METRICS, metrics)
@@ -66,12 +66,12 @@ def compute(
     stages = [f"{stage}@{run}" for run in runs for stage in ("train", "extract")]
     stages += [f"initialise@{variant}" for variant in study.variants]
     stages += ["diagnose", "render", "report"]
-    lock = Lock(
-        {
-            stage: {"outs": [{"path": f"of/{stage}", "md5": hashes.get(stage, ""), "size": 0}]}
-            for stage in stages
-        }
-    )
+    outs = {}
+    for stage in stages:
+        path = Path("of") / stage
+        write_text(path, contents.get(stage, ""))
+        outs[stage] = [{"path": str(path), "md5": output_digest(path)}]
+    lock = Lock({stage: {"outs": of_stage} for stage, of_stage in outs.items()})
     return identity.identities(study, identity.entries(study, lock))
 
 

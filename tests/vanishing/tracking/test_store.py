@@ -305,3 +305,18 @@ def test_eight_processes_share_one_new_database(tmp_path: Path) -> None:
         assert run.info.status == FINISHED
         metrics = client.get_metric_history(run.info.run_id, "metric 49")
         assert sorted(metric.step for metric in metrics) == list(range(20))
+
+
+def test_runs_of_a_persons_own_are_left_alone_whatever_their_names(
+    store: MLflowStore, content: Content
+) -> None:
+    store.ensure("relu", "1", content)
+    client = MlflowClient(tracking_uri=store.address)
+    experiment = the_run(store).info.experiment_id
+    running = client.create_run(experiment, run_name="relu").info.run_id
+    finished = client.create_run(experiment, run_name="relu").info.run_id
+    client.set_terminated(finished, FINISHED)
+    before = {run_id: client.get_run(run_id).to_dictionary() for run_id in (running, finished)}
+    store.ensure("relu", "2", content)
+    store.retire({"relu": "2"})
+    assert {run_id: client.get_run(run_id).to_dictionary() for run_id in before} == before
