@@ -19,7 +19,7 @@ def git(*arguments: str) -> str:
 
 
 class Commit:
-    """A commit of the repository around the working directory."""
+    """A commit; paths are relative to the working directory, which may be any folder of it."""
 
     def __init__(self, name: str) -> None:
         self.sha = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
@@ -27,18 +27,18 @@ class Commit:
     def text(self, path: Path) -> str:
         """Return the content of a file, or '' if the commit has no such file."""
         try:
-            return git("show", f"{self.sha}:{path.as_posix()}")
+            return git("show", f"{self.sha}:./{path.as_posix()}")
         except subprocess.CalledProcessError:
             return ""
 
     def has(self, path: Path) -> bool:
         """Tell whether the commit has a file."""
-        return bool(git("ls-tree", "--full-tree", self.sha, "--", path.as_posix()))
+        return bool(git("ls-tree", self.sha, "--", path.as_posix()))
 
     def studies(self) -> list[Path]:
-        """Return the folders that have a params.yaml, relative to the root of the repository."""
+        """Return the folders of the studies, the root first."""
         names = git(
-            *("ls-tree", "--full-tree", "-r", "-z", "--name-only", self.sha),
+            *("ls-tree", "-r", "-z", "--name-only", self.sha),
             *("--", PARAMS.as_posix(), STUDIES.as_posix()),
         )
         folders = [
@@ -70,5 +70,5 @@ class StudyFiles(NamedTuple):
 
 def changed_files(before: Commit, after: Commit) -> list[Path]:
     """Return the files that differ between two commits, relative to the root."""
-    names = git("diff", "--no-renames", "--name-only", "-z", before.sha, after.sha)
+    names = git("diff", "--relative", "--no-renames", "--name-only", "-z", before.sha, after.sha)
     return [Path(name) for name in names.split("\0") if name]

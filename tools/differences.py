@@ -11,7 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from tools.commits import Commit, StudyFiles
+from tools.commits import Commit, StudyFiles, git
 from vanishing.judging import verdicts
 from vanishing.paths import CLAIMS, FIGURES, FINGERPRINTS, HEALTH, LOCK, METRICS, PARAMS
 
@@ -220,8 +220,9 @@ def picture(commit: Commit, path: Path, url: str | None) -> str:
     if not commit.has(path):
         return "-"
     if url is None:
-        return f"`git show {commit.sha[:9]}:{text(path.as_posix())}`"
-    return f"![]({url}/blob/{commit.sha}/{path.as_posix()}?raw=true)"
+        return f"`git show {commit.sha[:9]}:./{text(path.as_posix())}`"
+    folder = git("rev-parse", "--show-prefix").strip()  # of the project in the Git repository
+    return f"![]({url}/blob/{commit.sha}/{folder}{path.as_posix()}?raw=true)"
 
 
 def text(value: Any) -> str:

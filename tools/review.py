@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tools.commits import Commit, StudyFiles, changed_files, git
 from tools.differences import Section, compare, text
+from tools.recover import repository_root
 from vanishing.errors import StudyError, did_you_mean, run_command
 from vanishing.files import write_text
 from vanishing.paths import LOCK, PARAMS, REPORTS
@@ -50,6 +51,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--study", type=Path, help="the folder of the one study to review")
     parser.add_argument("--results", help="the branch that has results which this one lacks")
     options = parser.parse_args(argv)
+    chosen = options.study and options.study.resolve()
+    out = options.out and options.out.resolve()
+    os.chdir(repository_root())  # which may be a folder of a larger Git repository
     try:
         base = Commit(git("merge-base", options.base, "HEAD").strip())
         head = Commit("HEAD")
@@ -58,17 +62,17 @@ def main(argv: list[str]) -> None:
             f"BASE={options.base}: no such commit here, or none in common with HEAD; name a branch"
             " that is fetched (git fetch origin main), as in: make review BASE=origin/main"
         ) from None
-    studies = choose_studies(base, head, options.study)
+    studies = choose_studies(base, head, chosen)
     markdown = review(base, head, studies, repository_url())
     if options.results:
         markdown = (
             f"The branch moved while its results were computed: they are in `{options.results}`.\n"
             f"\n{markdown}"
         )
-    if options.out is not None:
-        write_text(options.out, markdown)
+    if out is not None:
+        write_text(out, markdown)
     print(markdown, end="")
-    if git("status", "--porcelain", "--", *(f":/{path}" for path in _reviewed_paths(studies))):
+    if git("status", "--porcelain", "--", *map(str, _reviewed_paths(studies))):
         print("note: files that are not committed are not in this review", file=sys.stderr)
 
 
@@ -78,7 +82,7 @@ def choose_studies(base: Commit, head: Commit, chosen: Path | None) -> list[Path
     Args:
         base: The merge base.
         head: The branch's last commit.
-        chosen: The folder of the one study, relative to the working directory; None for all.
+        chosen: The folder of the one study, an absolute path; None for all.
 
     Raises:
         StudyError: If neither commit has the chosen study.
@@ -86,13 +90,12 @@ def choose_studies(base: Commit, head: Commit, chosen: Path | None) -> list[Path
     studies = list(dict.fromkeys([*base.studies(), *head.studies()]))
     if chosen is None:
         return studies
-    root = Path(git("rev-parse", "--show-toplevel").strip())
-    folder = Path(os.path.relpath(chosen.resolve(), root.resolve()))
+    folder = Path(os.path.relpath(chosen, Path.cwd().resolve()))
     if folder not in studies:
         names = [study.as_posix() for study in studies]
         raise StudyError(
-            f"STUDY={chosen}: no such study in this branch or its base"
-            f"{did_you_mean(chosen, names)}; there are: {', '.join(names)}"
+            f"STUDY={folder}: no such study in this branch or its base"
+            f"{did_you_mean(folder, names)}; there are: {', '.join(names)}"
         )
     return [folder]
 

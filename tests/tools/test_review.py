@@ -72,10 +72,11 @@ class Files:
 class Repository:
     """A Git repository with a study in its root, and a branch to commit to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, top: Path | None = None) -> None:
         self.folder = folder
         self.files = Files()
-        self.git("init", "-q", "-b", "main")
+        (folder / ".dvc").mkdir(parents=True)
+        self.git("init", "-q", "-b", "main", str(top or folder))
         self.commit("the study")
         self.git("checkout", "-q", "-b", "branch")
 
@@ -177,9 +178,7 @@ def test_new_and_removed_variants_are_named_as_such(repository: Repository, file
     assert figure[2].startswith("![]")
 
 
-def test_each_changed_study_has_a_heading(
-    repository: Repository, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_changed_study_has_a_heading(repository: Repository, files: Files) -> None:
     repository.git("checkout", "-q", "main")
     study, unchanged = Files("../.."), Files("../..")
     study.write(repository.folder / STUDY)
@@ -201,10 +200,43 @@ def test_each_changed_study_has_a_heading(
     assert f"{URL}/blob/{base}/studies/one/reports/figures/health.png" in one
     assert "health.png" not in root
 
-    alone = repository.review(study=STUDY)
-    assert alone == f"## {one}"
+    assert repository.review(study=repository.folder / STUDY) == f"## {one}"
+
+
+def test_a_study_is_named_from_its_own_folder_as_well(
+    repository: Repository,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files.params["train"]["epochs"] = 3
+    study = Files("../..")
+    study.write(repository.folder / STUDY)
+    repository.commit("one study changed, and one new")
     monkeypatch.chdir(repository.folder / STUDY)
-    assert repository.review(study=Path()) == alone
+    review.main(["--base", "main", "--study", "."])
+    printed = capsys.readouterr().out
+    assert printed.startswith("## What this changes in studies/one\n")
+    assert "in the study" not in printed
+
+
+def test_the_project_may_be_a_folder_of_a_larger_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "teams/gradients"
+    repository = Repository(folder, tmp_path)
+    repository.files.params["train"]["epochs"] = 3
+    repository.files.figures["health.png"] = b"2"
+    (tmp_path / "params.yaml").write_text("of: another project")
+    head = repository.commit("longer")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/all")
+    review.main(["--base", "main"])
+    printed = capsys.readouterr().out
+    assert ["train.epochs", "2", "3"] in cells(printed)
+    assert "of: " not in printed
+    path = "teams/gradients/reports/figures/health.png"
+    assert f"(https://github.com/someone/all/blob/{head}/{path}?raw=true)" in printed
 
 
 def test_new_and_removed_studies_are_compared_with_nothing(repository: Repository) -> None:
@@ -287,7 +319,7 @@ def test_without_a_repository_on_github_figures_are_named(
     files.figures["health.png"] = b"2"
     head = repository.commit("redrawn")
     markdown = repository.review(url=None)
-    assert f"`git show {head[:9]}:reports/figures/health.png`" in markdown
+    assert f"`git show {head[:9]}:./reports/figures/health.png`" in markdown
     assert "http" not in markdown
 
 
