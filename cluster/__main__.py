@@ -19,9 +19,9 @@ from filelock import FileLock, Timeout
 from cluster import connection, plan, results, worker, workspace
 from cluster.driver import LOGS, Driver, log
 from cluster.plan import Entry, Step
-from cluster.sharing import Sharing, find_sharing, in_one_line
+from cluster.sharing import Sharing, find_sharing
 from cluster.worker import Job, Outcome
-from vanishing.errors import StudyError, run_command
+from vanishing.errors import StudyError, in_one_line, run_command
 
 DVC_SECRETS = ".dvc/config.local"  # Git ignores it, but it may have the remote's credentials
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cluster.sharing import in_one_line
-from vanishing.errors import StudyError
+from vanishing.errors import StudyError, in_one_line
 
 PATIENCE_S = 10.0  # the longest to wait for a cluster to answer
 SHIPPED = ("cluster", "vanishing")  # the packages that a worker imports from the driver's machine

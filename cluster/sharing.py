@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dvc.repo import Repo
 
-from vanishing.errors import StudyError
+from vanishing.errors import StudyError, in_one_line
 
 
 class Sharing(NamedTuple):
@@ -62,8 +62,3 @@ def _write_to_remote(repo: Repo, name: str) -> None:
     odb.fs.pipe_file(path, b"")
     with suppress(Exception):  # permission to write does not imply permission to delete
         odb.fs.remove(path)
-
-
-def in_one_line(error: Exception) -> str:
-    """Return an error's message without its line breaks."""
-    return " ".join(str(error).split())

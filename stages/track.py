@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         written = mirror(study, entries, identities)
     except StoreError as error:
         if insist:
-            raise StudyError(f"{error}; run `make track` again once it is there") from None
+            raise StudyError(f"{error}; then run `make track` again") from None
         print(f"warning: {error}; `make track` completes the mirror", file=sys.stderr)
         return
     identity.note_mirrored(experiment, identities)

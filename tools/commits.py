@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from vanishing.errors import StudyError, in_one_line
 from vanishing.paths import PARAMS
 
 STUDIES = Path("studies")  # further studies are its sub-folders; the first is the root
@@ -60,12 +62,24 @@ class StudyFiles(NamedTuple):
 
     def yaml(self, path: Path) -> dict[str, Any]:
         """Return the content of a YAML file; a missing file is empty."""
-        return YAML(typ="safe", pure=True).load(self.commit.text(self.folder / path)) or {}
+        try:
+            return YAML(typ="safe", pure=True).load(self.commit.text(self.folder / path)) or {}
+        except YAMLError as error:
+            raise self._unreadable(path, error) from None
 
     def json(self, path: Path, default: Any) -> Any:
         """Return the content of a JSON file, or `default` if it is missing."""
         text = self.commit.text(self.folder / path)
-        return json.loads(text) if text else default
+        try:
+            return json.loads(text) if text else default
+        except json.JSONDecodeError as error:
+            raise self._unreadable(path, error) from None
+
+    def _unreadable(self, path: Path, error: Exception) -> StudyError:
+        return StudyError(
+            f"{self.folder / path} in {self.commit.sha[:9]}: {in_one_line(error)}; commit a whole"
+            " file, without marks of a conflict"
+        )
 
 
 def changed_files(before: Commit, after: Commit) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from vanishing import paths
-from vanishing.errors import StudyError, run_command
+from vanishing.errors import StudyError, in_one_line, run_command
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.pipeline import lock
@@ -60,7 +60,7 @@ def dvc_status(targets: Collection[str] = ()) -> Status:
         with Repo() as repo:
             status = repo.status(targets or [str(paths.PIPELINE)], with_deps=bool(targets))
     except DvcException as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise StudyError(f"{reason}; `dvc status` says where") from None
     return {stage.rpartition(":")[2]: changes for stage, changes in status.items()}
 

@@ -1,17 +1,29 @@
 """Errors that are meant for the user, and how a command ends with one."""
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 from vanishing import environment
 
+_PASSWORD = re.compile(r"(\w://[^\s/@:]*:)[^\s/]*@")
 INTERRUPTED = 130  # exit status after Ctrl-C, as of a shell
 
 
 class StudyError(Exception):
     """An error for the user: the problem, its place and the remedy, one line per problem."""
+
+
+def redact(text: str) -> str:
+    """Return a text without the passwords of its addresses: `scheme://user:***@host`."""
+    return _PASSWORD.sub(r"\1***@", text)
+
+
+def in_one_line(error: Exception) -> str:
+    """Return an error's message without its line breaks."""
+    return " ".join(str(error).split())
 
 
 def did_you_mean(given: object, allowed: Iterable[str]) -> str:
@@ -38,7 +50,7 @@ def run_command(main: Callable[[list[str]], None], is_stage: bool = False) -> in
     try:
         main(sys.argv[1:])
     except StudyError as error:
-        for line in str(error).splitlines():
+        for line in redact(str(error)).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

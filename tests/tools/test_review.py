@@ -350,3 +350,14 @@ def test_the_command_prints_and_writes_the_same(
     assert out.read_text() == printed.out
     assert ["train.epochs", "2", "3"] in cells(printed.out)
     assert "not committed" in printed.err
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "reports/metrics.json"])
+def test_a_file_with_marks_of_a_conflict_is_named(repository: Repository, name: str) -> None:
+    repository.commit("longer")
+    path = repository.folder / name
+    path.write_text("<<<<<<< HEAD\n" + path.read_text())
+    repository.git("commit", "-qam", "merged in haste")
+    with pytest.raises(StudyError, match=rf"{name} in \w+: .*; commit a whole file") as error:
+        repository.review()
+    assert len(str(error.value).splitlines()) == 1

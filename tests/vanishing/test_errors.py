@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from vanishing.errors import StudyError, did_you_mean, run_command
+from vanishing.errors import StudyError, did_you_mean, redact, run_command
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,28 @@ def test_an_error_for_the_user_is_a_line_per_problem_and_status_one(
     printed = capsys.readouterr()
     assert printed.err == "error: a problem\nerror: another one\n"
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("at https://me:secret@host:5000/x", "at https://me:***@host:5000/x"),
+        ("postgresql+psycopg2://me:se%2Fc:r@t@db/mlflow", "postgresql+psycopg2://me:***@db/mlflow"),
+        ("s3://:secret@host and http://a:b@c.", "s3://:***@host and http://a:***@c."),
+        ("https://host:5000/a@b, me@host", "https://host:5000/a@b, me@host"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+    ],
+)
+def test_passwords_in_addresses_are_not_printed(
+    text: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert redact(text) == expected
+
+    def fail(_argv: list[str]) -> None:
+        raise StudyError(text)
+
+    run_command(fail)
+    assert capsys.readouterr().err == f"error: {expected}\n"
 
 
 def test_any_other_exception_is_not_hidden() -> None:

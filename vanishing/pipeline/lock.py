@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vanishing.errors import StudyError
+from vanishing.errors import StudyError, in_one_line
 from vanishing.paths import FINGERPRINTS, LOCK, MODELS
 
 Entry = dict[str, dict[str, Any]]  # {stage: its cmd, deps, params and outs, as in dvc.lock}
@@ -91,7 +91,7 @@ def read() -> Lock:
     except FileNotFoundError:
         raise StudyError(f"{LOCK}: missing; run: make repro") from None
     except (OSError, YAMLError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise StudyError(f"{LOCK}: cannot be read ({reason}); run: make repro") from None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vanishing.errors import redact
 from vanishing.files import digest, read_json, write_json
 from vanishing.params.study import Study
 from vanishing.paths import METRICS, MIRROR
@@ -128,5 +129,5 @@ def note_mirrored(experiment: Experiment, identities: Mapping[str, str]) -> None
 
 def _note(experiment: Experiment, identities: Mapping[str, str]) -> dict[str, Any]:
     file = database(experiment.store)
-    store = str(file.resolve()) if file else experiment.store
+    store = str(file.resolve()) if file else redact(experiment.store)
     return {"store": store, "experiment": experiment.name, "runs": dict(identities)}

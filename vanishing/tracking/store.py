@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "1")  # these are read when mlflow is imported
@@ -14,10 +15,11 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from vanishing.errors import redact
 from vanishing.tracking import viewer
 from vanishing.tracking.identity import Experiment, database
 from vanishing.tracking.scalars import Scalar
@@ -39,6 +41,7 @@ ARTIFACTS_OF_TAG = {FIGURES: "figures", WEIGHTS: "models"}  # {tag: folder of ar
 
 # Opens the experiment where MLflow shows metrics, rather than traces of language models.
 _TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
+_LONGEST_REASON = 200  # characters of MLflow's message that a warning repeats
 _METRICS_PER_CALL = 1000  # MLflow's limits
 _PARAMS_PER_CALL = 100
 _LARGEST = 1.7976931348623157e308  # what MLflow makes of infinity
@@ -83,9 +86,9 @@ def _explaining(address: str) -> Iterator[None]:
     """Turn whatever MLflow raises into a StoreError that names the store."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(f"MLflow at {address}: {reason[:200]}") from error
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        reason = shorten(redact(str(error)), _LONGEST_REASON, placeholder=" …")
+        raise StoreError(f"MLflow at {redact(address)}: {reason}") from error
 
 
 class MLflowStore:
@@ -121,6 +124,12 @@ class MLflowStore:
                 experiment = self._client.get_experiment_by_name(name)
                 if experiment is None:
                     raise
+        if experiment.lifecycle_stage == LifecycleStage.DELETED:
+            raise StoreError(
+                f"MLflow at {redact(self.address)}: the experiment {name} is deleted; run: mlflow"
+                f" experiments restore --experiment-id {experiment.experiment_id}, with"
+                " MLFLOW_TRACKING_URI set to that address"
+            )
         return str(experiment.experiment_id)
 
     def begin(self, name: str, tags: Mapping[str, str]) -> str:

@@ -2,7 +2,10 @@
 
 import math
 import multiprocessing
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -320,3 +323,30 @@ def test_runs_of_a_persons_own_are_left_alone_whatever_their_names(
     store.ensure("relu", "2", content)
     store.retire({"relu": "2"})
     assert {run_id: client.get_run(run_id).to_dictionary() for run_id in before} == before
+
+
+def test_a_deleted_experiment_is_restored_by_the_command_that_the_error_names(
+    store: MLflowStore, content: Content
+) -> None:
+    store.ensure("relu", "1", content)
+    client = MlflowClient(tracking_uri=store.address)
+    client.delete_experiment(the_run(store).info.experiment_id)
+    with pytest.raises(StoreError, match=r"is deleted; run: (mlflow .*), with MLFLOW_") as error:
+        MLflowStore(Experiment(store.address, NAME))
+    command = str(error.value).partition("run: ")[2].partition(",")[0].split()
+    subprocess.run(
+        [sys.executable, "-m", *command],
+        env=os.environ | {"MLFLOW_TRACKING_URI": store.address},
+        check=True,
+        capture_output=True,
+    )
+    assert (
+        MLflowStore(Experiment(store.address, NAME)).ensure("relu", "1", content).written is False
+    )
+
+
+def test_a_missing_driver_is_named_and_no_password() -> None:
+    with pytest.raises(StoreError) as error:
+        MLflowStore(Experiment("mysql+absent://me:secret@127.0.0.1/mlflow", NAME))
+    assert "secret" not in str(error.value)
+    assert "mysql" in str(error.value)
