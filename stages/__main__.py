@@ -32,13 +32,17 @@ def main(argv: list[str]) -> None:
             f"stages: no stage {name!r}{did_you_mean(name, NAMES)}; there are: {', '.join(NAMES)}"
         )
     stage = importlib.import_module(f"stages.{name}")
-    if STAGE not in os.environ:
-        stage.main(arguments)
-        return
-    end_with_dvc()
-    if hasattr(stage, "prepare"):
-        stage.prepare()
-    guard(name, arguments, partial(stage.main, arguments))
+    try:
+        if STAGE in os.environ:
+            end_with_dvc()
+            if hasattr(stage, "prepare"):
+                stage.prepare()
+            guard(name, arguments, partial(stage.main, arguments))
+        else:
+            stage.main(arguments)
+    except FileNotFoundError as error:  # by hand, a stage may run before those that it needs
+        address = f"{name}@{'-'.join(arguments)}" if arguments else name
+        raise StudyError(f"{error.filename or error}: missing; run: dvc repro {address}") from None
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages import __main__ as runner
-from tests.support.study import ROOT, tiny_params, write_params
+from tests.support.study import ROOT, link_code, tiny_params, write_params
 from vanishing.errors import StudyError
 from vanishing.paths import VALIDATED
 from vanishing.pipeline.lifetime import STAGE
@@ -27,6 +27,15 @@ def test_a_stage_runs_with_its_arguments(workspace: Path) -> None:
     assert (workspace / VALIDATED).exists()
     with pytest.raises(StudyError, match="no variant 'rleu'"):
         runner.main(["train", "rleu", "0"])
+
+
+def test_a_stage_that_runs_too_early_says_what_is_missing_and_what_makes_it(
+    workspace: Path,
+) -> None:
+    link_code(workspace)
+    runner.main(["download"])
+    with pytest.raises(StudyError, match=r"^data/fingerprints/.*: missing; run: dvc repro train@"):
+        runner.main(["train", "relu", "0"])
 
 
 @pytest.mark.parametrize(
