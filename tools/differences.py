@@ -1,5 +1,6 @@
 """How a study differs between two commits: the sections of a review, a table each."""
 
+import hashlib
 import html
 import math
 import os
@@ -13,7 +14,18 @@ from tabulate import tabulate
 
 from tools.commits import Commit, StudyFiles, git
 from vanishing.judging import verdicts
-from vanishing.paths import CLAIMS, FIGURES, FINGERPRINTS, HEALTH, LOCK, METRICS, PARAMS
+from vanishing.paths import (
+    CLAIMS,
+    FIGURES,
+    FINGERPRINTS,
+    HEALTH,
+    INITIALISATION,
+    LOCK,
+    METRICS,
+    PARAMS,
+    STATISTICS,
+    TRAINING,
+)
 
 Row = tuple[str, ...]
 
@@ -27,6 +39,7 @@ _BETTER = {
 }
 # The stage runs after every edit of code; the stages that depend on the edited code say `code`.
 _FINGERPRINT_STAGE = "fingerprint"
+_REPORTING_STAGES = ("diagnose", "report")  # those that write single files into reports/
 
 
 @dataclass
@@ -66,6 +79,7 @@ def compare(
         The sections that have rows.
     """
     sections = [
+        Section("Stale: not of one state", ("", "why"), list(mixed_states(before, after))),
         Section("Parameters", ("key", "before", "after"), list(parameters(before, after))),
         Section("Stages that ran again", ("stage", "why"), list(rerun_stages(before, after))),
         Section(
@@ -86,6 +100,37 @@ def compare(
         ),
     ]
     return [section for section in sections if section.rows]
+
+
+def mixed_states(before: StudyFiles, after: StudyFiles) -> Iterator[Row]:
+    """Compare the reports of the branch with its dvc.lock, and dvc.lock with itself."""
+    old, new = (files.yaml(LOCK).get("stages", {}) for files in (before, after))
+    for stage in _REPORTING_STAGES:
+        for out in new.get(stage, {}).get("outs", []):
+            content = after.commit.text(after.folder / out["path"])
+            md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+            if not out["md5"].endswith(".dir") and out["md5"] != md5:
+                yield text(out["path"]), f"is not the file that {LOCK} records"
+    judged = [files.get(_REPORTING_STAGES[0], {}).get("deps") for files in (old, new)]
+    if judged[0] is not None and judged[0] == judged[1]:
+        changed = [
+            stage
+            for stage in old.keys() | new.keys()
+            if _tables(old.get(stage, {})) != _tables(new.get(stage, {}))
+        ]
+        if changed:
+            names = ", ".join(sorted(changed))
+            yield _REPORTING_STAGES[0], text(f"did not run with the new results of {names}")
+
+
+def _tables(entry: dict[str, Any]) -> list[str]:
+    """Return the hashes of the outputs that `diagnose` reads, of one stage of dvc.lock."""
+    folders = (TRAINING, STATISTICS, INITIALISATION)
+    return [
+        out["md5"]
+        for out in entry.get("outs", [])
+        if any(folder in Path(out["path"]).parents for folder in folders)
+    ]
 
 
 def parameters(before: StudyFiles, after: StudyFiles) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """The review of a branch, on real Git histories."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -361,3 +362,30 @@ def test_a_file_with_marks_of_a_conflict_is_named(repository: Repository, name: 
     with pytest.raises(StudyError, match=rf"{name} in \w+: .*; commit a whole file") as error:
         repository.review()
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_results_of_two_states_are_named_first(repository: Repository, files: Files) -> None:
+    def record(metrics: str, statistics: str) -> None:
+        files.stages["diagnose"] = {
+            "deps": [{"path": "data/statistics", "md5": "a"}],
+            "outs": [{"path": "reports/metrics.json", "md5": metrics}],
+        }
+        outs = [{"path": "data/statistics/relu/seed-0", "md5": statistics}]
+        files.stages["extract@relu-0"]["outs"] = outs
+
+    content = json.dumps(files.metrics)
+    current = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+    record(current, "a")
+    repository.commit("of one state")
+    repository.git("branch", "-f", "main")
+    files.params["train"]["epochs"] = 3
+    repository.commit("longer")
+    assert "Stale" not in repository.review()
+    record("b", "b")
+    repository.commit("only one variant was reproduced")
+    _, stale, *_ = repository.review().split("### ")
+    assert stale.startswith("Stale: not of one state")
+    assert cells(stale)[1:] == [
+        ["reports/metrics.json", "is not the file that dvc.lock records"],
+        ["diagnose", "did not run with the new results of extract@\u200brelu-0"],
+    ]
