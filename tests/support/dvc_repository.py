@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,10 @@ def copy_repository(source: Path, target: Path) -> None:
     mirror = json.loads((source / MIRROR).read_bytes())
     mirror["store"] = mirror["store"].replace(str(source), str(target))
     (target / MIRROR).write_text(json.dumps(mirror))
+    with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            statement = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"  # noqa: S608
+            database.execute(statement, (source.as_uri(), target.as_uri()))
 
 
 def clone(source: Path, target: Path) -> Path:

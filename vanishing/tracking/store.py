@@ -116,8 +116,9 @@ class MLflowStore:
     def _find_or_create(self, name: str, folder: Path | None) -> str:
         """Return the experiment's id; its artifacts are beside the database, if there is one."""
         experiment = self._client.get_experiment_by_name(name)
+        place = Path("mlruns") / name
+        artifacts = (folder / place).resolve().as_uri() if folder else None
         if experiment is None:
-            artifacts = (folder / "mlruns" / name).resolve().as_uri() if folder else None
             try:
                 return str(self._client.create_experiment(name, artifacts, tags=_TRAINING_VIEW))
             except MlflowException:  # another machine was quicker, or else this fails again
@@ -129,6 +130,14 @@ class MLflowStore:
                 f"MLflow at {redact(self.address)}: the experiment {name} is deleted; run: mlflow"
                 f" experiments restore --experiment-id {experiment.experiment_id}, with"
                 " MLFLOW_TRACKING_URI set to that address"
+            )
+        # MLflow keeps the absolute path, and would make the old folder again.
+        location = str(experiment.artifact_location)
+        if artifacts and location != artifacts and location.endswith(place.as_posix()):
+            raise StoreError(
+                f"MLflow at {self.address}: was made in another folder, and keeps its artifacts in"
+                f" {location}; move it back there, or remove mlflow.db and mlruns/ here:"
+                " `make track` mirrors the results again"
             )
         return str(experiment.experiment_id)
 

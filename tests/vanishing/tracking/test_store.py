@@ -350,3 +350,20 @@ def test_a_missing_driver_is_named_and_no_password() -> None:
         MLflowStore(Experiment("mysql+absent://me:secret@127.0.0.1/mlflow", NAME))
     assert "secret" not in str(error.value)
     assert "mysql" in str(error.value)
+
+
+def test_a_store_that_was_moved_is_refused_and_made_again(tmp_path: Path, content: Content) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    MLflowStore(Experiment(f"sqlite:///{old}/mlflow.db", NAME)).ensure("relu", "1", content)
+    old.rename(new)
+    moved = Experiment(f"sqlite:///{new}/mlflow.db", NAME)
+    with pytest.raises(StoreError, match=rf"keeps its artifacts in file://{old}/mlruns.*remove"):
+        MLflowStore(moved)
+    assert not old.exists()
+    (new / "mlflow.db").unlink()
+    shutil.rmtree(new / "mlruns")
+    new.rename(tmp_path / "newer")  # since MLflow keeps the removed database open
+    again = MLflowStore(Experiment(f"sqlite:///{tmp_path}/newer/mlflow.db", NAME))
+    assert again.ensure("relu", "1", content).written
+    assert not old.exists()
