@@ -1,6 +1,5 @@
 """A study of many variants, made from a study of few: the others are copies."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.study import write_params
 from vanishing import paths
+from vanishing.pipeline.lock import output_digest
 
 _BY_VARIANT = (paths.MODELS, paths.TRAINING, paths.STATISTICS, paths.INITIALISATION)
 
@@ -68,7 +68,7 @@ def _link(path: Path, copy: Path) -> None:
 
 
 def write_lock(folder: Path, seed: int) -> None:
-    """Write the part of dvc.lock that `track` reads, with hashes that are not DVC's.
+    """Write the part of dvc.lock that `track` reads, without dependencies.
 
     Args:
         folder: Of a study with one seed whose stages have run up to `report`.
@@ -98,10 +98,6 @@ def write_lock(folder: Path, seed: int) -> None:
 def _lock_output(folder: Path, name: Path) -> dict[str, Any]:
     """Return the entry of one output."""
     path = folder / name
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    content = b"".join(file.name.encode() + file.read_bytes() for file in files)
-    return {
-        "path": str(name),
-        "md5": hashlib.sha256(content).hexdigest()[:32],
-        "size": sum(file.stat().st_size for file in files),
-    }
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    return {"path": str(name), "md5": output_digest(path), "size": size}

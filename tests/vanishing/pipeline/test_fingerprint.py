@@ -292,7 +292,7 @@ def test_a_new_definition_that_nothing_uses_changes_nothing(code: Path) -> None:
         ("tracking/journal.py", "class Journal:", "class Journal(object):", set()),
         ("training/loop.py", "_EVALUATION_BATCH = 500", "_EVALUATION_BATCH = 1", {"train"}),
         ("theory/meanfield.py", "maxsize=4096", "maxsize=4097", {"initialise"}),
-        ("../stages/__main__.py", "environment.prepare()", "pass", set()),
+        ("../stages/__main__.py", "end_with_dvc()\n", "pass\n", set()),
         ("../stages/fingerprint.py", "def main", "def other(): ...\n\n\ndef main", set()),
         ("../stages/report.py", "def main", "def other(): ...\n\n\ndef main", {"report"}),
     ],
