@@ -236,12 +236,13 @@ def test_copies_of_variants_are_a_study(
     history = tables.read("history", names, [0])
     assert history.groupby("variant")["test_loss"].last().nunique() == 2
     assert run.load("relu-0003", 0).network.activation == "relu"
-    for name in (paths.METRICS, paths.HEALTH, paths.CLAIMS, paths.REPORT):
+    written = (paths.METRICS, paths.HEALTH, paths.CLAIMS, paths.REPORT, paths.figure("health"))
+    for name in (*written, paths.plot("curves")):
         write_json(name, {})
     copies.write_lock(tmp_path, seed=0)
-    written = lock.read()
-    assert set(written.of_run("relu-0003", 0)) == {"train@relu-0003-0", "extract@relu-0003-0"}
-    assert set(written.of_report()) == {"diagnose", "render", "report"}
+    locked = lock.read()
+    assert set(locked.of_run("relu-0003", 0)) == {"train@relu-0003-0", "extract@relu-0003-0"}
+    assert set(locked.of_report()) == {"diagnose", "render", "report"}
 
 
 def test_the_report_says_what_was_missed_and_what_was_not_measured() -> None:
