@@ -75,8 +75,8 @@ predict: setup ## what theory says of a variant, without training (V=relu THRESH
 	@cd "$$STUDY" && vanishing predict "$$V" $${THRESHOLD:+--threshold "$$THRESHOLD"}
 
 test: setup ## run the tests, side by side (QUICK=1: without those that take seconds)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n $$(($$(nproc) + 1)) \
-		--maxprocesses 5 --dist worksteal $(if $(QUICK),-m "not slow")
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 4 \
+		--dist worksteal $(if $(QUICK),-m "not slow")
 
 torture: setup ## inject faults into the pipeline for ten minutes, and count (WRITE=1: into the docs)
 	@python -m tests.torture $(if $(WRITE),--write) $$(test "$$STUDY" = . || echo "--study $$STUDY")

@@ -89,14 +89,14 @@ def write_lock(folder: Path, seed: int) -> None:
                 paths.run_folder(parent, variant, seed) for parent in parents
             ]
     stages = {
-        stage: {"cmd": f"run {stage}", "outs": [_lock_output(folder, path) for path in written]}
+        stage: {"cmd": f"run {stage}", "outs": [locked_output(folder, path) for path in written]}
         for stage, written in outputs.items()
     }
     YAML().dump({"schema": "2.0", "stages": stages}, folder / paths.LOCK)
 
 
-def _lock_output(folder: Path, name: Path) -> dict[str, Any]:
-    """Return the entry of one output."""
+def locked_output(folder: Path, name: Path) -> dict[str, Any]:
+    """Return the entry of one output in dvc.lock."""
     path = folder / name
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)

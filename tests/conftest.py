@@ -34,11 +34,6 @@ from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow tests first, so that at the end no worker is left with one of them."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _offline() -> Iterator[None]:
     """Let every download come from the fixture, and every MLflow store be a test's own."""

@@ -15,8 +15,6 @@ from vanishing.params.load import load
 from vanishing.paths import HEALTH, PARAMS
 from vanishing.results import summaries
 
-_JUDGING = "diagnose"  # the stage that writes the verdicts
-
 
 def main(_argv: list[str]) -> None:
     """Print how many expectations hold.
@@ -25,8 +23,8 @@ def main(_argv: list[str]) -> None:
         StudyError: If one does not hold, or the verdicts are missing or stale.
     """
     reasons = stale.stale_stages(stale.dvc_status())
-    if _JUDGING in reasons:
-        raise StudyError(f"{HEALTH}: is stale: {reasons[_JUDGING]}; run: make repro")
+    if stale.JUDGING in reasons:
+        raise StudyError(f"{HEALTH}: is stale: {reasons[stale.JUDGING]}; run: make repro")
     print(f"all {check_expectations()} expectations hold")
 
 

@@ -1,6 +1,5 @@
 """How a study differs between two commits: the sections of a review, a table each."""
 
-import hashlib
 import html
 import math
 import os
@@ -12,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from tools import stale
 from tools.commits import Commit, StudyFiles, git
 from vanishing.judging import verdicts
 from vanishing.paths import (
@@ -37,9 +37,7 @@ _BETTER = {
     "train_loss": "down",
     "generalization_gap": "down",
 }
-# The stage runs after every edit of code; the stages that depend on the edited code say `code`.
-_FINGERPRINT_STAGE = "fingerprint"
-_REPORTING_STAGES = ("diagnose", "report")  # those that write single files into reports/
+_REPORTING_STAGES = (stale.JUDGING, "report")  # those that write single files into reports/
 
 
 @dataclass
@@ -108,10 +106,9 @@ def mixed_states(before: StudyFiles, after: StudyFiles) -> Iterator[Row]:
     for stage in _REPORTING_STAGES:
         for out in new.get(stage, {}).get("outs", []):
             content = after.commit.text(after.folder / out["path"])
-            md5 = hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
-            if not out["md5"].endswith(".dir") and out["md5"] != md5:
+            if not out["md5"].endswith(".dir") and out["md5"] != stale.md5(content):
                 yield text(out["path"]), f"is not the file that {LOCK} records"
-    judged = [files.get(_REPORTING_STAGES[0], {}).get("deps") for files in (old, new)]
+    judged = [files.get(stale.JUDGING, {}).get("deps") for files in (old, new)]
     if judged[0] is not None and judged[0] == judged[1]:
         changed = [
             stage
@@ -120,7 +117,7 @@ def mixed_states(before: StudyFiles, after: StudyFiles) -> Iterator[Row]:
         ]
         if changed:
             names = ", ".join(sorted(changed))
-            yield _REPORTING_STAGES[0], text(f"did not run with the new results of {names}")
+            yield stale.JUDGING, text(f"did not run with the new results of {names}")
 
 
 def _tables(entry: dict[str, Any]) -> list[str]:
@@ -156,7 +153,7 @@ def rerun_stages(before: StudyFiles, after: StudyFiles) -> Iterator[Row]:
     old_stages, new_stages = (files.yaml(LOCK).get("stages", {}) for files in (before, after))
     for stage in old_stages | new_stages:
         old, new = old_stages.get(stage), new_stages.get(stage)
-        if old == new or stage == _FINGERPRINT_STAGE:
+        if old == new or stage == stale.FINGERPRINT:  # it runs after every edit; others say `code`
             continue
         if old is None or new is None:
             yield text(stage), "removed" if new is None else "new"

@@ -23,6 +23,7 @@ from vanishing.pipeline import lock
 from vanishing.pipeline.fingerprint import differences, fingerprints
 
 FINGERPRINT = "fingerprint"  # the stage
+JUDGING = "diagnose"  # the stage that writes metrics and verdicts
 MISSING = frozenset({"deleted", "not in cache"})  # DVC's words for a file that is not there
 
 # {stage: its changes}. A change is a text, such as "changed command", or a mapping of "changed
@@ -143,7 +144,7 @@ def changed_code(locked: Locked) -> dict[str, str]:
         names: list[str] = []
         for dependency in entry.get("deps", []):
             path = dependency["path"]
-            if path in texts and _md5(texts[path]) != dependency["md5"]:
+            if path in texts and md5(texts[path]) != dependency["md5"]:
                 names += _changed_definitions(Path(path), texts[path], dependency["md5"])
         if names:
             stale[stage] = f"{', '.join(names)} changed"
@@ -153,10 +154,11 @@ def changed_code(locked: Locked) -> dict[str, str]:
 def _changed_definitions(path: Path, text: str, locked_md5: str) -> list[str]:
     """Name the definitions that changed, if the file is still there that dvc.lock knows."""
     before = path.read_text("utf-8") if path.is_file() else ""
-    return differences(before, text) if _md5(before) == locked_md5 else ["its code"]
+    return differences(before, text) if md5(before) == locked_md5 else ["its code"]
 
 
-def _md5(text: str) -> str:
+def md5(text: str) -> str:
+    """Return the MD5 of a text file, as DVC has it in dvc.lock."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

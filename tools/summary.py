@@ -25,7 +25,6 @@ from vanishing.tracking import identity
 
 _HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
 _ALIGNMENT = ("left", "right", "right", "left")
-_JUDGING = "diagnose"  # the stage that writes the metrics
 
 
 def main(_argv: list[str]) -> None:
@@ -41,7 +40,7 @@ def show(reasons: Mapping[str, str]) -> None:
     """
     study = load(Study)
     metrics_by_variant = summaries.read(paths.METRICS)
-    outdated = stale_variants(study) if _JUDGING in reasons else set()
+    outdated = stale_variants(study) if stale.JUDGING in reasons else set()
     rows = [
         [
             name,
@@ -55,7 +54,8 @@ def show(reasons: Mapping[str, str]) -> None:
     folder = Path.cwd().relative_to(Path(study.root).resolve())
     note = ""
     if outdated:
-        note = f"\n\nstale: {_JUDGING}: {reasons[_JUDGING]}; `make repro` judges the rows again"
+        reason = reasons[stale.JUDGING]
+        note = f"\n\nstale: {stale.JUDGING}: {reason}; `make repro` judges the rows again"
     print(f"\n{table}{note}\n\nreport: {folder / paths.REPORT}\nMLflow: make ui")
 
 

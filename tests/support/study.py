@@ -10,8 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from benchmarks.copies import locked_output
 from vanishing.datasets.idx import FILES
-from vanishing.pipeline.lock import output_digest
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "fixtures" / "digits"
@@ -75,17 +75,13 @@ def write_lock(folder: Path) -> None:
         outs[f"extract@{variant}-{seed}"] = [f"data/statistics/{run_path}"]
         outs[f"initialise@{variant}"] = [f"data/initialisation/{variant}"]
     stages = {
-        stage: {"cmd": f"run {stage}", "outs": [_locked(folder, path) for path in paths]}
+        stage: {
+            "cmd": f"run {stage}",
+            "outs": [locked_output(folder, Path(path)) for path in paths],
+        }
         for stage, paths in outs.items()
     }
     YAML().dump({"schema": "2.0", "stages": stages}, folder / "dvc.lock")
-
-
-def _locked(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
-    return {"path": name, "md5": output_digest(path), "size": size}
 
 
 def run(stage: str, *arguments: str) -> None:

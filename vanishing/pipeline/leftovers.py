@@ -26,11 +26,11 @@ class Cache(NamedTuple):
 
     Attributes:
         objects: The folder of all contents that DVC keeps, by MD5.
-        runs: The folder of the run cache, which has a record of each stage that ran.
+        texts: Of DVC's records of stages that ran: the run cache and dvc.lock.
     """
 
     objects: Path
-    runs: Path
+    texts: list[str]
 
     def has(self, md5: str) -> bool:
         """Return whether a content can be restored; the MD5 of a folder ends with `.dir`."""
@@ -43,11 +43,8 @@ class Cache(NamedTuple):
 
     def records(self, folder: Path) -> set[str]:
         """Return the MD5 of each content with which a stage wrote a folder."""
-        texts = [path.read_text("utf-8") for path in self.runs.rglob("*") if path.is_file()]
-        if LOCK.exists():
-            texts.append(LOCK.read_text("utf-8"))
         line = f"path: {folder.as_posix()}\n"
-        records = [YAML(typ="safe").load(text) for text in texts if line in text]
+        records = [YAML(typ="safe").load(text) for text in self.texts if line in text]
         return {
             out["md5"]
             for record in records  # dvc.lock has many stages, a record of the run cache is one
@@ -124,7 +121,8 @@ def _find_cache() -> Cache | None:
 
     try:
         with Repo() as repo:
-            runs = Path(repo.stage_cache.cache_dir)
-            return Cache(Path(repo.cache.local.path).resolve(), runs)
+            objects, runs = Path(repo.cache.local.path).resolve(), Path(repo.stage_cache.cache_dir)
     except NotDvcRepoError:
         return None
+    records = [path for path in (LOCK, *runs.rglob("*")) if path.is_file()]
+    return Cache(objects, [path.read_text("utf-8") for path in records])
