@@ -80,7 +80,7 @@ def summarise(rows: list[Row]) -> list[Result]:
 def _train(folder: Path) -> dict[str, Any]:
     """Make a study of a few variants up to `initialise`; return the content of params.yaml."""
     content = study.small_params(
-        _TRAINED, epochs=EPOCHS, snapshots=[0, 1, EPOCHS], trace_every=50, seeds=[SEED]
+        _TRAINED, epochs=EPOCHS, snapshots=[0, 1, "last"], trace_every=50, seeds=[SEED]
     )
     folder.mkdir()
     study.lay_out(folder, content)

@@ -73,7 +73,7 @@ def stage_start() -> Result:
     content = study.small_params(
         {VARIANT: {"depth": 5, "width": 1000}},
         epochs=1,
-        snapshots=[0, 1],
+        snapshots=[0, "last"],
         batch_size=10_000,
         seeds=[SEED],
     )
@@ -102,7 +102,7 @@ def stage_start() -> Result:
 def stage_memory() -> Result:
     """Compare the memory that an epoch of training takes with the tensors that it has to hold."""
     content = study.read_params()
-    content["train"] |= {"epochs": 1, "snapshots": [0, 1], "seeds": [SEED], "device": "cpu"}
+    content["train"] |= {"epochs": 1, "snapshots": [0, "last"], "seeds": [SEED], "device": "cpu"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study.lay_out(folder, content)

@@ -20,7 +20,7 @@ from vanishing.networks.build import build
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.results import tables
-from vanishing.results.run import RunRecord
+from vanishing.results.run import Machine, RunRecord
 from vanishing.seeds import generator
 from vanishing.tracking.journal import Journal, Reporter
 from vanishing.training import loop
@@ -55,6 +55,7 @@ def main(argv: list[str]) -> None:
         classes=DATASETS[study.data.dataset].classes,
         train=study.train.of_one_seed(),
         data=study.data,
+        machine=Machine.model_validate(device.machine(target)),
     )
     ends = record.inputs, record.classes
     memory.check(f"variants.{name}", record.network, ends, batch_size)
@@ -83,9 +84,8 @@ def train(record: RunRecord, data: dict[str, Examples], journal: Journal) -> Out
     target = data["train"].images.device
     initialisation = generator(record.seed, "initialisation")
     network = build(record.network, record.inputs, record.classes, initialisation).to(target)
-    checkpointer = Checkpointer(
-        record, training_digest(record, code(record.variant), target), network
-    )
+    digest = training_digest(record, code(record.variant))
+    checkpointer = Checkpointer(record, digest, network)
     epochs_done = 0
     label = f"{record.variant} seed {record.seed}"
     if checkpointer.resumed:

@@ -44,7 +44,7 @@ ARTICLE = [(784, 1000), *[(1000, 1000)] * 4, (1000, 10)]
 @pytest.fixture
 def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Give a small study with its images as the working directory, and its parameters."""
-    content = study.small_params({"sigmoid": {}}, epochs=1, snapshots=[0, 1])
+    content = study.small_params({"sigmoid": {}}, epochs=1, snapshots=[0, "last"])
     study.write_params(tmp_path, content)
     monkeypatch.chdir(tmp_path)
     download.main([])

@@ -41,7 +41,7 @@ OTHER_VALUES: dict[str, Any] = {
     "train.learning_rate": 0.5,
     "train.momentum": 0.5,
     "train.seeds": [0, 5],
-    "train.snapshots": [0, 3],
+    "train.snapshots": [0, "last"],
     "train.evaluation_size": 50,
     "train.trace_every": 7,
     "train.device": "auto",

@@ -61,7 +61,7 @@ def replace_at(content: dict[str, Any], location: tuple[Any, ...], value: Any) -
 def full_params() -> dict[str, Any]:
     """Return parameters that use every key."""
     content = tiny_params()
-    content["train"] |= {"epochs": 1, "snapshots": [0, 1], "seeds": [0, 1]}
+    content["train"] |= {"epochs": 1, "snapshots": [0, "last"], "seeds": [0, 1]}
     content["variants"]["relu"] |= {"init": "normal", "std": 0.1, "skip": True}
     content["expect"] = {"relu": {"vanishing_gradient": False}}
     return content

@@ -20,7 +20,7 @@ COMMAND = ("/bin/sh", "-c", " && ".join(" ".join(step) for step in _STEPS))
 @pytest.mark.slow
 def test_faults_cost_time_and_nothing_else_and_losses_are_counted(tmp_path: Path) -> None:
     content = tiny_params()
-    content["train"] |= {"epochs": 20, "snapshots": [0, 10, 20]}
+    content["train"] |= {"epochs": 20, "snapshots": [0, 10, "last"]}
     repository = tmp_path / "repository"
     lay_out(repository, content)
     torture = Torture(repository, COMMAND, seed=0, live=False)

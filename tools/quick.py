@@ -72,7 +72,7 @@ def shorten(params: Path) -> None:
     yaml = YAML()
     content = yaml.load(params)
     content["data"] |= {"train_examples": _TRAIN_EXAMPLES, "test_examples": _TEST_EXAMPLES}
-    content["train"] |= {"epochs": 1, "snapshots": [0, 1], "evaluation_size": _TEST_EXAMPLES}
+    content["train"] |= {"epochs": 1, "snapshots": [0, "last"], "evaluation_size": _TEST_EXAMPLES}
     content["extract"] |= {"probe_size": 300, "init_probe_size": 100, "init_seeds": 2}
     content["extract"] |= {"sweep_depths": [1, 3, 8], "sweep_seeds": 1}
     yaml.dump(content, params)

@@ -119,7 +119,7 @@ def test_a_killed_training_is_resumed_to_the_same_bytes(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = tiny_params()
-    content["train"] |= {"epochs": 30, "snapshots": [0, 1, 30]}
+    content["train"] |= {"epochs": 30, "snapshots": [0, 1, "last"]}
     write_params(workspace, content)
     prepare_training()
     train.main(["relu", "0"])

@@ -39,7 +39,12 @@ def tiny_params() -> dict[str, Any]:
     """Return the content of a params.yaml for seconds: two epochs, three variants."""
     content: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
     content["data"]["checksums"] = digit_checksums()
-    content["train"] |= {"epochs": 2, "snapshots": [0, 1, 2], "trace_every": 10, "device": "cpu"}
+    content["train"] |= {
+        "epochs": 2,
+        "snapshots": [0, 1, "last"],
+        "trace_every": 10,
+        "device": "cpu",
+    }
     content["extract"] |= {
         "probe_size": 200,
         "init_probe_size": 100,

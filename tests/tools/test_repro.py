@@ -129,7 +129,7 @@ def test_an_error_of_a_stage_is_shown_and_its_line_says_failed(repository: Path)
 @pytest.mark.slow
 def test_ctrl_c_is_one_line_and_leaves_nothing_behind(repository: Path) -> None:
     content = tiny_params()
-    content["train"] |= {"epochs": 1000, "snapshots": [0, 1000]}
+    content["train"] |= {"epochs": 1000, "snapshots": [0, "last"]}
     write_params(repository, content)
     with subprocess.Popen(
         ("make", "-o", "setup", "repro"),

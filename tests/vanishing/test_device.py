@@ -5,12 +5,14 @@ import torch
 
 from vanishing import device
 from vanishing.errors import StudyError
+from vanishing.results.run import Machine
 
 
 @pytest.fixture(params=[True, False], ids=["gpu", "no-gpu"])
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let torch see a GPU, or none."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param)
+    monkeypatch.setattr(torch, "ones", lambda _size, **_device: torch.zeros(1))  # it works
     return bool(request.param)
 
 
@@ -28,6 +30,24 @@ def test_a_gpu_that_is_named_and_missing_is_refused(gpu: bool) -> None:
     else:
         with pytest.raises(StudyError, match=r"train\.device: cuda, but torch sees no GPU"):
             device.resolve("cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a GPU that cannot be used")
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_a_gpu_that_torch_sees_and_cannot_use_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    message = r"train\.device: torch sees a GPU, but cannot compute on it \(.+\); use cpu"
+    with pytest.raises(StudyError, match=message) as error:
+        device.resolve(name)
+    assert "\n" not in str(error.value)
+
+
+def test_the_machine_is_described_by_what_decides_about_the_last_digits() -> None:
+    machine = Machine.model_validate(device.machine(torch.device("cpu")))
+    assert machine.instructions == torch.backends.cpu.get_cpu_capability()
+    assert (machine.threads, machine.torch) == (torch.get_num_threads(), torch.__version__)
 
 
 def test_the_cpu_has_a_name_and_a_peak_of_memory() -> None:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vanishing.errors import StudyError, did_you_mean
+from vanishing.errors import StudyError, did_you_mean, in_one_line
 from vanishing.params.base import Section
 from vanishing.paths import PARAMS
 
@@ -42,7 +42,7 @@ def load(model: type[Sections], path: Path = PARAMS) -> Sections:
     except RecursionError:
         raise StudyError(_too_large(path)) from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise StudyError(f"{path}: not YAML: {in_one_line(error)}") from None
     if _size(content, {}) > _MOST_VALUES:
         raise StudyError(_too_large(path))
     try:

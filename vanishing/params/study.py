@@ -18,6 +18,7 @@ from vanishing.initialisers import INITIALISERS
 from vanishing.params.base import Count, Increasing, Probability, Section, VariantName, one_of
 from vanishing.paths import PARAMS
 
+LAST = "last"  # the last of `snapshots` in params.yaml
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 NETWORK = rf"^{_WORD}(\.{_WORD})*:{_WORD}$"  # module:function
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -59,20 +60,29 @@ class Training(Section):
     trace_every: Count
     device: Literal["auto", "cpu", "cuda"]
 
-    @model_validator(mode="after")
-    def _snapshots_within_epochs(self) -> "Training":
-        if self.snapshots[0] != 0 or self.snapshots[-1] != self.epochs:
-            raise ValueError(
-                f"snapshots: should begin with 0 and end with epochs ({self.epochs});"
-                f" given {list(self.snapshots)}"
-            )
-        return self
-
 
 class Train(Training):
-    """How every variant is trained, once with each seed."""
+    """How every variant is trained, once with each seed.
+
+    In params.yaml `snapshots` ends with `last`, the last epoch, and may name epochs beyond it: so
+    `epochs` can be changed alone. Here it has the epochs that there are.
+    """
 
     seeds: Increasing
+
+    @model_validator(mode="before")
+    @classmethod
+    def _snapshots_of_the_epochs_that_there_are(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        names, epochs = content.get("snapshots"), content.get("epochs")
+        if not isinstance(names, list) or type(epochs) is not int:
+            return content  # explained by the checks of types
+        *numbers, last = names or [None]
+        if last != LAST or 0 not in numbers[:1]:
+            raise ValueError(f"snapshots: should begin with 0 and end with {LAST}; given {names}")
+        kept = [n for n in numbers if type(n) is not int or n < epochs]
+        return {**content, "snapshots": [*kept, epochs]}
 
     def of_one_seed(self) -> Training:
         """Return the settings that one training run depends on."""

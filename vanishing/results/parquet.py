@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vanishing.errors import StudyError
+from vanishing.errors import StudyError, in_one_line
 from vanishing.files import replacing
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read(paths: Sequence[Path], schema: pa.Schema) -> "pd.DataFrame":
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())
+            reason = in_one_line(error)
             raise StudyError(
                 f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
             ) from None

@@ -9,6 +9,22 @@ from vanishing.params.study import Data, Training, Variant
 from vanishing.paths import run_record
 
 
+class Machine(Section):
+    """All of the machine that decides about the last digits of a training run's results.
+
+    Attributes:
+        device: The GPU's name, or the CPU's architecture.
+        instructions: The CPU's vector instructions that torch uses.
+        threads: Of torch, on the CPU.
+        torch: Its version.
+    """
+
+    device: str
+    instructions: str
+    threads: PositiveInt
+    torch: str
+
+
 class RunRecord(Section):
     """The resolved parameters of one training run.
 
@@ -20,6 +36,7 @@ class RunRecord(Section):
         classes: Number of classes.
         train: How the network was trained.
         data: On which images.
+        machine: Where.
     """
 
     variant: VariantName
@@ -29,6 +46,7 @@ class RunRecord(Section):
     classes: PositiveInt
     train: Training
     data: Data
+    machine: Machine
 
     def save(self) -> None:
         """Write `data/training/V/seed-S/run.json`."""

@@ -68,6 +68,7 @@ class Journal:
             "training": uuid.uuid4().hex,
             "device": device,
             "host": platform.node(),
+            "time": time.time(),
         }
 
     def __enter__(self) -> "Journal":
@@ -111,6 +112,7 @@ class Journal:
             self.write(
                 {
                     "kind": "end",
+                    "time": time.time(),
                     "duration_s": time.monotonic() - self._started_s,
                     "peak_memory_bytes": self._peak_memory_bytes(),
                     "history": digest(self._variant, self._seed),
@@ -166,6 +168,8 @@ class TrainingRun(NamedTuple):
         training: Tells this training run from all others.
         device: On which it ran.
         host: On which it ran.
+        started: When, in seconds since 1970; a training that was interrupted, when it was resumed.
+        ended: When, likewise.
         duration_s: How long it took, without the time between an interruption and its resumption.
         peak_memory_bytes: The most memory that it took.
     """
@@ -173,6 +177,8 @@ class TrainingRun(NamedTuple):
     training: str
     device: str
     host: str
+    started: float
+    ended: float
     duration_s: float
     peak_memory_bytes: int
 
@@ -181,16 +187,18 @@ def of_results(variant: str, seed: int) -> TrainingRun | None:
     """Read the journal of the training run that wrote the results.
 
     Returns:
-        What it holds; None if there is no journal, or it is the journal of other results.
+        What it holds; None if there is no journal, or it is the journal of other results, or of a
+        version of this project that noted no times.
     """
     lines = read(variant, seed)
     if not lines:
         return None
     start, end = lines[0], lines[-1]
-    if end["kind"] != "end" or end["history"] != digest(variant, seed):
+    if end["kind"] != "end" or end["history"] != digest(variant, seed) or "time" not in end:
         return None
-    from_start = (start["training"], start["device"], start["host"])
-    return TrainingRun(*from_start, end["duration_s"], end["peak_memory_bytes"])
+    from_start = (start["training"], start["device"], start["host"], start["time"])
+    from_end = (end["time"], end["duration_s"], end["peak_memory_bytes"])
+    return TrainingRun(*from_start, *from_end)
 
 
 def read(variant: str, seed: int) -> list[Line]:

@@ -13,24 +13,22 @@ import shutil
 import time
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vanishing import device, paths
+from vanishing import paths
 from vanishing.files import digest, replacing, sha256
 from vanishing.results.run import RunRecord
 from vanishing.training.loop import State
 
 
-def training_digest(record: RunRecord, code: str, target: torch.device) -> str:
+def training_digest(record: RunRecord, code: str) -> str:
     """Return a SHA-256 of everything that a training's results depend on.
 
     Args:
-        record: The training's parameters, data included.
+        record: The training's parameters, data and machine included.
         code: The fingerprints of its code.
-        target: The device that it runs on.
 
     Returns:
         The digest, in hexadecimal.
@@ -39,10 +37,7 @@ def training_digest(record: RunRecord, code: str, target: torch.device) -> str:
         {
             "run": record.model_dump(mode="json", by_alias=True),
             "code": code,
-            "torch": torch.__version__,
             "python": platform.python_version(),
-            "device": device.describe(target),
-            "threads": torch.get_num_threads(),
         }
     )
 
@@ -110,10 +105,11 @@ class Checkpointer:
             for epoch in map(int, snapshots):
                 _link(self._backup(epoch), paths.snapshot(*self._run, epoch))
             self._snapshots = snapshots
-        except (OSError, SafetensorError, KeyError):
+            state = State(int(facts["epoch"]), json.loads(facts["history"]), tensors)
+            elapsed_s = float(facts["elapsed_s"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None, 0.0  # there is none, or it is damaged
-        state = State(int(facts["epoch"]), json.loads(facts["history"]), tensors)
-        return state, float(facts["elapsed_s"])
+        return state, elapsed_s
 
     def _backup(self, epoch: int) -> Path:
         """Return the path of a snapshot's second copy, which DVC does not delete."""

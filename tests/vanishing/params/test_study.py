@@ -54,6 +54,16 @@ def test_one_training_depends_on_all_settings_but_the_other_seeds(study: Study) 
     assert settings.model_dump() == study.train.model_dump(exclude={"seeds"})
 
 
+@pytest.mark.parametrize(
+    ("epochs", "snapshots"),
+    [(1, (0, 1)), (2, (0, 1, 2)), (3, (0, 1, 2, 3)), (5, (0, 1, 2, 5)), (10, (0, 1, 2, 5, 10))],
+)
+def test_epochs_can_be_changed_alone(epochs: int, snapshots: tuple[int, ...]) -> None:
+    content = tiny_params()
+    content["train"] |= {"epochs": epochs, "snapshots": [0, 1, 2, 5, "last"]}
+    assert Study.model_validate(content).train.snapshots == snapshots
+
+
 def test_checksums_are_by_the_names_of_the_files(study: Study) -> None:
     assert study.data.checksums.by_file() == digit_checksums()
 

@@ -24,7 +24,7 @@ from vanishing.recording.snapshots import (
     probe_snapshots,
     summarize_layer,
 )
-from vanishing.results.run import RunRecord
+from vanishing.results.run import Machine, RunRecord
 from vanishing.seeds import generator
 from vanishing.stats.exact import summarize
 
@@ -61,6 +61,7 @@ def run(settings: Params) -> RunRecord:
         classes=10,
         train=settings.train.of_one_seed(),
         data=settings.data,
+        machine=Machine(device="x86_64", instructions="AVX2", threads=1, torch="2"),
     )
     network = build(variant, INPUTS, 10, generator(SEED, "initialisation"))
     drift = torch.Generator().manual_seed(1)

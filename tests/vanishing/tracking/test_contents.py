@@ -56,7 +56,7 @@ def test_a_training_run_has_its_parameters_curves_tables_and_weights() -> None:
 
 @pytest.mark.usefixtures("study")
 def test_a_journal_adds_what_the_results_do_not_hold() -> None:
-    training = TrainingRun("training", "abacus", "host", 3.5, 5)
+    training = TrainingRun("training", "abacus", "host", 100.0, 104.0, 3.5, 5)
     content = contents.of_run("relu", 0, training, {})
     assert curve(content, "system/train_duration_s") == [(0, 3.5)]
     assert curve(content, "system/peak_memory_bytes") == [(0, 5)]

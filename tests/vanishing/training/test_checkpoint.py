@@ -11,11 +11,9 @@ from torch import nn
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import checkpoint, snapshot
-from vanishing.results.run import RunRecord
+from vanishing.results.run import Machine, RunRecord
 from vanishing.training.checkpoint import Checkpointer, discard, training_digest
 from vanishing.training.loop import State
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -30,6 +28,7 @@ def record(workspace: Path) -> RunRecord:
         classes=10,
         train=study.train.of_one_seed(),
         data=study.data,
+        machine=Machine(device="x86_64", instructions="AVX2", threads=1, torch="2"),
     )
 
 
@@ -117,15 +116,12 @@ def test_a_discarded_checkpoint_is_gone_and_its_snapshots_stay(
 
 
 def test_a_digest_changes_with_parameters_code_and_threads(record: RunRecord) -> None:
-    digest = training_digest(record, "code", CPU)
-    assert digest == training_digest(record, "code", CPU)
+    digest = training_digest(record, "code")
+    assert digest == training_digest(record, "code")
     settings = record.train.model_copy(update={"momentum": 0.5})
     data = record.data.model_copy(update={"mean": 0.25})
     updates: list[dict[str, Any]] = [{"train": settings}, {"data": data}, {"seed": 4}]
-    others = {training_digest(record.model_copy(update=u), "code", CPU) for u in updates}
-    others.add(training_digest(record, "other code", CPU))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads + 1)
-    others.add(training_digest(record, "code", CPU))
-    torch.set_num_threads(threads)
+    updates.append({"machine": record.machine.model_copy(update={"threads": 2})})
+    others = {training_digest(record.model_copy(update=u), "code") for u in updates}
+    others.add(training_digest(record, "other code"))
     assert len(others - {digest}) == 5
