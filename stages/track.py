@@ -4,7 +4,8 @@ In: params.yaml (`root`, `train.seeds`, `variants`), dvc.lock, models/, data/, r
 journals. Out: exactly one finished MLflow run per variant, one per training run and one for the
 report, in the store that MLFLOW_TRACKING_URI names, or else in the repository's mlflow.db; runs of
 changed or removed results are marked. Running it again changes nothing. A store that fails is one
-warning, and the next `track` completes the mirror. With `--insist` it is an error, and the store
+warning, and the next `track` completes the mirror. In a temporary copy of the repository, which
+`dvc exp` makes and deletes, only dvc.lock is checked. With `--insist` it is an error, and the store
 is looked at even if the last `track` mirrored the same results.
 """
 
@@ -35,6 +36,9 @@ def main(argv: list[str]) -> None:
     entries = identity.entries(study, results)
     identities = identity.identities(study, entries)
     write_json(IDENTITIES, identities)
+    if identity.is_temporary(Path(study.root)):
+        print("MLflow: nothing is written from a temporary copy; see docs/experiments.md")
+        return
     experiment = identity.experiment(Path(study.root))
     if not insist and identity.is_mirrored(experiment, identities):
         print("MLflow: nothing new")

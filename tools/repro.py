@@ -20,10 +20,12 @@ from tools import estimate, recover, stale, summary
 from tools.progress import ErrorOutput, Progress, duration
 from tools.stale import Status
 from vanishing.errors import StudyError, run_command
+from vanishing.params.comparisons import warn_of_impure
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, IDENTITIES, MODELS, PIPELINE, RAW
+from vanishing.pipeline.folders import check_folders
 from vanishing.pipeline.leftovers import remove_leftovers
 from vanishing.tracking.identity import store_address
 
@@ -51,6 +53,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     """Reproduce the study as the command line says."""
     params = load(Params)
     targets = choose_targets(params, arguments.variants.split(), arguments.seeds.split())
+    check_folders()
     recover.main([])
     remove_leftovers(params.variants, params.train.seeds)
     status = stale.dvc_status(targets)
@@ -58,6 +61,8 @@ def reproduce(arguments: argparse.Namespace) -> None:
     without_weights = not targets and needs_no_weights(status, outdated)
     due = stages_due(status, outdated, targets, without_weights)
     print(announce(due, estimate.seconds(params, due)), flush=True)
+    if stale.VALIDATE not in due:  # which says it too
+        warn_of_impure(params)
     ran: Collection[str] = ()
     if due and not targets and (arguments.jobs or arguments.address):
         ran = run_cluster(params, arguments.jobs, arguments.address)

@@ -130,6 +130,9 @@ esac
 # shellcheck disable=SC2086 # the list is meant to be split
 locked=$(cat $locks | cksum)
 project=$({ pwd && cat pyproject.toml vanishing/version.py; } | cksum)
+# uv's cache needs another place where the home cannot be written, as that of a service's user.
+mkdir -p "${XDG_CACHE_HOME:-${HOME:-}/.cache}" 2>/dev/null ||
+    export UV_CACHE_DIR="${UV_CACHE_DIR:-$venv/cache}"
 usable || create_environment
 [ "$(cat "$locked_stamp" 2>/dev/null)" = "$locked" ] || install_locked
 [ "$(cat "$project_stamp" 2>/dev/null)" = "$project" ] || install_project

@@ -22,8 +22,10 @@ from vanishing.params.study import Study
 from vanishing.pipeline import lock
 from vanishing.pipeline.fingerprint import differences, fingerprints
 
-FINGERPRINT = "fingerprint"  # the stage
-JUDGING = "diagnose"  # the stage that writes metrics and verdicts
+# Stages:
+FINGERPRINT = "fingerprint"
+VALIDATE = "validate"
+JUDGING = "diagnose"  # it writes metrics and verdicts
 MISSING = frozenset({"deleted", "not in cache"})  # DVC's words for a file that is not there
 
 # {stage: its changes}. A change is a text, such as "changed command", or a mapping of "changed
@@ -57,6 +59,7 @@ def dvc_status(targets: Collection[str] = ()) -> Status:
     from dvc.exceptions import DvcException  # noqa: PLC0415 - slow, and not always needed
     from dvc.repo import Repo  # noqa: PLC0415
 
+    locked_stages()  # a damaged dvc.lock ends here, with the remedy
     try:
         with Repo() as repo:
             status = repo.status(targets or [str(paths.PIPELINE)], with_deps=bool(targets))

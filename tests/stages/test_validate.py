@@ -20,6 +20,22 @@ def test_the_output_is_the_same_for_all_valid_parameters(workspace: Path) -> Non
     assert (VALIDATED.read_bytes(), VALIDATED.stat().st_mtime_ns) == before
 
 
+def test_a_comparison_of_several_things_at_once_is_warned_of(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validate.main([])
+    assert capsys.readouterr().err == ""
+    content = tiny_params()
+    content["variants"]["relu"] |= {"depth": 4, "init": "normal", "std": 1.0}
+    write_params(workspace, content)
+    validate.main([])
+    assert capsys.readouterr().err == (
+        "warning: params.yaml: variants.relu: differs from sigmoid in 3 things: activation"
+        " (sigmoid, here relu), depth (3, here 4), init (default, here normal), std (None, here"
+        " 1.0)\n"
+    )
+
+
 @pytest.mark.parametrize("section", ["data", "train", "extract", "diagnose", "variants"])
 def test_every_section_is_checked_before_anything_is_written(workspace: Path, section: str) -> None:
     write_params(workspace, tiny_params() | {section: {"nonsense": 1}})

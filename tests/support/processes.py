@@ -24,9 +24,9 @@ def needs(program: object, reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(program is None and "ALL_TESTS" not in os.environ, reason=reason)
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds, for a minute at most."""
-    end = time.monotonic() + 60
+def until(holds: Callable[[], bool], patience_s: float = 60) -> None:
+    """Wait until a condition holds, for a minute at most, or as long as the caller says."""
+    end = time.monotonic() + patience_s
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -134,6 +134,19 @@ def test_a_full_disk_is_refused_before_anything_is_written(checkout: Path) -> No
     refused(checkout, "11 GiB of free disk are needed here and 1 GiB are free")
 
 
+@pytest.mark.parametrize(("home", "cache"), [("home", ""), ("file/home", ".venv/cache")])
+def test_a_home_that_cannot_be_written_needs_no_cache(
+    installed: Path, tmp_path: Path, home: str, cache: str
+) -> None:
+    (tmp_path / "file").touch()
+    uv = installed / ".venv/bin/uv"
+    uv.write_text(f'{uv.read_text()}\necho "${{UV_CACHE_DIR:-}}" >cache\n')
+    (installed / ".venv/.locked").unlink()
+    variables = {"HOME": str(tmp_path / home), "XDG_CACHE_HOME": "", "UV_CACHE_DIR": ""}
+    assert setup(installed, **variables)[0] == 0
+    assert (installed / "cache").read_text() == f"{cache}\n"
+
+
 def test_uv_brings_a_python_where_none_is_supported(checkout: Path) -> None:
     fake(checkout, "uv", FAKE_UV)
     status, printed = setup(checkout, path=only_fakes(checkout, "git"))

@@ -4,5 +4,6 @@
 - load: reads params.yaml, and explains each mistake in one line
 - study: root, code, data, train and variants: how networks are trained
 - extract: how statistics are taken
+- comparisons: variants that differ from their reference in more than one thing
 - diagnose: thresholds of the health rules, expectations, and all sections together
 """

@@ -92,7 +92,10 @@ def read() -> Lock:
         raise StudyError(f"{LOCK}: missing; run: make repro") from None
     except (OSError, YAMLError, TypeError, KeyError) as error:
         reason = in_one_line(error)
-        raise StudyError(f"{LOCK}: cannot be read ({reason}); run: make repro") from None
+        raise StudyError(
+            f"{LOCK}: cannot be read ({reason}); take that of a commit, as by"
+            f" `git checkout HEAD -- {LOCK}`, and run: make repro"
+        ) from None
 
 
 def output_digest(path: Path) -> str:

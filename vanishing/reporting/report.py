@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from vanishing.judging.verdicts import Row
+from vanishing.params.comparisons import impure
 from vanishing.params.diagnose import Params
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
@@ -73,6 +74,7 @@ def _settings(settings: Params) -> dict[str, Any]:
         "below": settings.diagnose.vanishing_attenuation.below,
         "margin": settings.diagnose.at_chance.margin,
         "baseline": settings.baseline,
+        "impure": impure(settings),
         "to_root": "../" if settings.root == "." else f"../{settings.root}/",  # from reports/
     }
 

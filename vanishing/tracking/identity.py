@@ -54,6 +54,21 @@ def store_address(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DATABASE}"
 
 
+def is_temporary(root: Path) -> bool:
+    """Return whether a stage runs in a temporary copy of the repository.
+
+    `dvc exp run --temp` and `--queue` make such copies below .dvc/tmp, with the copied repository
+    as DVC_ROOT, and delete them: what MLflow would write there would be gone.
+
+    Args:
+        root: The root of the repository that the stage runs in.
+    """
+    original = os.environ.get("DVC_ROOT")
+    return (
+        original is not None and Path(original, ".dvc", "tmp").resolve() in root.resolve().parents
+    )
+
+
 def database(uri: str) -> Path | None:
     """Return the file of a SQLite database; None for any other store."""
     scheme, _, path = uri.partition(":///")

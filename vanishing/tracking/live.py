@@ -50,8 +50,14 @@ def main(argv: list[str]) -> None:
 
 
 def show(variant: str, seed: int) -> None:
-    """Write the metrics in a journal to a run of MLflow, which is created for it."""
-    store = MLflowStore(identity.experiment(Path(load(Study).root)))
+    """Write the metrics in a journal to a run of MLflow, which is created for it.
+
+    In a temporary copy of the repository there is no store to write to.
+    """
+    root = Path(load(Study).root)
+    if identity.is_temporary(root):
+        return
+    store = MLflowStore(identity.experiment(root))
     run_id = ""
     last: Line = {}
     for lines in follow(variant, seed):

@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.support.study import BASELINE, ROOT, digit_checksums, tiny_params
+from tests.support.study import BASELINE, digit_checksums, tiny_params
 from vanishing.errors import StudyError
-from vanishing.params.diagnose import Params
-from vanishing.params.load import load
 from vanishing.params.study import Study, Training, Variant
 
 
@@ -66,11 +64,3 @@ def test_epochs_can_be_changed_alone(epochs: int, snapshots: tuple[int, ...]) ->
 
 def test_checksums_are_by_the_names_of_the_files(study: Study) -> None:
     assert study.data.checksums.by_file() == digit_checksums()
-
-
-def test_each_shipped_variant_differs_from_its_reference_in_one_thing() -> None:
-    variants = load(Params, ROOT / "params.yaml").variants
-    for name, variant in variants.items():
-        if variant.compare_to is not None:
-            differing = set(variant.differences(variants[variant.compare_to]))
-            assert len(differing - {"std"}) == 1, name
