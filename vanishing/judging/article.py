@@ -37,6 +37,7 @@ NEAR_ZERO = (
 CLAIMS = (
     Claim(
         id="sigmoid-saturates",
+        kind="cause",
         statement="Sigmoid units saturate.",
         quantity=f"{SATURATED}, at initialisation",
         effect=Effect(saturation, "sigmoid"),
@@ -47,6 +48,7 @@ CLAIMS = (
     ),
     Claim(
         id="sigmoid-saturates-in-training",
+        kind="cause",
         statement="Sigmoid units saturate while the network trains.",
         quantity=f"{SATURATED}, after training",
         effect=Effect(saturation_in_training, "sigmoid"),
@@ -57,6 +59,7 @@ CLAIMS = (
     ),
     Claim(
         id="tanh-saturates",
+        kind="cause",
         statement="Tanh units saturate.",
         quantity=f"{SATURATED}, at initialisation",
         effect=Effect(saturation, "tanh"),
@@ -67,6 +70,7 @@ CLAIMS = (
     ),
     Claim(
         id="tanh-saturates-in-training",
+        kind="cause",
         statement="Tanh units saturate while the network trains.",
         quantity=f"{SATURATED}, after training",
         effect=Effect(saturation_in_training, "tanh"),
@@ -76,6 +80,7 @@ CLAIMS = (
     ),
     Claim(
         id="sigmoid-shrinks",
+        kind="cause",
         statement="Sigmoid shrinks the gradient from layer to layer.",
         quantity=HOP,
         effect=Effect(hop, "sigmoid"),
@@ -87,6 +92,7 @@ CLAIMS = (
     ),
     Claim(
         id="tanh-shrinks",
+        kind="cause",
         statement="Tanh shrinks the gradient from layer to layer.",
         quantity=HOP,
         effect=Effect(hop, "tanh"),
@@ -98,6 +104,7 @@ CLAIMS = (
     ),
     Claim(
         id="relu-shrinks-less",
+        kind="remedy",
         statement="ReLU shrinks the gradient less than sigmoid does.",
         quantity="ReLU's factor per hop at initialisation over sigmoid's",
         effect=Effect(hop, "relu") / Effect(hop, "sigmoid"),
@@ -108,6 +115,7 @@ CLAIMS = (
     ),
     Claim(
         id="relu-avoids",
+        kind="remedy",
         statement="ReLU avoids the vanishing gradient.",
         quantity=HOP,
         effect=Effect(hop, "relu"),
@@ -122,6 +130,7 @@ CLAIMS = (
     ),
     Claim(
         id="relu-he-avoids",
+        kind="remedy",
         statement="ReLU with He's initialisation avoids the vanishing gradient.",
         quantity=HOP,
         effect=Effect(hop, "relu-he"),
@@ -133,6 +142,7 @@ CLAIMS = (
     ),
     Claim(
         id="swish-shrinks-less",
+        kind="remedy",
         statement="Swish shrinks the gradient less than sigmoid does.",
         quantity="Swish's factor per hop at initialisation over sigmoid's",
         effect=Effect(hop, "swish") / Effect(hop, "sigmoid"),
@@ -143,6 +153,7 @@ CLAIMS = (
     ),
     Claim(
         id="swish-shrinks-less-than-relu",
+        kind="remedy",
         statement="Swish shrinks the gradient less than ReLU does.",
         quantity="Swish's factor per hop at initialisation over ReLU's",
         effect=Effect(hop, "swish") / Effect(hop, "relu"),
@@ -157,6 +168,7 @@ CLAIMS = (
     ),
     Claim(
         id="swish-beats-sigmoid",
+        kind="remedy",
         statement="Swish ends with a better network than sigmoid.",
         quantity=ACCURACY,
         effect=Effect(final_accuracy, "swish") - Effect(final_accuracy, "sigmoid"),
@@ -166,6 +178,7 @@ CLAIMS = (
     ),
     Claim(
         id="swish-beats-relu",
+        kind="remedy",
         statement="Swish ends with a better network than ReLU.",
         quantity=ACCURACY,
         effect=Effect(final_accuracy, "swish") - Effect(final_accuracy, "relu"),
@@ -175,6 +188,7 @@ CLAIMS = (
     ),
     Claim(
         id="falls-with-depth",
+        kind="cause",
         statement="The gradient in the first layer falls as the network gets deeper.",
         quantity="factor by which the attenuation changes per hidden layer, from a line through"
         " its logarithm",
@@ -186,6 +200,7 @@ CLAIMS = (
     ),
     Claim(
         id="falls-exponentially",
+        kind="cause",
         statement="The gradient falls exponentially with depth.",
         quantity="R² of a line through the logarithm of the attenuation against depth",
         effect=Effect(depth_r_squared, "sigmoid"),
@@ -199,6 +214,7 @@ CLAIMS = (
     ),
     Claim(
         id="falls-as-predicted",
+        kind="cause",
         statement="The gradient falls with depth at the rate that mean-field theory predicts.",
         quantity="relative difference of the slope of ln attenuation against depth from theory's",
         effect=Effect(slope_error, "sigmoid"),
@@ -208,6 +224,7 @@ CLAIMS = (
     ),
     Claim(
         id="skip-eases",
+        kind="remedy",
         statement="Skip connections ease the vanishing of the gradient.",
         quantity="attenuation at initialisation with skip connections over that without",
         effect=Effect(attenuation, "sigmoid-skip") / Effect(attenuation, "sigmoid"),
@@ -222,6 +239,7 @@ CLAIMS = (
     ),
     Claim(
         id="batchnorm-stabilises-gradients",
+        kind="remedy",
         statement="Batch normalization keeps the gradient stable from layer to layer.",
         quantity=IMBALANCE,
         effect=Effect(imbalance, "sigmoid-batchnorm"),
@@ -231,6 +249,7 @@ CLAIMS = (
     ),
     Claim(
         id="batchnorm-stabilises-activations",
+        kind="remedy",
         statement="Batch normalization keeps the distributions of activations stable during"
         " training.",
         quantity="drift of ln std(z) between snapshots with batch normalization over that without",
@@ -247,6 +266,7 @@ CLAIMS = (
     ),
     Claim(
         id="large-weights-shrink",
+        kind="cause",
         statement="Large initial weights make the gradients very small.",
         quantity="attenuation at initialisation with N(0, 1) weights over that with PyTorch's",
         effect=Effect(attenuation, "sigmoid-large-init") / Effect(attenuation, "sigmoid"),
@@ -262,6 +282,7 @@ CLAIMS = (
     ),
     Claim(
         id="xavier-suits-tanh",
+        kind="remedy",
         statement="Xavier's initialisation gives tanh gradients of a suitable size.",
         quantity=IMBALANCE,
         effect=Effect(imbalance, "tanh-xavier"),
@@ -272,6 +293,7 @@ CLAIMS = (
     ),
     Claim(
         id="xavier-suits-sigmoid",
+        kind="remedy",
         statement="Xavier's initialisation gives sigmoid gradients of a suitable size.",
         quantity=IMBALANCE,
         effect=Effect(imbalance, "sigmoid-xavier"),
@@ -285,6 +307,7 @@ CLAIMS = (
     ),
     Claim(
         id="xavier-scale-grows",
+        kind="remedy",
         statement="Xavier's initialisation scales weights with the root of the number of"
         " connections.",
         quantity="exponent of the weights' rms in fan-in + fan-out, where √fan would be 0.5",
@@ -299,6 +322,7 @@ CLAIMS = (
     ),
     Claim(
         id="vanishing-slows",
+        kind="effect",
         statement="Vanishing gradients slow the convergence.",
         quantity="steps until the mean loss of 100 batches is half of ln 10 (all steps where it"
         " never is), median of the variants that vanish over median of those that do not",
@@ -311,6 +335,7 @@ CLAIMS = (
     ),
     Claim(
         id="vanishing-ends-worse",
+        kind="effect",
         statement="Vanishing gradients lead to worse solutions.",
         quantity="test accuracy at the end, median of the variants that vanish minus median of"
         " those that do not",
@@ -322,6 +347,7 @@ CLAIMS = (
     ),
     Claim(
         id="vanishing-overfits",
+        kind="effect",
         statement="Vanishing gradients contribute to overfitting.",
         quantity="generalization gap in nats, median of the variants that vanish minus median of"
         " those that do not",
@@ -337,6 +363,7 @@ CLAIMS = (
     ),
     Claim(
         id="most-gradients-small",
+        kind="effect",
         statement="Most gradient values of a network that vanishes are very small.",
         quantity="share of all dL/dW between -0.02 and 0.02 at initialisation",
         effect=Effect(small_share, "sigmoid"),
@@ -346,6 +373,7 @@ CLAIMS = (
     ),
     Claim(
         id="histogram-tells",
+        kind="effect",
         statement="A histogram of the gradients in equal bins shows that they vanish.",
         quantity="share of all dL/dW between -0.02 and 0.02 at initialisation, minus its median"
         " over the variants that do not vanish",
@@ -360,6 +388,7 @@ CLAIMS = (
     ),
     Claim(
         id="early-layers-barely-move",
+        kind="effect",
         statement="Where the gradient vanishes the early layers barely move.",
         quantity="distance of the first layer's weights from their start, relative to their size,"
         " over that of the last hidden layer's",

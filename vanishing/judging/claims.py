@@ -49,6 +49,7 @@ class Claim:
 
     Attributes:
         id: Its identifier.
+        kind: Whether it is about a cause of vanishing gradients, an effect, or a remedy.
         statement: What the article says, in our words.
         quantity: The effect in words.
         effect: A number per fresh initialisation or training seed, as a formula over the tables.
@@ -60,6 +61,7 @@ class Claim:
     """
 
     id: str
+    kind: Literal["cause", "effect", "remedy"]
     statement: str
     quantity: str
     effect: Formula
@@ -100,7 +102,7 @@ def judge(claim: Claim, tables: Tables, variants: Mapping[str, Variant]) -> dict
         variants: Those of params.yaml.
 
     Returns:
-        A row of reports/claims.json, numbers not rounded: id, claim, test, evidence, formula,
+        A row of reports/claims.json, numbers not rounded: id, kind, claim, test, evidence, formula,
         effect, interval ([low, high], or None where n is 0 or 1), n, average, over, verdict,
         because. An unknown effect is NaN.
     """
@@ -115,6 +117,7 @@ def judge(claim: Claim, tables: Tables, variants: Mapping[str, Variant]) -> dict
     verdict = claim.verdict(*(bounds or (effect, effect)))
     return {
         "id": claim.id,
+        "kind": claim.kind,
         "claim": claim.statement,
         "test": claim.test,
         "evidence": obstacle or claim.quantity,

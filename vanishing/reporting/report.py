@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from vanishing.judging.findings import findings, uncertainties
 from vanishing.judging.verdicts import Row
 from vanishing.params.comparisons import impure
 from vanishing.params.diagnose import Params
@@ -14,6 +15,8 @@ from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS
 
 AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is said to hold
+
+_CLAIMS = {"cause": "Causes", "effect": "Effects", "remedy": "Remedies"}  # {kind: its title}
 
 FILTERS: dict[str, Callable[..., str]] = {
     "capitalise": markdown.capitalise,
@@ -60,6 +63,8 @@ def fill_template(
         | _tables(settings, metrics, checks, claims, names)
         | _findings(metrics)
         | {"claims": claims, "counts": Counter(row["verdict"] for row in claims)}
+        | {"findings": findings(settings, metrics, claims)}
+        | {"uncertainties": uncertainties(settings, claims)}
         | {"metrics": metrics, "effects": effects.rstrip(), "digits": DIGITS}
     )
     return environment.from_string(template).render(values)
@@ -92,7 +97,7 @@ def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str
 
 def _tables(
     settings: Params, metrics: Metrics, checks: list[Row], claims: list[Row], names: list[str]
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Return the report's tables, of the variants in `names`."""
     shown_metrics = {name: metrics[name] for name in names}
     shown_checks = [row for row in checks if row["variant"] in shown_metrics]
@@ -100,7 +105,10 @@ def _tables(
         "verdicts_table": markdown.verdicts_table(metrics, names),
         "variants_table": markdown.variants_table(settings.variants, shown_metrics),
         "theory_table": markdown.theory_table(shown_metrics),
-        "claims_table": markdown.claims_table(claims),
+        "claims_tables": {
+            title: markdown.claims_table([row for row in claims if row["kind"] == kind])
+            for kind, title in _CLAIMS.items()
+        },
         "health_table": markdown.health_table(shown_checks),
         "problems_table": markdown.problems_table(shown_checks),
     }

@@ -30,6 +30,7 @@ def claim_about(values: list[float], supported: Limit, refuted: Limit) -> Claim:
 
     return Claim(
         id="some-claim",
+        kind="cause",
         statement="Something is so.",
         quantity="an effect",
         effect=Effect(all_values, some_values),
@@ -72,6 +73,7 @@ def test_a_row_says_how_the_claim_was_judged() -> None:
     row = judge(claim_about([2.0, 4.0], Limit(">", 1.5), Limit("<", 1)), {}, {})
     assert row == {
         "id": "some-claim",
+        "kind": "cause",
         "claim": "Something is so.",
         "test": "supported above 1.5, refuted below 1",
         "evidence": "an effect",
@@ -92,6 +94,7 @@ def test_the_average_is_the_one_that_the_claim_names() -> None:
     for average, effect in (("geometric", 10.0), ("arithmetic", 50.5)):
         claim = Claim(
             id="a",
+            kind="effect",
             statement="A.",
             quantity="an effect",
             effect=Effect(attenuation, "sigmoid"),
@@ -106,6 +109,7 @@ def test_the_average_is_the_one_that_the_claim_names() -> None:
 
 SKIP = Claim(
     id="skip",
+    kind="remedy",
     statement="Skip connections help.",
     quantity="an effect",
     effect=Effect(attenuation, "sigmoid-skip") / Effect(attenuation, "sigmoid"),

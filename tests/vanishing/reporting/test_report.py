@@ -9,6 +9,7 @@ import pytest
 from tests.support.study import ROOT
 from tests.vanishing.judging.made_up_study import random_study
 from vanishing import paths
+from vanishing.judging.findings import findings, uncertainties
 from vanishing.judging.study import judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
@@ -96,9 +97,11 @@ def test_every_claim_has_its_verdict_and_every_link_its_target(
 ) -> None:
     claims = summaries["claims"]
     text = fill(settings, summaries)
-    findings = text.split("## Findings")[1].split("## Evidence")[0]
+    statements = text.split("## What the articles say")[1].split("## The variants")[0]
+    by_kind = re.split(r"^### \w+$", statements, flags=re.MULTILINE)[1:]
     for row in claims:
-        (line,) = [line for line in findings.splitlines() if f"(#{row['id']})" in line]
+        part = by_kind[["cause", "effect", "remedy"].index(row["kind"])]
+        (line,) = [line for line in part.splitlines() if f"(#{row['id']})" in line]
         assert row["verdict"] in line
         assert f'<a id="{row["id"]}"></a>' in text
         assert f"```python\n{row['formula']}\n```" in text
@@ -106,7 +109,20 @@ def test_every_claim_has_its_verdict_and_every_link_its_target(
         sum(row["verdict"] == verdict for row in claims) for verdict in ("supported", "refuted")
     )
     counts = f"Of {len(claims)} statements {supported} are supported, {refuted} refuted"
-    assert counts in words(findings)
+    assert counts in words(statements)
+
+
+def test_the_first_screen_has_findings_one_picture_and_what_is_uncertain(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    text = fill(settings, summaries)
+    first = text.split("## What the articles say")[0]
+    sentences = findings(settings, summaries["metrics"], summaries["claims"])
+    assert re.findall(r"^- (.+)$", first, re.MULTILINE) == sentences
+    assert first.count("![") == 1
+    for sentence in uncertainties(settings, summaries["claims"]):
+        assert sentence in first
+    assert len(first) < 3500
 
 
 def test_the_source_of_the_effects_is_shown_whole(
