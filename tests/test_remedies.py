@@ -88,7 +88,7 @@ MISHAPS = {
     "half a table": Mishap(
         lambda: cut_off(TABLE),
         f"{STAGE} diagnose",
-        r"layers\.parquet: cannot be read \(.+\); restore it: (dvc checkout), or dvc repro",
+        r"layers\.parquet: cannot be read \(.+\); restore it: dvc checkout, or (dvc repro)",
     ),
     "no table": Mishap(
         TABLE.unlink,
@@ -103,7 +103,7 @@ MISHAPS = {
     "half a snapshot": Mishap(
         lambda: cut_off(SNAPSHOT),
         f"{STAGE} extract relu 0",
-        r"safetensors: cannot be read \(.+\); restore it: (dvc checkout), or dvc repro",
+        r"safetensors: cannot be read \(.+\); restore it: dvc checkout, or (dvc repro)",
     ),
     "no record": Mishap(
         paths.run_record("relu", 0).unlink,
