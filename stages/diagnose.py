@@ -2,7 +2,8 @@
 
 In: params.yaml (`diagnose`, `variants`, `train.seeds`), every table in data/training,
 data/statistics and data/initialisation. Out: reports/metrics.json (DVC metrics, by variant),
-reports/health.json (a row per variant and check) and reports/claims.json (a row per claim).
+reports/health.json (a row per variant and check), reports/claims.json (a row per claim) and
+reports/runs.json (a row per training run: its machine, and its own numbers).
 """
 
 import argparse
@@ -30,8 +31,20 @@ def main(argv: list[str]) -> None:
     params = load(Params)
     names, seeds = params.variants, params.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in TABLES}
-    classes = {name: run.load(name, seeds[0]).classes for name in names}
+    records = {name: {seed: run.load(name, seed) for seed in seeds} for name in names}
+    classes = {name: records[name][seeds[0]].classes for name in names}
     judgement = judge_study(params, frames, classes)
     summaries.write(paths.METRICS, judgement.metrics)
     summaries.write(paths.HEALTH, judgement.checks)
     summaries.write(paths.CLAIMS, judgement.claims)
+    runs = [
+        {
+            "variant": name,
+            "seed": seed,
+            "machine": records[name][seed].machine.model_dump(),
+            "metrics": judgement.runs[name][seed],
+        }
+        for name in names
+        for seed in seeds
+    ]
+    summaries.write(paths.RUNS, runs)

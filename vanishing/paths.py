@@ -21,6 +21,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 HEALTH = REPORTS / "health.json"
 CLAIMS = REPORTS / "claims.json"
+RUNS = REPORTS / "runs.json"
 REPORT = REPORTS / "README.md"
 FIGURES = REPORTS / "figures"
 PLOTS = REPORTS / "plots"

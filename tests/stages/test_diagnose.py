@@ -59,6 +59,22 @@ def test_health_has_a_row_per_variant_and_check_with_its_place(judged: Path) -> 
     assert dead["verdict"] == "not applicable"
 
 
+def test_each_training_run_stands_with_its_machine_and_its_own_numbers(judged: Path) -> None:
+    runs = json.loads((judged / "reports/runs.json").read_text())
+    assert [(row["variant"], row["seed"]) for row in runs] == [
+        (name, 0) for name in tiny_params()["variants"]
+    ]
+    for row in runs:
+        record = json.loads(
+            (judged / f"data/training/{row['variant']}/seed-0/run.json").read_text()
+        )
+        assert row["machine"] == record["machine"]
+    metrics = json.loads((judged / "reports/metrics.json").read_text())
+    for row in runs:  # of one seed, whose mean it is
+        assert row["metrics"].items() <= metrics[row["variant"]].items()
+        assert "train_loss" in row["metrics"]
+
+
 def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(judged: Path) -> None:
     claims = json.loads((judged / "reports/claims.json").read_text())
     assert [row["id"] for row in claims] == [claim.id for claim in CLAIMS]

@@ -69,7 +69,7 @@ def write_params(folder: Path, content: dict[str, Any]) -> None:
 def write_lock(folder: Path) -> None:
     """Write a dvc.lock of what a study left in `folder`, without dependencies."""
     outs: dict[str, list[str]] = {
-        "diagnose": ["reports/metrics.json", "reports/health.json", "reports/claims.json"],
+        "diagnose": [f"reports/{name}.json" for name in ("metrics", "health", "claims", "runs")],
         "render": ["reports/figures"],
         "report": ["reports/README.md"],
     }

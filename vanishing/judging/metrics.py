@@ -11,6 +11,8 @@ from vanishing.stats.intervals import geometric_mean
 
 Metrics = dict[str, float]
 
+TABLES_OF_A_RUN = ("history", "layers", "histograms", "trace")
+
 
 def compute_metrics(tables: Tables, depth: int) -> Metrics:
     """Reduce one variant's tables to the numbers that the functions below list.
@@ -22,11 +24,22 @@ def compute_metrics(tables: Tables, depth: int) -> Metrics:
     Returns:
         {metric: value}, each a mean over the seeds, not rounded; NaN for a value that is not known.
     """
+    return compute_run_metrics(tables) | theory_metrics(tables["theory"], depth)
+
+
+def compute_run_metrics(tables: Tables) -> Metrics:
+    """Reduce the tables of one or more training runs of a variant to numbers.
+
+    Args:
+        tables: {table: rows of these runs}, for each of TABLES_OF_A_RUN.
+
+    Returns:
+        {metric: value}, as `compute_metrics`, without those that need no training.
+    """
     return (
         training_metrics(tables["history"])
         | propagation_metrics(tables["layers"])
         | weight_gradient_metrics(tables["layers"], tables["histograms"], tables["trace"])
-        | theory_metrics(tables["theory"], depth)
     )
 
 

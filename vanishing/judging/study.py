@@ -10,7 +10,12 @@ from vanishing.judging.article import CLAIMS
 from vanishing.judging.claims import judge
 from vanishing.judging.effects import Tables
 from vanishing.judging.health import Subject, examine
-from vanishing.judging.metrics import compute_metrics
+from vanishing.judging.metrics import (
+    TABLES_OF_A_RUN,
+    Metrics,
+    compute_metrics,
+    compute_run_metrics,
+)
 from vanishing.judging.verdicts import Row, summarise
 from vanishing.params.diagnose import Params
 
@@ -33,11 +38,13 @@ class Judgement(NamedTuple):
 
     Attributes:
         metrics: {variant: {metric: value}}, and the verdict in words under `verdict`.
+        runs: {variant: {seed: {metric: value}}}, of each training run alone.
         checks: Rows of reports/health.json.
         claims: Rows of reports/claims.json.
     """
 
     metrics: dict[str, dict[str, Any]]
+    runs: dict[str, dict[int, Metrics]]
     checks: list[Row]
     claims: list[Row]
 
@@ -57,6 +64,7 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
     """
     positions = {table: tables[table].groupby("variant").indices for table in TABLES}
     metrics: dict[str, dict[str, Any]] = {}
+    runs: dict[str, dict[int, Metrics]] = {}
     checks: list[Row] = []
     for name, variant in tqdm(
         settings.variants.items(), desc="diagnose", unit="variant", disable=None
@@ -70,5 +78,12 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
         checks += rows
         numbers = compute_metrics(tables_of_variant, variant.depth)
         metrics[name] = numbers | {"verdict": summarise(rows)}
+        runs[name] = {seed: _run(tables_of_variant, seed) for seed in settings.train.seeds}
     rows_of_claims = [judge(claim, tables, settings.variants) for claim in CLAIMS]
-    return Judgement(metrics, checks, rows_of_claims)
+    return Judgement(metrics, runs, checks, rows_of_claims)
+
+
+def _run(tables: Tables, seed: int) -> Metrics:
+    """Compute the numbers of one training run from the variant's tables."""
+    rows = {table: tables[table][tables[table]["seed"] == seed] for table in TABLES_OF_A_RUN}
+    return compute_run_metrics(rows)

@@ -8,7 +8,7 @@ from vanishing.activations import ACTIVATIONS
 from vanishing.judging.article import CLAIMS
 from vanishing.judging.effects import Tables
 from vanishing.judging.health import Subject, examine
-from vanishing.judging.metrics import compute_metrics
+from vanishing.judging.metrics import compute_metrics, compute_run_metrics
 from vanishing.judging.study import TABLES, Judgement, judge_study
 from vanishing.judging.verdicts import summarise
 from vanishing.params.diagnose import Params
@@ -50,6 +50,21 @@ def test_every_variant_is_judged_by_its_own_rows_in_the_order_of_params(
         expected = compute_metrics(rows, depth=3) | {"verdict": summarise(checks)}
         assert judgement.metrics[name] == expected
     assert list(dict.fromkeys(row["variant"] for row in judgement.checks)) == NAMES
+
+
+def test_each_training_run_has_its_own_numbers(settings: Params, tables: Tables) -> None:
+    train = settings.train.model_copy(update={"seeds": (0, 1)})
+    both = settings.model_copy(update={"train": train})
+    runs = judge_study(both, tables, CLASSES).runs
+    assert {name: list(by_seed) for name, by_seed in runs.items()} == dict.fromkeys(NAMES, [0, 1])
+    of_relu = {table: rows[rows["variant"] == "relu"] for table, rows in tables.items()}
+    first = {
+        t: of_relu[t][of_relu[t]["seed"] == 1] for t in ("history", "layers", "histograms", "trace")
+    }
+    assert runs["relu"][1] == compute_run_metrics(first)
+    last = first["history"][first["history"]["epoch"] == 2]
+    assert runs["relu"][1]["test_accuracy"] == last["test_accuracy"].item()
+    assert runs["relu"][0]["test_accuracy"] != runs["relu"][1]["test_accuracy"]
 
 
 def test_every_claim_is_judged_by_all_variants(judgement: Judgement) -> None:
