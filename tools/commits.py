@@ -1,22 +1,28 @@
 """The files of studies as they are in commits, read from Git alone."""
 
-import json
+import io
 import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from vanishing.comparing.results import FILES, Results
+from vanishing.paths import FIGURES, PARAMS
+from vanishing.pipeline.source import Source
 
-from vanishing.errors import StudyError, in_one_line
-from vanishing.paths import PARAMS
-
+REQUIREMENTS = Path("requirements.lock")
 STUDIES = Path("studies")  # further studies are its sub-folders; the first is the root
 
 
-def git(*arguments: str) -> str:
-    """Run Git and return its output."""
-    done = subprocess.run(["git", *arguments], check=True, capture_output=True, encoding="utf-8")
+# Of the commits that a workflow makes.
+AUTHOR = ("-c", "user.name=study", "-c", "user.email=study@localhost")
+
+
+def git(*arguments: str, given: str = "") -> str:
+    """Run Git, with an input, and return its output."""
+    done = subprocess.run(
+        ["git", *arguments], check=True, capture_output=True, encoding="utf-8", input=given
+    )
     return done.stdout
 
 
@@ -37,6 +43,26 @@ class Commit:
         """Tell whether the commit has a file."""
         return bool(git("ls-tree", self.sha, "--", path.as_posix()))
 
+    def digests(self, folder: Path) -> Iterator[tuple[Path, str]]:
+        """Yield each file in a folder, with Git's digest of its content."""
+        for line in git("ls-tree", "-r", "-z", self.sha, "--", folder.as_posix()).split("\0")[:-1]:
+            about, _, name = line.partition("\t")
+            yield Path(name), about.split()[2]
+
+    def unpack_code(self, folder: Path) -> None:
+        """Write the Python files of the commit into a folder; they are read there, not run."""
+        command = ["git", "archive", self.sha, "--", "*.py*"]
+        archive = subprocess.run(command, check=False, capture_output=True).stdout
+        if not archive:  # there are none
+            return
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            for member in files:
+                content = files.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    path = folder / member.name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content.read())
+
     def studies(self) -> list[Path]:
         """Return the folders of the studies, the root first."""
         names = git(
@@ -49,40 +75,43 @@ class Commit:
         return [folder for folder in folders if folder == Path() or folder.parent == STUDIES]
 
 
-class StudyFiles(NamedTuple):
-    """The files of one study in one commit.
+def results(commit: Commit, folder: Path, source: Path) -> Results:
+    """Read the results of one study in one commit.
 
-    Attributes:
+    Args:
         commit: The commit.
-        folder: The study's folder, relative to the root of the repository.
+        folder: The study's folder, relative to the root of the project.
+        source: A folder with the Python files of the commit.
+
+    Returns:
+        The results; empty if the commit has no such study.
     """
-
-    commit: Commit
-    folder: Path
-
-    def yaml(self, path: Path) -> dict[str, Any]:
-        """Return the content of a YAML file; a missing file is empty."""
-        try:
-            return YAML(typ="safe", pure=True).load(self.commit.text(self.folder / path)) or {}
-        except YAMLError as error:
-            raise self._unreadable(path, error) from None
-
-    def json(self, path: Path, default: Any) -> Any:
-        """Return the content of a JSON file, or `default` if it is missing."""
-        text = self.commit.text(self.folder / path)
-        try:
-            return json.loads(text) if text else default
-        except json.JSONDecodeError as error:
-            raise self._unreadable(path, error) from None
-
-    def _unreadable(self, path: Path, error: Exception) -> StudyError:
-        return StudyError(
-            f"{self.folder / path} in {self.commit.sha[:9]}: {in_one_line(error)}; commit a whole"
-            " file, without marks of a conflict"
-        )
+    return Results(
+        f"{commit.sha[:9]}, {folder}",
+        {path: commit.text(folder / path) for path in FILES},
+        {path.relative_to(folder): digest for path, digest in commit.digests(folder / FIGURES)},
+        commit.text(REQUIREMENTS),
+        Source([source / folder, source]),
+    )
 
 
 def changed_files(before: Commit, after: Commit) -> list[Path]:
     """Return the files that differ between two commits, relative to the root."""
     names = git("diff", "--relative", "--no-renames", "--name-only", "-z", before.sha, after.sha)
     return [Path(name) for name in names.split("\0") if name]
+
+
+def commit_files(files: Sequence[Path], message: str) -> str:
+    """Make a commit of some files alone, without a history; no branch and no file here changes.
+
+    Args:
+        files: Their names differ.
+        message: Of the commit.
+
+    Returns:
+        Its hash.
+    """
+    digests = {file.name: git("hash-object", "-w", "--", str(file)).strip() for file in files}
+    listing = "".join(f"100644 blob {digest}\t{name}\n" for name, digest in digests.items())
+    tree = git("mktree", given=listing).strip()
+    return git(*AUTHOR, "commit-tree", tree, "-m", message).strip()

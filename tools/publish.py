@@ -14,11 +14,9 @@ import sys
 from pathlib import Path
 
 from tools import stale
-from tools.commits import STUDIES, git
+from tools.commits import AUTHOR, STUDIES, git
 from vanishing.errors import StudyError, run_command
 from vanishing.paths import LOCK, PARAMS, REPORTS
-
-_AUTHOR = ("-c", "user.name=study", "-c", "user.email=study@localhost")
 
 
 def main(argv: list[str]) -> None:
@@ -30,7 +28,7 @@ def main(argv: list[str]) -> None:
     if not git("diff", "--cached", "--name-only"):
         print("the results are those of the branch: nothing to publish")
         return
-    git(*_AUTHOR, "commit", "-q", "-m", "Reproduce the study")
+    git(*AUTHOR, "commit", "-q", "-m", "Reproduce the study")
     print(branch if _push(branch) or _push_on_top(branch) else _push_beside(branch))
 
 
@@ -55,7 +53,7 @@ def _push_on_top(branch: str) -> bool:
     results = git("rev-parse", "HEAD").strip()
     try:
         git("fetch", "--quiet", "origin", branch)
-        git(*_AUTHOR, "rebase", "--quiet", "FETCH_HEAD")
+        git(*AUTHOR, "rebase", "--quiet", "FETCH_HEAD")
     except subprocess.CalledProcessError:
         subprocess.run(["git", "rebase", "--abort"], check=False, capture_output=True)
         return False

@@ -1,9 +1,10 @@
 """Review a branch for its pull request: `python -m tools.review [--study studies/NAME]`.
 
 In: the merge base with `--base` and the last commit, from Git alone: no data, no training. Out, on
-stdout and in the file that `--out` names: Markdown that fits into a comment on GitHub. For each
-study that the branch changed it lists changes of params.yaml, the stages that ran again, metrics,
-verdicts and figures.
+stdout and in the file that `--out` names: Markdown that fits into a comment on GitHub, with an
+answer in three lines for each study that the branch changed, and beside that file a figure of the
+curves that changed. With `--pull-request` the figures are pushed to the branch `review/NUMBER` of
+`origin`, from where a comment can show them.
 """
 
 import argparse
@@ -11,31 +12,59 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tools.commits import Commit, StudyFiles, changed_files, git
-from tools.differences import Section, compare, text
+from tools.commits import Commit, changed_files, commit_files, git, results
 from tools.recover import repository_root
-from vanishing.errors import StudyError, did_you_mean, run_command
+from vanishing.comparing import page
+from vanishing.comparing.comparison import Comparison, compare
+from vanishing.comparing.words import name, names
+from vanishing.errors import StudyError, did_you_mean, redact, run_command
 from vanishing.files import write_text
 from vanishing.paths import LOCK, PARAMS, REPORTS
 
 LIMIT = 65_536  # characters in a comment on GitHub
 
 
-@dataclass
-class StudyReview:
-    """The changes of one study."""
+@dataclass(frozen=True)
+class Branch:
+    """A branch: its merge base and its last commit, and where GitHub has them."""
 
-    folder: Path
-    sections: list[Section]
+    base: Commit
+    head: Commit
+    url: str | None
 
-    def heading(self, link: str) -> str:
-        """Write the heading; `link` leads to the whole comparison."""
-        study = "the study" if self.folder == Path() else text(self.folder.as_posix())
-        return f"## What this changes in {study}\n\n{link}\n"
+    @property
+    def link(self) -> str:
+        """A link to the whole comparison, or the command that prints it."""
+        span = f"{self.base.sha[:9]}...{self.head.sha[:9]}"
+        if self.url is None:
+            return f"`git diff {span}`"
+        return f"[{span}]({self.url}/compare/{self.base.sha}...{self.head.sha})"
+
+    def show(self, study: Path, figure: Path) -> list[str]:
+        """Show a figure of a study before and after: as an image, or how to get it."""
+        path = study / figure
+        if self.url is None:
+            commits = self.base, self.head
+            return [name(f"git show {commit.sha[:9]}:./{path.as_posix()}") for commit in commits]
+        folder = git("rev-parse", "--show-prefix").strip()  # of the project in the Git repository
+        return [
+            image(f"{self.url}/blob/{commit.sha}/{folder}{path.as_posix()}?raw=true")
+            for commit in (self.base, self.head)
+        ]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The figure that was drawn for one study."""
+
+    path: Path
+    variants: list[str]
 
 
 def main(argv: list[str]) -> None:
@@ -50,20 +79,21 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, help="a file to write the review to as well")
     parser.add_argument("--study", type=Path, help="the folder of the one study to review")
     parser.add_argument("--results", help="the branch that has results which this one lacks")
+    parser.add_argument("--pull-request", type=int, help="its number, to push figures for it")
     options = parser.parse_args(argv)
     chosen = options.study and options.study.resolve()
     out = options.out and options.out.resolve()
     os.chdir(repository_root())  # which may be a folder of a larger Git repository
     try:
         base = Commit(git("merge-base", options.base, "HEAD").strip())
-        head = Commit("HEAD")
+        branch = Branch(base, Commit("HEAD"), repository_url())
     except subprocess.CalledProcessError:
         raise StudyError(
             f"BASE={options.base}: no such commit here, or none in common with HEAD; name a branch"
             " that is fetched (git fetch origin main), as in: make review BASE=origin/main"
         ) from None
-    studies = choose_studies(base, head, chosen)
-    markdown = review(base, head, studies, repository_url())
+    studies = choose_studies(branch, chosen)
+    markdown = review(branch, studies, out, options.pull_request)
     if options.results:
         markdown = (
             f"The branch moved while its results were computed: they are in `{options.results}`.\n"
@@ -76,91 +106,181 @@ def main(argv: list[str]) -> None:
         print("note: files that are not committed are not in this review", file=sys.stderr)
 
 
-def choose_studies(base: Commit, head: Commit, chosen: Path | None) -> list[Path]:
+def choose_studies(branch: Branch, chosen: Path | None) -> list[Path]:
     """Return the folders of the studies to review, relative to the root of the repository.
 
     Args:
-        base: The merge base.
-        head: The branch's last commit.
+        branch: To review.
         chosen: The folder of the one study, an absolute path; None for all.
 
     Raises:
         StudyError: If neither commit has the chosen study.
     """
-    studies = list(dict.fromkeys([*base.studies(), *head.studies()]))
+    studies = list(dict.fromkeys([*branch.base.studies(), *branch.head.studies()]))
     if chosen is None:
         return studies
     folder = Path(os.path.relpath(chosen, Path.cwd().resolve()))
     if folder not in studies:
-        names = [study.as_posix() for study in studies]
+        choices = [study.as_posix() for study in studies]
         raise StudyError(
             f"STUDY={folder}: no such study in this branch or its base"
-            f"{did_you_mean(folder, names)}; there are: {', '.join(names)}"
+            f"{did_you_mean(folder, choices)}; there are: {', '.join(choices)}"
         )
     return [folder]
 
 
-def review(base: Commit, head: Commit, studies: Sequence[Path], url: str | None) -> str:
-    """Compare two commits.
+def review(
+    branch: Branch, studies: Sequence[Path], out: Path | None, pull_request: int | None = None
+) -> str:
+    """Compare the two commits of a branch.
 
     Args:
-        base: The merge base.
-        head: The branch's last commit.
+        branch: To review.
         studies: The folders of the studies to compare.
-        url: The address of the repository on GitHub, for links; None if there is none.
+        out: The file that the review is for; figures are drawn beside it, and nowhere without it.
+        pull_request: Its number, to push the figures for its comment.
 
     Returns:
         Markdown of LIMIT characters at the most.
     """
-    files = changed_files(base, head)
-    reviews = []
-    for folder in studies:
-        paths = _reviewed_paths([folder])
-        if any(path in (file, *file.parents) for file in files for path in paths):
-            before, after = (StudyFiles(commit, folder) for commit in (base, head))
-            reviews.append(StudyReview(folder, compare(before, after, files, url)))
-    reviews = [study_review for study_review in reviews if study_review.sections]
-    if not reviews:
-        return f"Nothing of the study differs from `{base.sha[:9]}`.\n"
-    span = f"{base.sha[:9]}...{head.sha[:9]}"
-    link = f"[{span}]({url}/compare/{base.sha}...{head.sha})" if url else f"`git diff {span}`"
-    return shorten(reviews, link)
+    files = changed_files(branch.base, branch.head)
+    touched = [
+        folder
+        for folder in studies
+        if any(
+            path in (file, *file.parents) for file in files for path in _reviewed_paths([folder])
+        )
+    ]
+    comparisons = compare_studies(branch, touched)
+    if not comparisons:
+        return f"Nothing of the study differs from `{branch.base.sha[:9]}`.\n"
+    drawn = draw(comparisons, out) if out else {}
+    addresses = push_figures(drawn, pull_request, branch.url) if pull_request else {}
+    pages = {}
+    for folder, comparison in comparisons.items():
+        picture = ""
+        if folder in drawn:
+            figure = drawn[folder]
+            picture = write_picture(comparison, figure, addresses.get(folder, figure.path.name))
+        pages[folder] = page.write(comparison, picture, partial(branch.show, folder))
+    return fit(pages, branch.link)
 
 
 def _reviewed_paths(studies: Sequence[Path]) -> list[Path]:
     return [folder / path for folder in studies for path in (PARAMS, LOCK, REPORTS)]
 
 
-def shorten(reviews: Sequence[StudyReview], link: str) -> str:
-    """Join the reviews; leave out rows of the longest sections, then studies, until they fit."""
-    headings = [study.heading(link) for study in reviews]
-    texts = [[section.markdown(link) for section in study.sections] for study in reviews]
-    count = len(reviews)
-    while True:
-        left_out = len(reviews) - count
-        more = [f"… and {left_out} more studies: {link}\n"] if left_out else []
-        parts = [part for i in range(count) for part in (headings[i], *texts[i])]
-        markdown = "\n".join([*parts, *more])
-        if len(markdown) <= LIMIT:
-            return markdown
-        lengths = {
-            (i, j): len(texts[i][j])
-            for i in range(count)
-            for j, section in enumerate(reviews[i].sections)
-            if section.rows
+def compare_studies(branch: Branch, studies: Sequence[Path]) -> dict[Path, Comparison]:
+    """Compare each study between the two commits of a branch.
+
+    Returns:
+        {folder: comparison}, of the studies in which something differs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        code = {commit: Path(folder, commit.sha) for commit in (branch.base, branch.head)}
+        for commit, path in code.items():
+            commit.unpack_code(path)
+        comparisons = {
+            study: compare(*(results(commit, study, path) for commit, path in code.items()))
+            for study in studies
         }
-        if lengths:
-            i, j = max(lengths, key=lambda position: lengths[position])
-            reviews[i].sections[j].shorten()
-            texts[i][j] = reviews[i].sections[j].markdown(link)
+    return {study: found for study, found in comparisons.items() if found.differs}
+
+
+def draw(comparisons: Mapping[Path, Comparison], out: Path) -> dict[Path, Figure]:
+    """Draw the curves that changed, a figure per study, beside the review."""
+    from vanishing.comparing import curves  # noqa: PLC0415 - imports matplotlib and pandas
+
+    drawn = {}
+    for folder, comparison in comparisons.items():
+        path = out.with_name(f"{out.stem}{'-' * bool(folder.name)}{folder.name}.png")
+        variants = curves.draw(comparison, path)
+        if variants:
+            drawn[folder] = Figure(path, variants)
+    return drawn
+
+
+def write_picture(comparison: Comparison, figure: Figure, address: str) -> str:
+    """Show a figure that was drawn, and say what is in it."""
+    changed = len(comparison.changed_variants)
+    left_out = f" ({changed - len(figure.variants)} more changed)" * (
+        changed > len(figure.variants)
+    )
+    shown = names(figure.variants, most=len(figure.variants))
+    return f"{image(address)}\n\nDashed: before. Solid: after. {shown}{left_out}"
+
+
+def image(address: str) -> str:
+    """Show an image in Markdown."""
+    return f"![]({address})"
+
+
+def push_figures(
+    drawn: Mapping[Path, Figure], pull_request: int, url: str | None
+) -> dict[Path, str]:
+    """Push figures to a branch of their own, as a commit without a history.
+
+    Args:
+        drawn: {folder of a study: its figure}.
+        pull_request: Its number.
+        url: The address of the repository on GitHub.
+
+    Returns:
+        {folder: the address at which GitHub shows the figure}; empty if there is none, or the
+        branch cannot be pushed, which is then said on stderr.
+    """
+    if not drawn or url is None:
+        return {}
+    sha = commit_files([figure.path for figure in drawn.values()], "Figures of a review")
+    branch = f"review/{pull_request}"
+    try:
+        git("push", "--quiet", "--force", "origin", f"{sha}:refs/heads/{branch}")
+    except subprocess.CalledProcessError as error:
+        reason = redact(" ".join(error.stderr.split()))
+        print(f"warning: {branch}: the figures cannot be pushed: {reason}", file=sys.stderr)
+        return {}
+    return {folder: f"{url}/blob/{sha}/{each.path.name}?raw=true" for folder, each in drawn.items()}
+
+
+def fit(pages: Mapping[Path, page.Page], link: str) -> str:
+    """Join the pages of all studies; leave out long sections, then studies, until they fit.
+
+    Args:
+        pages: {folder of the study: page}.
+        link: Leads to the whole comparison.
+
+    Returns:
+        Markdown of LIMIT characters at the most.
+    """
+    texts = [[_heading(folder, pages) + one.answer, *one.sections] for folder, one in pages.items()]
+    sections, studies = 0, 0  # left out
+    while True:
+        more = [f"{sections} longer parts"] * bool(sections)
+        more += [f"{studies} more studies"] * bool(studies)
+        notes = [f"… and {', '.join(more)}: {link}" if more else link]
+        markdown = "\n\n".join([*(part for study in texts for part in study), *notes])
+        if len(markdown) < LIMIT:
+            return f"{markdown}\n"
+        longest = max(texts, key=lambda study: max(map(len, study[1:]), default=0))
+        if len(longest) > 1:
+            longest.remove(max(longest[1:], key=len))
+            sections += 1
         else:
-            count -= 1
+            texts.pop()
+            studies += 1
+
+
+def _heading(folder: Path, pages: Mapping[Path, page.Page]) -> str:
+    if list(pages) == [Path()]:
+        return ""  # the answer comes first
+    title = "The study in the root" if folder == Path() else name(folder.as_posix())
+    return f"### {title}\n\n"
 
 
 def repository_url() -> str | None:
     """Return the address of the repository on GitHub, from its runners' variables or `origin`."""
-    if name := os.environ.get("GITHUB_REPOSITORY"):
-        return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}"
+    if repository := os.environ.get("GITHUB_REPOSITORY"):
+        return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}"
     try:
         origin = git("remote", "get-url", "origin").strip()
     except subprocess.CalledProcessError:

@@ -6,7 +6,6 @@ of dvc.lock. `dvc repro --dry --allow-missing` ends with an error at the first s
 and whose data are missing.
 """
 
-import hashlib
 import sys
 from collections.abc import Collection, Mapping
 from itertools import product
@@ -147,7 +146,7 @@ def changed_code(locked: Locked) -> dict[str, str]:
         names: list[str] = []
         for dependency in entry.get("deps", []):
             path = dependency["path"]
-            if path in texts and md5(texts[path]) != dependency["md5"]:
+            if path in texts and lock.text_digest(texts[path]) != dependency["md5"]:
                 names += _changed_definitions(Path(path), texts[path], dependency["md5"])
         if names:
             stale[stage] = f"{', '.join(names)} changed"
@@ -157,12 +156,7 @@ def changed_code(locked: Locked) -> dict[str, str]:
 def _changed_definitions(path: Path, text: str, locked_md5: str) -> list[str]:
     """Name the definitions that changed, if the file is still there that dvc.lock knows."""
     before = path.read_text("utf-8") if path.is_file() else ""
-    return differences(before, text) if md5(before) == locked_md5 else ["its code"]
-
-
-def md5(text: str) -> str:
-    """Return the MD5 of a text file, as DVC has it in dvc.lock."""
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return differences(before, text) if lock.text_digest(before) == locked_md5 else ["its code"]
 
 
 def with_dependents(reasons: Mapping[str, str], locked: Locked) -> dict[str, str]:

@@ -123,6 +123,35 @@ def differences(before: str, after: str) -> list[str]:
     return sorted(name for name in old | new if old.get(name) != new.get(name))
 
 
+def changed_definitions(
+    before: Source, after: Source, modules: Collection[str]
+) -> dict[str, list[str]]:
+    """Compare the definitions that some modules use, directly or not, in two versions of the code.
+
+    Args:
+        before: One version.
+        after: The other.
+        modules: Dotted names. A module that one version lacks is left out.
+
+    Returns:
+        {module: names of its definitions that differ, or that one version does not use}; statements
+        that bind no name are "its statements", and imports "its imports".
+    """
+    both = [name for name in modules if before.path(name) and after.path(name)]
+    without = () if f"stages.{_MIRROR}" in both else ("vanishing.tracking",)
+    changed: dict[str, list[str]] = {}
+    for name in both:
+        old, new = (source.used_by(name, without) for source in (before, after))
+        for item in sorted(old.keys() | new.keys()):
+            module, definition = item
+            digests = [_digest(used[item]) if item in used else "" for used in (old, new)]
+            if digests[0] != digests[1]:
+                binds = any(used[item].statements for used in (old, new) if item in used)
+                named = definition or "its statements"
+                changed.setdefault(module, []).append(named if binds else "its imports")
+    return {module: list(dict.fromkeys(names)) for module, names in changed.items()}
+
+
 def _write(used: Definitions) -> str:
     lines = {".".join(filter(None, item)): _digest(used[item]) for item in used}
     return "".join(f"{name} {digest}\n" for name, digest in sorted(lines.items()))

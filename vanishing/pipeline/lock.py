@@ -110,8 +110,12 @@ def output_digest(path: Path) -> str:
         (file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file()
     )
     listing = [{"md5": _md5(file), "relpath": name} for name, file in files]
-    text = json.dumps(listing, sort_keys=True)
-    return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
+    return f"{text_digest(json.dumps(listing, sort_keys=True))}.dir"
+
+
+def text_digest(text: str) -> str:
+    """Return the MD5 of a text file, as DVC has it in dvc.lock."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _md5(path: Path) -> str:

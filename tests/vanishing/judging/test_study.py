@@ -56,7 +56,9 @@ def test_each_training_run_has_its_own_numbers(settings: Params, tables: Tables)
     train = settings.train.model_copy(update={"seeds": (0, 1)})
     both = settings.model_copy(update={"train": train})
     runs = judge_study(both, tables, CLASSES).runs
-    assert {name: list(by_seed) for name, by_seed in runs.items()} == dict.fromkeys(NAMES, [0, 1])
+    assert {name: list(by_seed) for name, by_seed in runs.items()} == {
+        name: [0, 1] for name in NAMES
+    }
     of_relu = {table: rows[rows["variant"] == "relu"] for table, rows in tables.items()}
     first = {
         t: of_relu[t][of_relu[t]["seed"] == 1] for t in ("history", "layers", "histograms", "trace")

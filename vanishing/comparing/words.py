@@ -1,0 +1,68 @@
+"""Names, numbers and texts of a comparison as Markdown; texts may be anything that a branch has."""
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+_LONGEST = 120  # characters of a text; longer ones are cut
+MOST_ROWS = 40  # of a table
+
+
+def name(value: Any) -> str:
+    """Write a name in the font of code: nothing in it is markup, and it mentions nobody."""
+    return "`" + _cut(value).replace("`", "'").replace("|", "¦") + "`"
+
+
+def text(value: Any) -> str:
+    """Write a value as plain text: nothing in it is markup, and it mentions nobody."""
+    plain = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else value
+    escaped = html.escape(_cut(plain), quote=False)
+    # A mention would notify people: a zero-width space after the sign prevents it.
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", escaped).replace("@", "@\u200b")
+
+
+def _cut(value: Any) -> str:
+    plain = " ".join(str(value).split())
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+
+
+def names(values: Sequence[Any], most: int = 3) -> str:
+    """Write the first few names, and count the others."""
+    more = [f"{len(values) - most} more"] if len(values) > most else []
+    return ", ".join([*map(name, values[:most]), *more])
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Write a number with its noun."""
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
+
+
+def size(value: float) -> str:
+    """Write a size to one digit, as 6e-6."""
+    return re.sub(r"e-0", "e-", f"{value:.1g}")
+
+
+def metric(key: str) -> str:
+    """Write the name of a metric in words."""
+    return text(key.replace("_", " "))
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], most: int = MOST_ROWS) -> str:
+    """Lay out a table of cells that are Markdown; of more than `most` rows it has the first."""
+    shown = tabulate(rows[:most], headers, tablefmt="pipe", disable_numparse=True)
+    more = len(rows) - most
+    return f"{shown}\n\n… and {more} more" if more > 0 else shown
+
+
+def folded(summary: str, content: str) -> str:
+    """Fold a text away under its summary."""
+    return f"<details><summary>{summary}</summary>\n\n{content}\n\n</details>"
+
+
+def sentence(parts: Sequence[str]) -> str:
+    """Join clauses to a sentence."""
+    joined = "; ".join(parts)
+    return f"{joined[:1].upper()}{joined[1:]}." if joined else ""
