@@ -155,13 +155,14 @@ def review(
     if not comparisons:
         return f"Nothing of the study differs from `{branch.base.sha[:9]}`.\n"
     drawn = draw(comparisons, out) if out else {}
-    addresses = push_figures(drawn, pull_request, branch.url) if pull_request else {}
+    addresses = {folder: figure.path.name for folder, figure in drawn.items()}
+    if pull_request:
+        addresses = push_figures(drawn, pull_request, branch.url)
     pages = {}
     for folder, comparison in comparisons.items():
         picture = ""
         if folder in drawn:
-            figure = drawn[folder]
-            picture = write_picture(comparison, figure, addresses.get(folder, figure.path.name))
+            picture = write_picture(comparison, drawn[folder], addresses.get(folder))
         pages[folder] = page.write(comparison, picture, partial(branch.show, folder))
     return fit(pages, branch.link)
 
@@ -200,8 +201,12 @@ def draw(comparisons: Mapping[Path, Comparison], out: Path) -> dict[Path, Figure
     return drawn
 
 
-def write_picture(comparison: Comparison, figure: Figure, address: str) -> str:
-    """Show a figure that was drawn, and say what is in it."""
+def write_picture(comparison: Comparison, figure: Figure, address: str | None) -> str:
+    """Show a figure that was drawn, and say what is in it; without an address, how to get it."""
+    if address is None:
+        return (
+            "The figure of what changed could not be pushed: `make review OUT=review.md` draws it."
+        )
     changed = len(comparison.changed_variants)
     left_out = f" ({changed - len(figure.variants)} more changed)" * (
         changed > len(figure.variants)

@@ -36,13 +36,15 @@ def answer(comparison: Comparison) -> list[str]:
         return [*lines, "This study is removed."]
     if not comparison.old.exist:
         return [*lines, _new_study(comparison)]
-    judged = [*_variants(comparison), *_verdicts(comparison.verdicts), *_claims(comparison.claims)]
-    numbers = _numbers(comparison)
-    if not comparison.verdicts and not comparison.claims:
-        judged.insert(0, "no verdict and no claim changed")
-        lines.append(sentence([*judged, *numbers]))
+    variants, numbers = _variants(comparison), _numbers(comparison)
+    judged = [*_verdicts(comparison.verdicts), *_claims(comparison.claims)]
+    if judged:
+        lines += [sentence(clauses) for clauses in ([*variants, *judged], numbers) if clauses]
     else:
-        lines += [sentence(part) for part in (judged, numbers) if part]
+        nothing = "no verdict and no claim changed"
+        if not comparison.numbers:
+            nothing = "no verdict, no claim and no number changed"
+        lines.append(sentence([*variants, nothing, *numbers]))
     if comparison.conditions and len(lines) < MOST:
         lines.append(sentence([text(condition) for condition in comparison.conditions]))
     return lines
@@ -137,7 +139,7 @@ def _numbers(comparison: Comparison) -> list[str]:
     if comparison.figures:
         drawn = count(len(comparison.figures), "figure is", "figures are")
         parts.append(f"{drawn} drawn differently")
-    return parts or ["no number either"]
+    return parts
 
 
 def _changed(changed: list[Difference]) -> str:

@@ -182,10 +182,12 @@ def changed_code(old: Results, new: Results, stages: Iterable[StageChange]) -> d
 def changed_conditions(old: Results, new: Results, pairs: Mapping[str, str]) -> list[str]:
     """Say which machines trained, and which libraries were there, where it is not the same."""
     machines: Counter[str] = Counter()
-    for (name, seed), row in new.runs.items():
-        before = old.runs.get((pairs.get(name, name), seed))
-        if before is not None and before["machine"] != row["machine"]:
-            machines[_difference(before["machine"], row["machine"])] += 1
+    for name, before in pairs.items():
+        rows = old.runs.get(before, {}), new.runs.get(name, {})
+        for seed in rows[0].keys() & rows[1].keys():
+            first, second = (by_seed[seed]["machine"] for by_seed in rows)
+            if first != second:
+                machines[_difference(first, second)] += 1
     lines = [
         f"{count} training run{'s' if count > 1 else ''} on another machine: {difference}"
         for difference, count in machines.most_common()
@@ -281,5 +283,5 @@ def _look_up(params: Mapping[str, Any], key: str) -> Any:
 
 def some(names: Sequence[str], most: int = 3) -> str:
     """Name the first few, and count the others."""
-    more = [f"{len(names) - most} more"] if len(names) > most else []
-    return ", ".join([*names[:most], *more])
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

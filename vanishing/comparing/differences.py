@@ -262,7 +262,7 @@ def _explain(
 
 
 def _runs(results: Results, variant: str) -> dict[int, Metrics]:
-    return {seed: row["metrics"] for (name, seed), row in results.runs.items() if name == variant}
+    return {seed: row["metrics"] for seed, row in results.runs.get(variant, {}).items()}
 
 
 def _is_number(metric: str) -> bool:

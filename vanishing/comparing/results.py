@@ -19,7 +19,6 @@ CURVES, GRADIENTS = plot("curves"), plot("gradients")
 FILES = (PARAMS, LOCK, METRICS, RUNS, HEALTH, CLAIMS, REPORT, CURVES, GRADIENTS)
 
 Metrics = Mapping[str, Any]  # {metric: number, None if not finite; `verdict`: words}
-Run = tuple[str, int]  # variant, seed
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,12 @@ class Results:
         return dict(self._json(METRICS, {}))
 
     @cached_property
-    def runs(self) -> dict[Run, Row]:
-        """{training run: its row of runs.json}."""
-        return {(row["variant"], row["seed"]): row for row in self._json(RUNS, [])}
+    def runs(self) -> dict[str, dict[int, Row]]:
+        """{variant: {seed: its row of runs.json}}."""
+        runs: dict[str, dict[int, Row]] = {}
+        for row in self._json(RUNS, []):
+            runs.setdefault(row["variant"], {})[row["seed"]] = row
+        return runs
 
     @cached_property
     def health(self) -> dict[str, list[Row]]:

@@ -31,8 +31,8 @@ def _cut(value: Any) -> str:
 
 def names(values: Sequence[Any], most: int = 3) -> str:
     """Write the first few names, and count the others."""
-    more = [f"{len(values) - most} more"] if len(values) > most else []
-    return ", ".join([*map(name, values[:most]), *more])
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(map(name, values[:most])) + more
 
 
 def count(number: int, singular: str, plural: str = "") -> str:
