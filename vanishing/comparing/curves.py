@@ -3,6 +3,7 @@
 import io
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,6 +18,37 @@ _COLUMNS = {
 }
 
 
+class Selection(NamedTuple):
+    """What the figure shows.
+
+    Attributes:
+        before: Curves of all variants, with their names afterwards.
+        after: The same, afterwards.
+        names: The variants to draw, MOST at the most.
+    """
+
+    before: Curves
+    after: Curves
+    names: list[str]
+
+
+def select(comparison: Comparison) -> Selection:
+    """Select the variants that changed, and new ones; of too many, those that changed most."""
+    before, after = _curves(comparison.old), _curves(comparison.new)
+    known = set(after.history["variant"]) & set(after.gradients["variant"])
+    names = [name for name in comparison.changed_variants if name in known]
+    sizes = dict.fromkeys(names, 0.0)
+    for number in comparison.changed:
+        sizes[number.variant] = max(sizes.get(number.variant, 0.0), number.size)
+    largest = sorted(names, key=lambda name: -sizes[name])[:MOST]
+    renamed = {name: after for after, name in comparison.variants.renamed.items()}
+    return Selection(
+        Curves(*(frame.assign(variant=frame["variant"].replace(renamed)) for frame in before)),
+        after,
+        [name for name in names if name in largest],
+    )
+
+
 def draw(comparison: Comparison, path: Path) -> list[str]:
     """Draw the curves of the variants that changed, before and after, as PNG.
 
@@ -25,22 +57,13 @@ def draw(comparison: Comparison, path: Path) -> list[str]:
         path: Of the figure; nothing is written if there is nothing to draw.
 
     Returns:
-        The names of the variants that are drawn: MOST at the most, those whose numbers changed most
-        in size first.
+        The names of the variants that are drawn.
     """
-    before, after = _curves(comparison.old), _curves(comparison.new)
-    before = Curves(*(_renamed(frame, comparison.variants.renamed) for frame in before))
-    known = set(after.history["variant"]) & set(after.gradients["variant"])
-    names = [name for name in comparison.changed_variants if name in known]
-    if not comparison.old.exist or not names:
+    selection = select(comparison)
+    if not comparison.old.exist or not selection.names:
         return []
-    sizes = dict.fromkeys(names, 0.0)
-    for number in comparison.changed:
-        sizes[number.variant] = max(sizes.get(number.variant, 0.0), number.size)
-    largest = sorted(names, key=lambda name: -sizes[name])[:MOST]
-    drawn = [name for name in names if name in largest]
-    figures.save(partial(draw_before_and_after, before, after, drawn), path)
-    return drawn
+    figures.save(partial(draw_before_and_after, *selection), path)
+    return selection.names
 
 
 def _curves(results: Results) -> Curves:
@@ -51,8 +74,3 @@ def _frame(text: str, columns: list[str]) -> pd.DataFrame:
     """Read CSV; a text without these columns, of an older version, has no rows."""
     frame = pd.read_csv(io.StringIO(text), dtype={"variant": str}) if text else pd.DataFrame()
     return frame if {*columns} <= {*frame.columns} else pd.DataFrame(columns=columns)
-
-
-def _renamed(frame: pd.DataFrame, renamed: dict[str, str]) -> pd.DataFrame:
-    names = {before: after for after, before in renamed.items()}
-    return frame.assign(variant=frame["variant"].replace(names))

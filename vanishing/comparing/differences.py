@@ -190,7 +190,7 @@ def changed_numbers(old: Results, new: Results, pairs: Mapping[str, str]) -> Ite
         seeds = sorted(sides[0].by_seed.keys() & sides[1].by_seed.keys())
         numbers = sides[0].over(seeds, sides[1]), sides[1].over(seeds, sides[0])
         where = network(new.params, name)
-        for metric in numbers[1]:
+        for metric in filter(_is_number, numbers[1]):
             if metric in numbers[0] and numbers[0][metric] != numbers[1][metric]:
                 by_seed = [
                     tuple(side.by_seed[seed].get(metric) for side in sides) for seed in seeds
@@ -217,7 +217,7 @@ class _Side(NamedTuple):
             {metric: number}: means over these seeds of what belongs to training runs; without it
             where there are no such seeds, and as it is where the seeds of one side are not known.
         """
-        numbers = {key: value for key, value in self.means.items() if _is_number(key)}
+        numbers = dict(self.means)
         if not self.by_seed or not other.by_seed or self.by_seed.keys() == other.by_seed.keys():
             return numbers
         for key in next(iter(self.by_seed.values())):
@@ -247,12 +247,15 @@ def _explain(
     before, after = (side[metric] for side in numbers)
     if before is None or after is None:
         return math.inf, "change"
+    differences = [b - a for a, b in by_seed if a is not None and b is not None]
+    by_chance = len(differences) == len(by_seed) > 1
+    if by_chance:  # rounding that grows is as random as a seed, and widens the seeds' interval
+        where = where._replace(grows=False)
     allowed = rounding(metric, *numbers, where)
     size = abs(after - before) / allowed.scale
     if abs(after - before) <= allowed.bound:
         return size, "growing" if allowed.grows else "rounding"
-    differences = [b - a for a, b in by_seed if a is not None and b is not None]
-    if len(differences) == len(by_seed) > 1:
+    if by_chance:
         low, high = paired_interval(differences)
         if low <= 0 <= high:
             return size, "seeds"

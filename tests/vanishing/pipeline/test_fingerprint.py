@@ -16,6 +16,7 @@ from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.fingerprint import (
     BY_VARIANT,
+    changed_definitions,
     differences,
     fingerprint_stage,
     fingerprints,
@@ -193,6 +194,16 @@ def test_differences_are_named_by_definition() -> None:
     before, after = "a.f 1\na.g 2\na.h 3\n", "a.f 1\na.g 3\nb.i 4\n"
     assert differences(before, after) == ["a.g", "a.h", "b.i"]
     assert differences(before, before) == []
+
+
+def test_changed_definitions_are_named_by_module(tmp_path: Path) -> None:
+    after = WORK.replace("RATE = 0.1", "RATE = 0.2").replace("import numpy", "import scipy")
+    write_package(tmp_path / "old", {"stages/work.py": WORK, "stages/gone.py": "X = 1\n"})
+    write_package(tmp_path / "new", {"stages/work.py": f"# a remark\n{after}\nprint(1)\n"})
+    before, now = Source([tmp_path / "old"]), Source([tmp_path / "new"])
+    changed = changed_definitions(before, now, ["stages.work", "stages.gone", "stages.new"])
+    assert changed == {"stages.work": ["its statements", "RATE", "its imports"]}
+    assert changed_definitions(before, before, ["stages.work"]) == {}
 
 
 STAGES = {path.stem for path in (ROOT / "stages").glob("[a-z]*.py")} - {"fingerprint"}
