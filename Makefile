@@ -46,9 +46,10 @@ stale: setup ## name the stages that dvc.lock is behind on, data or no data; fai
 check: setup ## fail if a health verdict is not what params.yaml expects
 	@cd "$$STUDY" && python -m tools.check
 
-review: setup ## what the branch changes in the studies, as Markdown (BASE=origin/main OUT=file)
+review: setup ## what the branch changes, as Markdown with a figure (BASE=origin/main OUT=review.md)
 	@python -m tools.review --base "$${BASE:-origin/main}" $${OUT:+--out "$$OUT"} \
-		$$(test "$$STUDY" = . || echo "--study $$STUDY") $${RESULTS:+--results "$$RESULTS"}
+		$$(test "$$STUDY" = . || echo "--study $$STUDY") $${RESULTS:+--results "$$RESULTS"} \
+		$${PULL_REQUEST:+--pull-request "$$PULL_REQUEST"}
 
 comment: # for CI: keep the pull request's one comment up to date with what `review` wrote
 	@gh pr comment "$${PULL_REQUEST:?is not set; it should be the number of the pull request}" \

@@ -1,5 +1,6 @@
 """The workflow's own steps, in order, on a runner's folder: a bare origin stands for GitHub."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,8 +27,13 @@ class Runner:
         self.output.touch()
         self.published = ""  # the branch that has the results
 
-    def run(self, job: str, until: str = "") -> str:
+    def run(self, job: str, until: str = "", **variables: str) -> str:
         """Run the steps of a job up to the first whose command begins with `until`.
+
+        Args:
+            job: Its name.
+            until: How the first command begins that is not run.
+            **variables: Of the environment; those that the workflow sets are empty otherwise.
 
         Returns:
             What they printed.
@@ -36,22 +42,28 @@ class Runner:
         for step in JOBS[job]["steps"]:
             if until and step.get("run", "").startswith(until):
                 break
-            printed += self.step(job, step)
+            printed += self.step(job, step, variables=variables)
         return printed
 
-    def step(self, job: str, step: dict[str, Any], status: int = 0) -> str:
+    def step(
+        self,
+        job: str,
+        step: dict[str, Any],
+        status: int = 0,
+        variables: dict[str, str] | None = None,
+    ) -> str:
         """Run one step; those of other people's actions are done by hand or left out."""
         if step.get("uses", "").startswith("actions/checkout@"):
             self._check_out(step["with"])
         if "run" not in step:
             return ""
-        variables = dict.fromkeys(JOBS[job]["env"], "") | {"BRANCH": BRANCH}
-        variables |= {"GITHUB_OUTPUT": str(self.output)}
-        variables |= {"GITHUB_STEP_SUMMARY": str(self.output.with_name("summary"))}
+        defaults = dict.fromkeys(JOBS[job]["env"], "") | {"BRANCH": BRANCH}
+        defaults |= {"GITHUB_OUTPUT": str(self.output)}
+        defaults |= {"GITHUB_STEP_SUMMARY": str(self.output.with_name("summary"))}
         done = subprocess.run(
             ["bash", "-e", "-c", step["run"].replace("make ", "make -o setup ", 1)],
             cwd=self.folder,
-            env=environment_in(self.folder, **variables),
+            env=environment_in(self.folder, **(defaults | (variables or {}))),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -162,3 +174,24 @@ def test_a_store_that_is_down_ends_the_job_before_work(runner: Runner, tmp_path:
     printed = runner.step("reproduce", pull, status=2)
     assert "error: dvc pull failed (see above)" in printed
     assert "Traceback" not in printed
+
+
+def test_a_review_pushes_its_figure_to_where_the_comment_shows_it(
+    runner: Runner, repository: Path
+) -> None:
+    call(repository, "git", "push", "-q", str(runner.origin), "HEAD:refs/heads/main")
+    metrics = repository / "reports/metrics.json"
+    content = json.loads(metrics.read_text())
+    content["relu"]["train_loss"] *= 2
+    metrics.write_text(json.dumps(content))
+    call(repository, "git", "commit", "-qam", "made worse")
+    call(repository, "git", "push", "-q", str(runner.origin), f"HEAD:refs/heads/{BRANCH}")
+    environment = JOBS["review"]["env"]
+    variables = {"OUT": environment["OUT"], "BASE": "origin/main", "PULL_REQUEST": "7"}
+    printed = runner.run(
+        "review", until="make comment", GITHUB_REPOSITORY="someone/study", **variables
+    )
+    sha = call(runner.origin, "git", "rev-parse", "review/7").strip()
+    assert f"![](https://github.com/someone/study/blob/{sha}/review.png?raw=true)" in printed
+    assert call(runner.origin, "git", "ls-tree", "--name-only", sha) == "review.png\n"
+    assert (runner.folder / environment["OUT"]).read_text() in printed

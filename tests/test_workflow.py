@@ -57,7 +57,7 @@ def test_a_job_has_only_the_permissions_that_it_needs() -> None:
         "test": {"contents": "read"},
         "stale": {"contents": "read"},
         "reproduce": {"contents": "write"},
-        "review": {"contents": "read", "pull-requests": "write"},
+        "review": {"contents": "write", "pull-requests": "write"},
     }
 
 

@@ -57,9 +57,9 @@ class Commit:
             return
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             for member in files:
+                path = folder / member.name
                 content = files.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    path = folder / member.name
+                if content is not None and ".." not in path.parts:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content.read())
 

@@ -385,6 +385,17 @@ def test_code_that_was_edited_after_its_results_is_said_first(
     )
 
 
+def test_code_that_is_no_python_stops_no_review(repository: Repository, files: Files) -> None:
+    write_code(repository, CODE)
+    repository.commit("code")
+    repository.git("branch", "-f", "main")
+    (repository.folder / "vanishing/loop.py").write_text("<<<<<<< HEAD\n")
+    files.ran("train@relu-0", "data/fingerprints/train")
+    assert repository.first_line() == (
+        "**These results are not of one state: its code is not Python that can be read.**"
+    )
+
+
 def test_another_machine_and_other_libraries_are_said(repository: Repository, files: Files) -> None:
     (repository.folder / "requirements.lock").write_text(files.requirements)
     repository.commit("the lock")

@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vanishing.comparing.differences import Variants
 from vanishing.comparing.results import FILES, Results
+from vanishing.errors import StudyError
 from vanishing.paths import (
     FINGERPRINTS,
     INITIALISATION,
@@ -176,7 +178,9 @@ def changed_code(old: Results, new: Results, stages: Iterable[StageChange]) -> d
     if modules:
         networks = [settings.get("network") for settings in new.variants.values()]
         modules += [name.partition(":")[0] for name in dict.fromkeys(networks) if name]
-    return changed_definitions(old.source, new.source, modules)
+    with suppress(StudyError):  # said where states are compared
+        return changed_definitions(old.source, new.source, modules)
+    return {}
 
 
 def changed_conditions(old: Results, new: Results, pairs: Mapping[str, str]) -> list[str]:
@@ -233,9 +237,13 @@ def mixed_states(old: Results, new: Results) -> Iterator[str]:
         ]
         if changed:
             yield f"{_JUDGING} did not run with the new results of {some(sorted(changed))}"
-    outdated = _outdated_code(new)
-    if outdated:
-        yield f"{LOCK} is of other code than the stages {some(outdated)} have"
+    try:
+        outdated = _outdated_code(new)
+    except StudyError:  # it names a file where the commit was unpacked
+        yield "its code is not Python that can be read"
+    else:
+        if outdated:
+            yield f"{LOCK} is of other code than the stages {some(outdated)} have"
     keys = {
         key
         for entry in new.stages.values()
