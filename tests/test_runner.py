@@ -192,6 +192,9 @@ def test_a_review_pushes_its_figure_to_where_the_comment_shows_it(
         "review", until="make comment", GITHUB_REPOSITORY="someone/study", **variables
     )
     sha = call(runner.origin, "git", "rev-parse", "review/7").strip()
-    assert f"![](https://github.com/someone/study/blob/{sha}/review.png?raw=true)" in printed
+    assert (
+        f"![curves before and after](https://github.com/someone/study/blob/{sha}/review.png?raw=true)"
+        in printed
+    )
     assert call(runner.origin, "git", "ls-tree", "--name-only", sha) == "review.png\n"
     assert (runner.folder / environment["OUT"]).read_text() in printed

@@ -54,8 +54,8 @@ class Branch:
             return [name(f"git show {commit.sha[:9]}:./{path.as_posix()}") for commit in commits]
         folder = git("rev-parse", "--show-prefix").strip()  # of the project in the Git repository
         return [
-            image(f"{self.url}/blob/{commit.sha}/{folder}{path.as_posix()}?raw=true")
-            for commit in (self.base, self.head)
+            image(side, f"{self.url}/blob/{commit.sha}/{folder}{path.as_posix()}?raw=true")
+            for side, commit in (("before", self.base), ("after", self.head))
         ]
 
 
@@ -212,12 +212,13 @@ def write_picture(comparison: Comparison, figure: Figure, address: str | None) -
         changed > len(figure.variants)
     )
     shown = names(figure.variants, most=len(figure.variants))
-    return f"{image(address)}\n\nDashed: before. Solid: after. {shown}{left_out}"
+    caption = f"Dashed: before. Solid: after. {shown}{left_out}"
+    return f"{image('curves before and after', address)}\n\n{caption}"
 
 
-def image(address: str) -> str:
+def image(description: str, address: str) -> str:
     """Show an image in Markdown."""
-    return f"![]({address})"
+    return f"![{description}]({address})"
 
 
 def push_figures(

@@ -1,39 +1,25 @@
-"""Why results differ: parameters, code, stages that ran; machines and libraries; mixed states."""
+"""Why results differ: parameters, code, and the stages that ran again for them."""
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vanishing.comparing.differences import Variants
-from vanishing.comparing.results import FILES, Results
+from vanishing.comparing.results import Results, kind
 from vanishing.errors import StudyError
-from vanishing.paths import (
-    FINGERPRINTS,
-    INITIALISATION,
-    LOCK,
-    PARAMS,
-    STATISTICS,
-    TRAINING,
-    stage_fingerprint,
-)
-from vanishing.pipeline.fingerprint import changed_definitions, fingerprint_stage
-from vanishing.pipeline.lock import text_digest
+from vanishing.paths import FINGERPRINTS
+from vanishing.pipeline.fingerprint import changed_definitions
 
 # Causes for which a stage runs again; a text of the repository that a stage reads is named.
 CODE, PARAMETERS, COMMAND = "code", "parameters", "its command"
 INPUTS, NEW, NOTHING = "results of other stages", "new", "no input differs"
 ABSENT = "-"  # a parameter that one side does not have
 
-FINGERPRINT = "fingerprint"  # the stage; it runs after every edit, and others say `code`
-_JUDGING = "diagnose"
-_WRITING = (_JUDGING, "report")  # stages that write single texts into reports/
-_VALIDATING = "validate"  # has no result, and its parameters are all of params.yaml
-# Libraries on which numbers or figures depend.
-_LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "matplotlib")
+# Stages that run after every edit of the code or of params.yaml, and have no result.
+_WITHOUT_RESULT = ("fingerprint", "validate")
 
 
 @dataclass(frozen=True)
@@ -125,21 +111,17 @@ def changed_stages(old: Results, new: Results) -> list[StageChange]:
     causes: dict[str, dict[str, None]] = {}
     counts: Counter[str] = Counter()
     for stage, entry in new.stages.items():
-        kind = _kind(stage)
-        if kind in (FINGERPRINT, _VALIDATING) or entry == old.stages.get(stage):
+        of_kind = kind(stage)
+        if of_kind in _WITHOUT_RESULT or entry == old.stages.get(stage):
             continue
-        counts[kind] += 1
-        causes.setdefault(kind, {}).update(dict.fromkeys(_causes(old.stages.get(stage), entry)))
-    totals = Counter(map(_kind, new.stages))
+        counts[of_kind] += 1
+        causes.setdefault(of_kind, {}).update(dict.fromkeys(_causes(old.stages.get(stage), entry)))
+    totals = Counter(map(kind, new.stages))
     for own in causes.values():
         if len(own) > 1:  # a cause of its own says more than that of the stages before it
             own.pop(INPUTS, None)
-    kinds = sorted(counts, key=lambda kind: totals[kind] == 1)  # those of every variant first
-    return [StageChange(kind, counts[kind], totals[kind], tuple(causes[kind])) for kind in kinds]
-
-
-def _kind(stage: str) -> str:
-    return stage.partition("@")[0]
+    ordered = sorted(counts, key=lambda name: totals[name] == 1)  # those of every variant first
+    return [StageChange(name, counts[name], totals[name], tuple(causes[name])) for name in ordered]
 
 
 def _causes(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
@@ -181,115 +163,3 @@ def changed_code(old: Results, new: Results, stages: Iterable[StageChange]) -> d
     with suppress(StudyError):  # said where states are compared
         return changed_definitions(old.source, new.source, modules)
     return {}
-
-
-def changed_conditions(old: Results, new: Results, pairs: Mapping[str, str]) -> list[str]:
-    """Say which machines trained, and which libraries were there, where it is not the same."""
-    machines: Counter[str] = Counter()
-    for name, before in pairs.items():
-        rows = old.runs.get(before, {}), new.runs.get(name, {})
-        for seed in rows[0].keys() & rows[1].keys():
-            first, second = (by_seed[seed]["machine"] for by_seed in rows)
-            if first != second:
-                machines[_difference(first, second)] += 1
-    lines = [
-        f"{count} training run{'s' if count > 1 else ''} on another machine: {difference}"
-        for difference, count in machines.most_common()
-    ]
-    versions = [locked_versions(side.requirements) for side in (old, new)]
-    if all(versions):
-        changed = _difference(*versions)
-        lines += [f"requirements.lock: {changed}"] * bool(changed)
-    return lines
-
-
-def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{key} {after.get(key, 'none')} (was {before.get(key, 'none')})"
-        for key in {**before, **after}
-        if before.get(key) != after.get(key)
-    )
-
-
-def locked_versions(requirements: str) -> dict[str, str]:
-    """Return {library: its versions in requirements.lock}, of those that results depend on."""
-    pinned = re.findall(r"^([a-z0-9-]+)==([^\s;]+)", requirements, re.MULTILINE)
-    return {
-        library: " or ".join(version for name, version in pinned if name == library)
-        for library in _LIBRARIES
-        if library in dict(pinned)
-    }
-
-
-def mixed_states(old: Results, new: Results) -> Iterator[str]:
-    """Say where the new results do not belong together: params.yaml, dvc.lock and reports/."""
-    for stage in _WRITING:
-        for out in new.stages.get(stage, {}).get("outs", []):
-            path = Path(out["path"])
-            if path in FILES and out["md5"] != text_digest(new.text(path)):
-                yield f"{path} is not the file that {LOCK} records"
-    judged = [side.stages.get(_JUDGING, {}).get("deps") for side in (old, new)]
-    if judged[0] is not None and judged[0] == judged[1]:
-        changed = [
-            stage
-            for stage in old.stages | new.stages
-            if _tables(old.stages.get(stage, {})) != _tables(new.stages.get(stage, {}))
-        ]
-        if changed:
-            yield f"{_JUDGING} did not run with the new results of {some(sorted(changed))}"
-    try:
-        outdated = _outdated_code(new)
-    except StudyError:  # it names a file where the commit was unpacked
-        yield "its code is not Python that can be read"
-    else:
-        if outdated:
-            yield f"{LOCK} is of other code than the stages {some(outdated)} have"
-    keys = {
-        key
-        for entry in new.stages.values()
-        for key, value in entry.get("params", {}).get(str(PARAMS), {}).items()
-        if value != _look_up(new.params, key)
-    }
-    if keys:
-        yield f"{LOCK} is of other parameters than {PARAMS}: {some(sorted(keys))}"
-
-
-def _outdated_code(results: Results) -> list[str]:
-    """Name the kinds of stages whose code is not that of dvc.lock."""
-    source = results.source
-    locked: dict[str, set[str]] = {}
-    for stage, entry in results.stages.items():
-        for dependency in entry.get("deps", []):
-            if dependency["path"] == stage_fingerprint(_kind(stage)).as_posix():
-                locked.setdefault(_kind(stage), set()).add(dependency["md5"])
-    return [
-        kind
-        for kind, digests in locked.items()
-        if source is not None
-        and source.path(f"stages.{kind}") is not None
-        and digests != {text_digest(fingerprint_stage(kind, source))}
-    ]
-
-
-def _tables(entry: Mapping[str, Any]) -> list[str]:
-    """Return the hashes of the outputs that `diagnose` reads, of one stage of dvc.lock."""
-    folders = (TRAINING, STATISTICS, INITIALISATION)
-    return [
-        out["md5"]
-        for out in entry.get("outs", [])
-        if any(folder in Path(out["path"]).parents for folder in folders)
-    ]
-
-
-def _look_up(params: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a dotted key; None if there is none."""
-    value: Any = params
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def some(names: Sequence[str], most: int = 3) -> str:
-    """Name the first few, and count the others."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

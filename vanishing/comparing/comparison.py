@@ -7,11 +7,10 @@ from vanishing.comparing.causes import (
     ParameterChange,
     StageChange,
     changed_code,
-    changed_conditions,
     changed_parameters,
     changed_stages,
-    mixed_states,
 )
+from vanishing.comparing.conditions import changed_conditions
 from vanishing.comparing.differences import (
     ClaimChange,
     Difference,
@@ -24,7 +23,8 @@ from vanishing.comparing.differences import (
     names_of_numbers,
 )
 from vanishing.comparing.results import Results
-from vanishing.paths import FIGURES, HEALTH, INITIALISATION, METRICS, STATISTICS, TRAINING, figure
+from vanishing.comparing.states import mixed_states
+from vanishing.paths import FIGURES, HEALTH, METRICS, figure
 
 # Figures of other data than the tables in data/.
 _DATA = {figure("health"): HEALTH, figure("attenuation-by-variant"): METRICS}
@@ -135,13 +135,10 @@ def redrawn_figures(old: Results, new: Results) -> list[Path]:
     return redrawn
 
 
-def _tables(results: Results, variant: str | None) -> dict[str, str]:
-    """Return {table's folder: its digest in dvc.lock}, of one variant or of all."""
-    tables = {}
-    for entry in results.stages.values():
-        for out in entry.get("outs", []):
-            for folder in (TRAINING, STATISTICS, INITIALISATION):
-                path = Path(out["path"])
-                if folder / (variant or "") in (path, *path.parents):
-                    tables[out["path"]] = out["md5"]
-    return tables
+def _tables(results: Results, variant: str | None) -> dict[Path, str]:
+    """Return the digests of tables, of one variant or of all."""
+    return {
+        path: digest
+        for path, digest in results.tables.items()
+        if variant is None or variant in path.parts
+    }

@@ -8,7 +8,7 @@ from vanishing.comparing.answer import answer
 from vanishing.comparing.causes import ParameterChange, StageChange
 from vanishing.comparing.comparison import Comparison
 from vanishing.comparing.differences import Difference
-from vanishing.comparing.words import count, folded, metric, name, names, table, text
+from vanishing.comparing.words import count, folded, metric, name, names, plain, table, text
 from vanishing.paths import FIGURES
 
 MOST_VISIBLE = 8  # rows of the table that is not folded
@@ -98,7 +98,7 @@ def _why(comparison: Comparison) -> str:
     causes = [count(len(parameters), "parameter")] * bool(parameters)
     causes += [count(len(code), "module")] * bool(code)
     ran = [
-        text(f"{change.kind} × {change.count}" if change.total > 1 else change.kind)
+        plain(f"{change.kind} × {change.count}" if change.total > 1 else change.kind)
         for change in stages
     ]
     summary = [" and ".join(causes)] * bool(causes)

@@ -12,7 +12,19 @@ from ruamel.yaml.error import YAMLError
 
 from vanishing.errors import StudyError, in_one_line
 from vanishing.judging.verdicts import Row
-from vanishing.paths import CLAIMS, HEALTH, LOCK, METRICS, PARAMS, REPORT, RUNS, plot
+from vanishing.paths import (
+    CLAIMS,
+    HEALTH,
+    INITIALISATION,
+    LOCK,
+    METRICS,
+    PARAMS,
+    REPORT,
+    RUNS,
+    STATISTICS,
+    TRAINING,
+    plot,
+)
 from vanishing.pipeline.source import Source
 
 CURVES, GRADIENTS = plot("curves"), plot("gradients")
@@ -65,6 +77,18 @@ class Results:
         return dict(self._yaml(LOCK).get("stages", {}))
 
     @cached_property
+    def tables(self) -> dict[Path, str]:
+        """{folder of tables of a training run or a variant: its digest in dvc.lock}."""
+        return {
+            path: out["md5"]
+            for entry in self.stages.values()
+            for out in entry.get("outs", [])
+            if not {TRAINING, STATISTICS, INITIALISATION}.isdisjoint(
+                (path := Path(out["path"])).parents
+            )
+        }
+
+    @cached_property
     def metrics(self) -> dict[str, Metrics]:
         """{variant: its numbers, means over the seeds}."""
         return dict(self._json(METRICS, {}))
@@ -108,3 +132,8 @@ class Results:
             f"{path} in {self.name}: {in_one_line(error)}; it should be a whole file, without marks"
             " of a conflict"
         )
+
+
+def kind(stage: str) -> str:
+    """Return the kind of a stage of dvc.lock: `train` of `train@relu-0`."""
+    return stage.partition("@")[0]

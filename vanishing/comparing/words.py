@@ -18,15 +18,19 @@ def name(value: Any) -> str:
 
 def text(value: Any) -> str:
     """Write a value as plain text: nothing in it is markup, and it mentions nobody."""
-    plain = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else value
-    escaped = html.escape(_cut(plain), quote=False)
+    written = f"{value:.6g}" if isinstance(value, float) else "none" if value is None else value
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain(written))
+
+
+def plain(value: Any) -> str:
+    """Write a value inside HTML, where Markdown is not read: nothing in it is markup."""
     # A mention would notify people: a zero-width space after the sign prevents it.
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", escaped).replace("@", "@\u200b")
+    return html.escape(_cut(value), quote=False).replace("@", "@\u200b")
 
 
 def _cut(value: Any) -> str:
-    plain = " ".join(str(value).split())
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+    line = " ".join(str(value).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def names(values: Sequence[Any], most: int = 3) -> str:

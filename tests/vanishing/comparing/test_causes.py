@@ -7,8 +7,8 @@ import pytest
 from tests.support.made_up_results import MACHINE, Files
 from tests.support.study import BASELINE, ROOT
 from tests.vanishing.pipeline.packages import write_package
-from vanishing.comparing.causes import locked_versions
 from vanishing.comparing.comparison import Comparison, compare
+from vanishing.comparing.conditions import locked_versions
 from vanishing.pipeline.source import Source
 
 

@@ -1,0 +1,76 @@
+"""Results that do not belong together: of other parameters, of other code, half reproduced."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vanishing.comparing.results import FILES, Results, kind
+from vanishing.errors import StudyError
+from vanishing.paths import LOCK, PARAMS, stage_fingerprint
+from vanishing.pipeline.fingerprint import fingerprint_stage
+from vanishing.pipeline.lock import text_digest
+
+_JUDGING = "diagnose"
+_WRITING = (_JUDGING, "report")  # stages that write single texts into reports/
+
+
+def mixed_states(old: Results, new: Results) -> Iterator[str]:
+    """Say where the new results do not belong together: params.yaml, dvc.lock and reports/."""
+    for stage in _WRITING:
+        for out in new.stages.get(stage, {}).get("outs", []):
+            path = Path(out["path"])
+            if path in FILES and out["md5"] != text_digest(new.text(path)):
+                yield f"{path} is not the file that {LOCK} records"
+    judged = [side.stages.get(_JUDGING, {}).get("deps") for side in (old, new)]
+    if judged[0] is not None and judged[0] == judged[1]:
+        changed = [
+            path for path in old.tables | new.tables if old.tables.get(path) != new.tables.get(path)
+        ]
+        if changed:
+            yield f"{_JUDGING} did not run with the new {some(sorted(map(str, changed)))}"
+    try:
+        outdated = _outdated_code(new)
+    except StudyError:  # it names a file where the commit was unpacked
+        yield "its code is not Python that can be read"
+    else:
+        if outdated:
+            yield f"{LOCK} is of other code than the stages {some(outdated)} have"
+    keys = {
+        key
+        for entry in new.stages.values()
+        for key, value in entry.get("params", {}).get(str(PARAMS), {}).items()
+        if value != _look_up(new.params, key)
+    }
+    if keys:
+        yield f"{LOCK} is of other parameters than {PARAMS}: {some(sorted(keys))}"
+
+
+def _outdated_code(results: Results) -> list[str]:
+    """Name the kinds of stages whose code is not that of dvc.lock."""
+    source = results.source
+    locked: dict[str, set[str]] = {}
+    for stage, entry in results.stages.items():
+        for dependency in entry.get("deps", []):
+            if dependency["path"] == stage_fingerprint(kind(stage)).as_posix():
+                locked.setdefault(kind(stage), set()).add(dependency["md5"])
+    return [
+        stage
+        for stage, digests in locked.items()
+        if source is not None
+        and source.path(f"stages.{stage}") is not None
+        and digests != {text_digest(fingerprint_stage(stage, source))}
+    ]
+
+
+def _look_up(params: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key; None if there is none."""
+    value: Any = params
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Name the first few, and count the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
