@@ -61,10 +61,10 @@ class Branch:
 
 @dataclass(frozen=True)
 class Figure:
-    """The figure that was drawn for one study."""
+    """The figure that was drawn for one study, and what it shows, in Markdown."""
 
     path: Path
-    variants: list[str]
+    caption: str
 
 
 def main(argv: list[str]) -> None:
@@ -162,7 +162,7 @@ def review(
     for folder, comparison in comparisons.items():
         picture = ""
         if folder in drawn:
-            picture = write_picture(comparison, drawn[folder], addresses.get(folder))
+            picture = write_picture(drawn[folder], addresses.get(folder))
         pages[folder] = page.write(comparison, picture, partial(branch.show, folder))
     return fit(pages, branch.link)
 
@@ -195,25 +195,21 @@ def draw(comparisons: Mapping[Path, Comparison], out: Path) -> dict[Path, Figure
     drawn = {}
     for folder, comparison in comparisons.items():
         path = out.with_name(f"{out.stem}{'-' * bool(folder.name)}{folder.name}.png")
-        variants = curves.draw(comparison, path)
-        if variants:
-            drawn[folder] = Figure(path, variants)
+        selection = curves.draw(comparison, path)
+        if selection is not None:
+            shown = names(selection.names, most=len(selection.names))
+            left_out = f" ({selection.left_out} more changed)" * bool(selection.left_out)
+            drawn[folder] = Figure(path, f"Dashed: before. Solid: after. {shown}{left_out}")
     return drawn
 
 
-def write_picture(comparison: Comparison, figure: Figure, address: str | None) -> str:
-    """Show a figure that was drawn, and say what is in it; without an address, how to get it."""
+def write_picture(figure: Figure, address: str | None) -> str:
+    """Show a figure that was drawn; without an address, say how to get it."""
     if address is None:
         return (
             "The figure of what changed could not be pushed: `make review OUT=review.md` draws it."
         )
-    changed = len(comparison.changed_variants)
-    left_out = f" ({changed - len(figure.variants)} more changed)" * (
-        changed > len(figure.variants)
-    )
-    shown = names(figure.variants, most=len(figure.variants))
-    caption = f"Dashed: before. Solid: after. {shown}{left_out}"
-    return f"{image('curves before and after', address)}\n\n{caption}"
+    return f"{image('curves before and after', address)}\n\n{figure.caption}"
 
 
 def image(description: str, address: str) -> str:

@@ -78,13 +78,6 @@ class Comparison:
         """The numbers that noise does not explain."""
         return [number for number in self.numbers if number.reason == "change"]
 
-    @property
-    def changed_variants(self) -> list[str]:
-        """Variants with a verdict or a number that changed, and new ones, in their order."""
-        names = {change.variant for change in self.verdicts} | set(self.variants.added)
-        names |= {number.variant for number in self.changed}
-        return [name for name in self.new.metrics if name in names]
-
 
 def compare(old: Results, new: Results) -> Comparison:
     """Compare two results.

@@ -16,6 +16,7 @@ _COLUMNS = {
     CURVES: ["variant", "epoch", "train_loss", "test_accuracy"],
     GRADIENTS: ["variant", "epoch", "layer_index", "rms"],
 }
+VISIBLE = 0.01  # the size of a number's change from which on its variant is drawn
 
 
 class Selection(NamedTuple):
@@ -24,46 +25,52 @@ class Selection(NamedTuple):
     Attributes:
         before: Curves of all variants, with their names afterwards.
         after: The same, afterwards.
-        names: The variants to draw, MOST at the most.
+        names: The variants to draw: MOST at the most, those that changed most.
+        left_out: How many more there are.
     """
 
     before: Curves
     after: Curves
     names: list[str]
+    left_out: int
 
 
 def select(comparison: Comparison) -> Selection:
-    """Select the variants that changed, and new ones; of too many, those that changed most."""
+    """Select new variants, and those of which a verdict or, visibly, a number changed."""
     before, after = _curves(comparison.old), _curves(comparison.new)
-    known = set(after.history["variant"]) & set(after.gradients["variant"])
-    names = [name for name in comparison.changed_variants if name in known]
-    sizes = dict.fromkeys(names, 0.0)
+    drawable = set(after.history["variant"]) & set(after.gradients["variant"])
+    sizes = {change.variant: VISIBLE for change in comparison.verdicts}
+    sizes |= dict.fromkeys(comparison.variants.added, VISIBLE)
     for number in comparison.changed:
         sizes[number.variant] = max(sizes.get(number.variant, 0.0), number.size)
-    largest = sorted(names, key=lambda name: -sizes[name])[:MOST]
+    names = [name for name in comparison.new.metrics if sizes.get(name, 0.0) >= VISIBLE]
+    candidates = [name for name in names if name in drawable]
+    largest = sorted(candidates, key=lambda name: -sizes[name])[:MOST]
     renamed = {name: after for after, name in comparison.variants.renamed.items()}
     return Selection(
         Curves(*(frame.assign(variant=frame["variant"].replace(renamed)) for frame in before)),
         after,
-        [name for name in names if name in largest],
+        [name for name in candidates if name in largest],
+        len(names) - len(largest),
     )
 
 
-def draw(comparison: Comparison, path: Path) -> list[str]:
+def draw(comparison: Comparison, path: Path) -> Selection | None:
     """Draw the curves of the variants that changed, before and after, as PNG.
 
     Args:
         comparison: Of two results.
-        path: Of the figure; nothing is written if there is nothing to draw.
+        path: Of the figure.
 
     Returns:
-        The names of the variants that are drawn.
+        What is drawn; None where there is nothing to draw, and no file is written.
     """
     selection = select(comparison)
     if not comparison.old.exist or not selection.names:
-        return []
-    figures.save(partial(draw_before_and_after, *selection), path)
-    return selection.names
+        return None
+    before, after, names, _ = selection
+    figures.save(partial(draw_before_and_after, before, after, names), path)
+    return selection
 
 
 def _curves(results: Results) -> Curves:

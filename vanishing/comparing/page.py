@@ -48,7 +48,7 @@ def write(comparison: Comparison, picture: str, show: Show) -> Page:
         _numbers_table(changed[:MOST_VISIBLE]),
         picture,
         _why(comparison),
-        _all_numbers(changed),
+        _more_numbers(changed[MOST_VISIBLE:]),
         _verdicts(comparison),
         _claims(comparison),
         _figures(comparison, show),
@@ -83,13 +83,9 @@ def _difference(number: Difference) -> str:
     return f"{number.after - number.before:+.3g}"
 
 
-def _all_numbers(changed: Sequence[Difference]) -> str:
-    if len(changed) <= MOST_VISIBLE:
-        return ""
-    note = ""
-    if any(number.seeds > 1 for number in changed):
-        note = "\n\nOf 20 numbers that did not change, the seeds' intervals let one through."
-    return folded(f"All {len(changed)} numbers that changed", _numbers_table(changed) + note)
+def _more_numbers(numbers: Sequence[Difference]) -> str:
+    more = count(len(numbers), "more number")
+    return folded(f"{more} that changed", _numbers_table(numbers)) if numbers else ""
 
 
 def _why(comparison: Comparison) -> str:

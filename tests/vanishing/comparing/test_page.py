@@ -113,7 +113,7 @@ def test_the_rest_of_the_page_is_folded_beyond_a_table_and_a_picture(
     summaries = [section.partition("</summary>")[0] for section in folded]
     assert summaries == [
         "<details><summary>Why: 1 parameter",
-        "<details><summary>All 12 numbers that changed",
+        "<details><summary>4 more numbers that changed",
         "<details><summary>3 verdicts changed",
     ]
     accuracy = [row for row in table.splitlines() if "test accuracy" in row]
