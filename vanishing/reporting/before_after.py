@@ -41,6 +41,7 @@ def draw_before_and_after(before: Curves, after: Curves, names: Sequence[str]) -
     """
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     first, last, loss, accuracy = figure.subplots(2, 2).flatten()
+    last.sharey(first)
     colors = dict(zip(names, PALETTE, strict=False))
     histories = before.history, after.history
     for axes, is_first in ((first, True), (last, False)):
