@@ -1,6 +1,6 @@
 """What the article says, a claim per statement: the table behind reports/claims.json."""
 
-from vanishing.judging.claims import REFUTED, SUPPORTED, Claim
+from vanishing.judging.claims import Claim
 from vanishing.judging.effects import (
     attenuation,
     depth_factor,
@@ -24,6 +24,7 @@ from vanishing.judging.effects import (
 )
 from vanishing.judging.formulas import Effect
 from vanishing.judging.limits import Limit
+from vanishing.judging.verdicts import REFUTED, SUPPORTED
 
 SATURATED = "largest share in a hidden layer of z where φ' is below 1 % of its maximum"
 HOP = "factor by which rms(dL/dz) changes per hop towards the input, at initialisation"

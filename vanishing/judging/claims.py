@@ -14,10 +14,9 @@ import numpy as np
 from vanishing.judging.effects import Tables
 from vanishing.judging.formulas import Formula
 from vanishing.judging.limits import Limit
+from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED
 from vanishing.params.study import Variant
 from vanishing.stats.intervals import Average, arithmetic_mean, geometric_mean, interval
-
-SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"
 
 AVERAGES: dict[str, Average] = {"arithmetic": arithmetic_mean, "geometric": geometric_mean}
 

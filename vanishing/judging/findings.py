@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vanishing.judging.claims import INCONCLUSIVE, REFUTED
-from vanishing.judging.verdicts import Row
+from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, Row
 from vanishing.params.study import Study
 
 Metrics = Mapping[str, Mapping[str, Any]]  # {variant: {metric: value}}, as in reports/metrics.json

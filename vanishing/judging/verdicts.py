@@ -1,9 +1,10 @@
-"""The rows of reports/health.json, summed up: by rule, in words, and against what is expected."""
+"""The words of verdicts, and the rows of health.json: by rule, in words, against what is expected."""
 
 from collections.abc import Mapping
 from typing import Any
 
 PROBLEM, FINE, UNDEFINED, NOT_APPLICABLE = "problem", "fine", "undefined", "not applicable"
+SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"  # of claims
 
 _BY_GRAVITY = (PROBLEM, UNDEFINED, FINE, NOT_APPLICABLE)
 

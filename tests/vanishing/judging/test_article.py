@@ -11,7 +11,8 @@ from tests.support.study import ROOT
 from tests.vanishing.judging.made_up_study import random_study
 from vanishing.judging import effects
 from vanishing.judging.article import CLAIMS
-from vanishing.judging.claims import EXPECTED_SETTINGS, REFUTED, SUPPORTED, Claim, mismatch
+from vanishing.judging.claims import EXPECTED_SETTINGS, Claim, mismatch
+from vanishing.judging.verdicts import REFUTED, SUPPORTED
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 
