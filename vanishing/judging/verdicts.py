@@ -1,4 +1,4 @@
-"""The words of verdicts, and the rows of health.json: by rule, in words, against what is expected."""
+"""The words of verdicts, and the rows of health.json: by rule, in words, against expectations."""
 
 from collections.abc import Mapping
 from typing import Any
