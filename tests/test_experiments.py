@@ -62,7 +62,7 @@ def finished(project: Path) -> bool:
     """Return whether the queue's experiments have ended well."""
     time.sleep(2)  # the call takes as much of the processor as an experiment
     printed = call(project, *PYTHON, "dvc", "queue", "status")
-    states = dict(re.findall(r"(\S+) +\S+ \S+ +(\S+) *$", printed, re.MULTILINE))
+    states = dict(re.findall(r"(\S+) +\S+ [AP]M +(\S+)$", printed, re.MULTILINE))
     assert "Failed" not in states.values(), printed
     return states == dict.fromkeys(QUEUED, "Success")
 
