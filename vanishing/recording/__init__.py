@@ -5,4 +5,13 @@
 - snapshots: statistics of a training run's snapshots on a probe
 - initialisation: statistics of fresh initialisations on a probe
 - trace: statistics of gradients, weights and updates while a network trains
+
+and of any training loop that `vanishing.watch` watches:
+
+- parameters: their names and order, and the choice among them
+- step_trace: gradients, weights and updates of one step
+- optimizer_steps: the steps of one optimizer, by PyTorch's hooks
+- interception: clipping and skipped steps, for which PyTorch has no hooks
+- step_tables: steps as columns of tables
+- description: parameters, optimizers and machine for run.json
 """

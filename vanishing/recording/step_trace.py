@@ -1,0 +1,181 @@
+"""What one step of an optimizer does: its gradients, the weights before it, and their update.
+
+Whoever drives the optimizer calls `before` and `after` for each parameter. Hooks around
+`optimizer.step` call `before` for all parameters and then `after` for all; an optimizer that steps
+each parameter within the backward pass calls both around that parameter's own step, and then never
+more than one copy of a parameter exists. `read` ends the step with one transfer per device.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vanishing.stats.fast import (
+    PACKED_LENGTH,
+    Accumulation,
+    Summary,
+    accumulate,
+    pack,
+    summarize_packed,
+)
+
+# Elements that are looked at together. What is computed of them on the way needs a few times their
+# memory; on the CPU it then stays in the cache, on a GPU calls of kernels stay few.
+_PART_OF_CPU = 2**18
+_PART_OF_GPU = 2**24
+
+
+class Measurement(NamedTuple):
+    """The numbers of one step, on the host.
+
+    Attributes:
+        parameters: Those that had a gradient.
+        gradients: Statistics and histograms of their gradients, one row per parameter.
+        norms: (parameters, 1 or 2), float64: the l2 norm of the values before the step and, where
+            updates are recorded, of W_before - W_after.
+    """
+
+    parameters: list[Tensor]
+    gradients: Summary
+    norms: NDArray[np.float64]
+
+
+class StepTrace:
+    """Records one step.
+
+    A complex tensor counts as its real view: real and imaginary parts are two elements. Half
+    precision is widened to float32 first, float64 is rounded to it for gradients. A sparse
+    gradient has the statistics of the dense one, its zeros included.
+
+    Args:
+        updates: Whether updates are recorded, for which a copy of each parameter lives from
+            `before` to `after`.
+    """
+
+    def __init__(self, updates: bool = True) -> None:
+        self._updates = updates
+        self._gradients: dict[Tensor, Accumulation] = {}
+        self._values: dict[Tensor, Tensor] = {}  # before the step
+        self._norms: dict[Tensor, list[Tensor]] = {}
+
+    @torch.no_grad()
+    def before(self, parameter: Tensor, gradient: Tensor | None) -> None:
+        """Take a parameter's gradient, where it is known already, and its values."""
+        if gradient is not None:
+            self.take(parameter, gradient)
+        self._norms[parameter] = [_l2_norm(parameter)]
+        if self._updates:
+            self._values[parameter] = parameter.detach().clone()
+
+    @torch.no_grad()
+    def take(self, parameter: Tensor, gradient: Tensor, scale: Tensor | None = None) -> None:
+        """Take a gradient.
+
+        Args:
+            parameter: Whose gradient it is.
+            gradient: Dense or sparse.
+            scale: What it is divided by first: the optimizer has yet to do so.
+        """
+        self._gradients[parameter] = accumulate_any(gradient, scale)
+
+    @torch.no_grad()
+    def after(self, parameter: Tensor) -> None:
+        """Take the update of a parameter for which `before` was called."""
+        values = self._values.pop(parameter, None)
+        if values is not None:
+            self._norms[parameter].append(_l2_norm(values, parameter))
+
+    def read(self) -> Measurement | None:
+        """Copy the step's numbers from each device at once; None if nothing had a gradient."""
+        parameters = list(self._gradients)
+        if not parameters:
+            return None
+        by_device: dict[torch.device, list[int]] = {}
+        for index, parameter in enumerate(parameters):
+            by_device.setdefault(parameter.device, []).append(index)
+        numbers = np.empty((len(parameters), PACKED_LENGTH + 1 + self._updates))
+        for indices in by_device.values():
+            numbers[indices] = self._read([parameters[index] for index in indices])
+        summary = summarize_packed(numbers[:, :PACKED_LENGTH])
+        return Measurement(parameters, summary, numbers[:, PACKED_LENGTH:])
+
+    def _read(self, parameters: Sequence[Tensor]) -> NDArray[np.float64]:
+        """Return (parameters, PACKED_LENGTH + norms); all parameters are on one device."""
+        packed = pack([self._gradients[parameter] for parameter in parameters])
+        norms = [torch.stack(self._norms[parameter]) for parameter in parameters]
+        numbers: NDArray[np.float64] = torch.cat([packed, torch.stack(norms)], 1).cpu().numpy()
+        return numbers
+
+
+def accumulate_any(gradient: Tensor, scale: Tensor | None = None) -> Accumulation:
+    """Accumulate a gradient of any layout and type; see `StepTrace`.
+
+    Args:
+        gradient: Dense or sparse, with at least one element.
+        scale: What it is divided by first.
+
+    Returns:
+        The sums and counts of all elements.
+    """
+    values = gradient.detach()
+    if values.layout != torch.strided:
+        values = values.coalesce().values()
+        if not values.numel():  # a single zero stands for all
+            values = values.new_zeros(1)
+    parts = [accumulate(part if scale is None else part.float() / scale) for part in _parts(values)]
+    accumulation = parts[0] if len(parts) == 1 else _join(parts)
+    size = gradient.numel() * (2 if gradient.is_complex() else 1)
+    missing = size - accumulation.size
+    if missing:
+        zeros = accumulation.zeros + missing  # before the cells change, of which it may be a view
+        accumulation.cells[0] += missing
+        accumulation = accumulation._replace(zeros=zeros, size=size)
+    return accumulation
+
+
+def _join(parts: Sequence[Accumulation]) -> Accumulation:
+    """Join the accumulations of a tensor's parts into that of the tensor."""
+    sums = torch.stack([part.sums for part in parts]).double()  # (parts, 5)
+    total, magnitude, squares, scale, largest = sums.unbind(1)
+    joint = scale.gather(0, largest.argmax(keepdim=True))  # that of the largest element
+    return Accumulation(
+        sums=torch.stack(
+            [
+                total.sum(),
+                magnitude.sum(),
+                (squares * (joint / scale).square()).sum(),
+                joint.squeeze(),
+                largest.max(),
+            ]
+        ).float(),
+        zeros=torch.stack([part.zeros for part in parts]).sum(),
+        cells=functools.reduce(torch.add, [part.cells for part in parts]),
+        size=sum(part.size for part in parts),
+    )
+
+
+def _parts(values: Tensor) -> tuple[Tensor, ...]:
+    """Cut a tensor, as real numbers in one dimension, into parts of bounded size."""
+    real = torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
+    size = _PART_OF_CPU if values.is_cpu else _PART_OF_GPU
+    return torch.split(real.reshape(-1), size)
+
+
+def _l2_norm(values: Tensor, others: Tensor | None = None) -> Tensor:
+    """Return the norm of `values`, or of `values` - `others`, in float64."""
+    squares = []
+    subtracted = _parts((values if others is None else others).detach())
+    for part, other in zip(_parts(values.detach()), subtracted, strict=True):
+        difference = _widen(part) if others is None else _widen(part) - _widen(other)
+        squares.append(torch.dot(difference, difference))
+    return torch.stack(squares).double().sum().sqrt()
+
+
+def _widen(values: Tensor) -> Tensor:
+    """Return a tensor in which differences and squares of half precision are exact enough."""
+    return values if values.dtype in {torch.float32, torch.float64} else values.float()
