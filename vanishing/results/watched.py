@@ -1,0 +1,153 @@
+"""The folder of a watched training: run.json and tables, in numbered parts while it goes on.
+
+`trace`, `trace_histograms` and `losses` are the study's tables, with the folder's name as `variant`
+and 0 as `seed`. A flush writes a part of each table, `trace-0001.parquet`; the end joins them into
+`trace.parquet`. After a crash the parts are there up to the last flush; `read_run` joins them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vanishing.errors import StudyError, did_you_mean, in_one_line
+from vanishing.files import replacing, write_json
+from vanishing.results import parquet
+from vanishing.results.schemas import LOSSES, TRACE, TRACE_HISTOGRAMS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RUN = [("variant", pa.string()), ("seed", pa.int64())]
+STEPS = pa.schema(  # a row per step and parameter group
+    [
+        *_RUN,
+        ("optimizer", pa.string()),
+        ("step", pa.int64()),
+        ("group", pa.string()),
+        ("traced", pa.bool_()),
+        ("skipped", pa.bool_()),
+        ("norm_before_clipping", pa.float64()),  # null without clipping
+        ("learning_rate", pa.float64()),
+    ]
+)
+PARAMETERS = pa.schema(  # a row per traced step and parameter
+    [
+        *_RUN,
+        ("optimizer", pa.string()),
+        ("step", pa.int64()),
+        ("group", pa.string()),
+        ("layer_index", pa.int64()),
+        ("layer", pa.string()),
+        ("parameter", pa.string()),
+        ("gradient", pa.string()),  # present, zero, absent or frozen
+    ]
+)
+TABLES = {
+    "trace": TRACE,
+    "trace_histograms": TRACE_HISTOGRAMS,
+    "losses": LOSSES,
+    "steps": STEPS,
+    "parameters": PARAMETERS,
+}
+
+
+def record_path(folder: Path) -> Path:
+    """Return the path of the description of a run."""
+    return folder / "run.json"
+
+
+def table_path(folder: Path, table: str, part: int | None = None) -> Path:
+    """Return the path of a table, or of one of its parts; 1 is the first."""
+    return folder / (f"{table}.parquet" if part is None else f"{table}-{part:04d}.parquet")
+
+
+def begin(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the description of a run into a folder that holds none.
+
+    Raises:
+        StudyError: If the folder holds a run, or cannot be written.
+    """
+    if record_path(folder).exists():
+        raise StudyError(f"{folder}: holds a run already; name another folder, or remove this one")
+    write_json(record_path(folder), record)
+
+
+def write_parts(folder: Path, part: int, tables: Mapping[str, Sequence[parquet.Columns]]) -> None:
+    """Write a part of each table, or nothing where there are no rows.
+
+    Args:
+        folder: Of the run.
+        part: Its number.
+        tables: {a key of TABLES: columns without `variant` and `seed`, in pieces that follow one
+            another}.
+    """
+    for table, pieces in tables.items():
+        rows = _rows(folder.resolve().name, TABLES[table], pieces)
+        if rows.num_rows:
+            with replacing(table_path(folder, table, part)) as temporary:
+                pq.write_table(rows, temporary, compression="zstd")
+
+
+def _rows(variant: str, schema: pa.Schema, pieces: Sequence[parquet.Columns]) -> pa.Table:
+    tables = [schema.empty_table()]
+    for piece in pieces:
+        size = len(piece["step"])
+        run = {"variant": [variant] * size, "seed": [0] * size}
+        tables.append(pa.Table.from_pydict({**run, **piece}, schema=schema))
+    return pa.concat_tables(tables)
+
+
+def join(folder: Path) -> None:
+    """Join the parts of every table into one file, and remove them."""
+    for table, schema in TABLES.items():
+        parts = _parts(folder, table)
+        with (
+            replacing(table_path(folder, table)) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for part in parts:
+                writer.write_table(_read(part, schema))
+        for part in parts:  # one that a kill leaves here is not read any more
+            part.unlink()
+
+
+def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
+    """Read a table of a watched training, whether it has ended, goes on, or crashed.
+
+    Args:
+        folder: Of the run.
+        table: `trace`, `trace_histograms`, `losses`, `steps` or `parameters`.
+
+    Returns:
+        A frame with the table's columns; without rows before the first flush.
+
+    Raises:
+        StudyError: If the folder holds no run, a file is damaged, or there is no such table.
+    """
+    folder = Path(folder)
+    if table not in TABLES:
+        hint = did_you_mean(table, TABLES)
+        raise StudyError(f"{table} is no table of a run{hint}; there are {', '.join(TABLES)}")
+    if not record_path(folder).exists():
+        raise StudyError(f"{folder}: holds no run; vanishing.watch(…, folder=…) writes one")
+    whole = table_path(folder, table)
+    files = [whole] if whole.exists() else _parts(folder, table)
+    schema = TABLES[table]
+    rows = pa.concat_tables([schema.empty_table(), *(_read(file, schema) for file in files)])
+    frame: pd.DataFrame = rows.to_pandas()
+    return frame
+
+
+def _parts(folder: Path, table: str) -> list[Path]:
+    parts = folder.glob(f"{table}-*.parquet")
+    return sorted(parts, key=lambda path: int(path.stem.rpartition("-")[2]))
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        return pq.read_table(path, schema=schema)
+    except (OSError, pa.ArrowException) as error:
+        raise StudyError(f"{path}: cannot be read ({in_one_line(error)})") from None
