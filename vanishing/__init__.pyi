@@ -5,6 +5,11 @@ from .datasets.examples import Examples as Examples
 from .recording.probe import LayerRecord as LayerRecord
 from .recording.probe import record as record
 
+# Watch a training loop of one's own
+from .recorder import Watch as Watch
+from .recorder import watch as watch
+from .results.watched import read_run as read_run
+
 # Statistics of a tensor, and of the gradient on its way through the layers
 from .stats.exact import rms as rms
 from .stats.exact import summarize as summarize

@@ -1,0 +1,186 @@
+"""Watch a training loop of your own: gradients as the optimizer uses them, as tables.
+
+In: models, optimizers, a folder. Out: the folder's run.json and tables (`results.watched`). The
+loop stays as it is: everything is seen from PyTorch's hooks around `optimizer.step`.
+"""
+
+import atexit
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vanishing.errors import StudyError
+from vanishing.recording import step_tables
+from vanishing.recording.description import describe, owners_of
+from vanishing.recording.optimizer_steps import OptimizerSteps
+from vanishing.recording.parameters import Choice, NamedParameter, by_name, choose, name_parameters
+from vanishing.results import watched
+
+_FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
+# A flush comes after ten seconds, later after a hundredth of the time since the start: a crash
+# loses no more than that, and a training of any length leaves some hundred parts.
+_FLUSH_S = 10.0
+_FLUSH_SHARE = 0.01
+
+
+def watch(
+    model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module],
+    optimizer: Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer],
+    *,
+    folder: str | Path,
+    every: int = 50,
+    parameters: Choice | None = None,
+    updates: bool = True,
+) -> "Watch":
+    """Watch a training loop from now on, and write tables of its gradients into a folder.
+
+    The first ten steps of each optimizer and every `every`-th are traced. On the others nothing is
+    read from the device. The trained weights are, byte for byte, those of a training that nobody
+    watches.
+
+    Args:
+        model: What is trained: one module, a list, or a mapping of names. The names of several
+            stand before those of their layers, as in `nn.ModuleList` and `nn.ModuleDict`.
+        optimizer: What trains it: one optimizer, a list, or a mapping of names. Each has steps of
+            its own, and a parameter belongs to one of them.
+        folder: Where to write; its last part is the run's name.
+        every: Of how many steps one is traced.
+        parameters: Which ones to record: a regular expression that is searched in the full name
+            (`encoder.0.weight`), or a predicate of name and parameter. None for all.
+        updates: Whether updates and their ratios are recorded. They need a copy of the recorded
+            parameters during a traced step; without them a traced step needs memory for a few
+            copies of the largest gradient.
+
+    Returns:
+        A watch, to be closed by `with` or `close`.
+
+    Raises:
+        StudyError: If the model has no parameters, the optimizer holds none of them, two
+            optimizers hold the same one, or the folder holds a run or cannot be written.
+    """
+    if every < 1:
+        raise StudyError(f"watch: every: should be at least 1; given {every}")
+    named = name_parameters(by_name(model, nn.Module))
+    several = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
+    optimizers = by_name(several, Optimizer)
+    owners = owners_of(optimizers, named)
+    chosen = choose(named, parameters)
+    watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
+    return Watch(Path(folder), optimizers, chosen, every, updates)
+
+
+class Watch:
+    """A training that is watched; `vanishing.watch` makes one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        optimizers: Mapping[str, Optimizer],
+        parameters: Sequence[NamedParameter],
+        every: int,
+        updates: bool,
+    ) -> None:
+        self._folder = folder
+        self._names = {named.parameter: named for named in parameters}
+        self._optimizers = {
+            name: OptimizerSteps(
+                optimizer,
+                self._names,
+                lambda step: step <= _FIRST_STEPS or step % every == 0,
+                updates,
+                self._flush_if_due,
+            )
+            for name, optimizer in optimizers.items()
+        }
+        self._first = next(iter(self._optimizers.values()))
+        self._losses: dict[int, list[Tensor | float]] = {}
+        self._loss_comes_first: bool | None = None
+        self._part = 0
+        self._start_s = self._flushed_s = time.monotonic()
+        self._warned = False
+        self._closed = False
+        atexit.register(self.close)  # for a program that does not
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def loss(self, loss: Tensor | float) -> None:
+        """Record the loss of a batch, without waiting for the device.
+
+        Call it once per batch, always at the same place: before `optimizer.step()` or after it. It
+        counts for the step of the first optimizer; several losses of one step (micro-batches) are
+        averaged.
+        """
+        if self._loss_comes_first is None:
+            self._loss_comes_first = self._first.attempted == 0
+        step = self._first.attempted + self._loss_comes_first
+        value = loss.detach().clone() if isinstance(loss, Tensor) else loss
+        self._losses.setdefault(step, []).append(value)
+
+    def flush(self) -> None:
+        """Write what was recorded since the last flush.
+
+        If it cannot be written, it is lost, a warning says so once, and training goes on.
+        """
+        self._write(ended=False)
+
+    def close(self) -> None:
+        """End the watch: write the rest, and join the parts of each table."""
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        for steps in self._optimizers.values():
+            steps.detach()
+        self._write(ended=True)
+        self._or_warn(lambda: watched.join(self._folder))
+
+    def _flush_if_due(self) -> None:
+        now_s = time.monotonic()
+        due_s = max(_FLUSH_S, _FLUSH_SHARE * (now_s - self._start_s))
+        if now_s - self._flushed_s >= due_s:
+            self.flush()
+
+    def _write(self, ended: bool) -> None:
+        tables = self._take(ended)
+        self._part += 1
+        self._or_warn(lambda: watched.write_parts(self._folder, self._part, tables))
+        self._flushed_s = time.monotonic()
+
+    def _take(self, ended: bool) -> dict[str, list[step_tables.Columns]]:
+        """Take what was recorded, as columns; losses of a step that may get more stay."""
+        tables: dict[str, list[step_tables.Columns]] = {name: [] for name in watched.TABLES}
+        for name, optimizer in self._optimizers.items():
+            traced, optimizer.traced = optimizer.traced, []
+            taken, optimizer.steps = optimizer.steps, []
+            tables["trace"] += step_tables.trace(traced, self._names)
+            tables["trace_histograms"] += step_tables.histograms(traced, self._names)
+            tables["parameters"] += step_tables.parameters(name, traced, self._names)
+            tables["steps"].append(step_tables.steps(name, taken))
+        open_step = math.inf if ended else self._first.attempted
+        complete = {step: group for step, group in self._losses.items() if step < open_step}
+        self._losses = {step: g for step, g in self._losses.items() if step >= open_step}
+        tables["losses"].append(step_tables.losses(complete))
+        return tables
+
+    def _or_warn(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except StudyError as error:
+            if not self._warned:
+                warnings.warn(f"vanishing.watch: {error}; training goes on", stacklevel=2)
+            self._warned = True
