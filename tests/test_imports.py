@@ -22,6 +22,7 @@ NEEDED: dict[str, set[str]] = {
     "stages.render": {"pandas", "matplotlib"},
     "stages.report": set(),
     "stages.track": set(),  # as long as there is nothing to mirror
+    "vanishing.recorder": {"torch"},
     "vanishing.tracking.mirror": {"pandas", "mlflow"},
     "vanishing.tracking.live": {"mlflow"},
     "tools.check": set(),

@@ -72,7 +72,7 @@ def watch(
     owners = owners_of(optimizers, named)
     chosen = choose(named, parameters)
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
-    return Watch(Path(folder), optimizers, chosen, every, updates)
+    return Watch(Path(folder).absolute(), optimizers, chosen, every, updates)
 
 
 class Watch:

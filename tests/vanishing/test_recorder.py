@@ -1,5 +1,6 @@
 """Watching a training loop: when it records, and what of which parameters."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_losses_before_the_step_are_averaged_over_its_micro_batches(tmp_path: Pa
             watch.flush()  # in the middle of a step
             optimizer.step()
     losses = read_run(tmp_path, "losses")
-    assert dict(zip(losses["step"], losses["loss"], strict=True)) == {1: 2.0, 2: 3.0, 3: 4.0}
+    assert losses[["step", "loss"]].to_numpy().tolist() == [[1, 2.0], [2, 3.0], [3, 4.0]]
 
 
 # What
@@ -94,13 +95,15 @@ def test_the_norm_before_clipping_is_known_under_whatever_name_clipping_was_impo
     optimizers = [SGD(model.parameters(), 0.1), SGD(other.parameters(), 0.1)]
     norms = []
     with vanishing.watch([model, other], optimizers, folder=tmp_path, every=2):
-        for _ in range(13):
+        for step in range(13):
             (model(torch.ones(2, 4)).sum() + other(torch.ones(2, 4)).sum()).backward()
-            norms.append(clip_grad_norm_(model.parameters(), 0.01).item())  # imported above
+            is_clipped = step % 3 == 0
+            norm = clip_grad_norm_(model.parameters(), 0.01) if is_clipped else None  # see above
+            norms.append(math.nan if norm is None else norm.item())
             for optimizer in optimizers:
                 optimizer.step()
     steps = read_run(tmp_path, "steps").set_index(["optimizer", "step"])["norm_before_clipping"]
-    assert list(steps["0"]) == norms
+    np.testing.assert_array_equal(steps["0"], norms)
     assert steps["1"].isna().all()
     trace = read_run(tmp_path, "trace").query("statistic == 'l2_norm' and step == 1")
     clipped = trace[trace["tensor"].str.endswith("_gradient") & trace["layer"].str.startswith("0.")]
@@ -219,6 +222,16 @@ def test_parameters_are_chosen_by_a_regular_expression_or_a_predicate(
     rows = read_run(tmp_path, "parameters")
     chosen = list(zip(rows["layer_index"], rows["layer"], rows["parameter"], strict=True))
     assert chosen == [(0, "0", "bias"), (1, "3", "weight"), (1, "3", "bias")]
+
+
+def test_groups_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    model = small_model()
+    groups = [{"params": model[i].parameters(), "name": "layer"} for i in (0, 3)]
+    optimizer = SGD(groups, lr=0.1)
+    with vanishing.watch(model, optimizer, folder=tmp_path):
+        take_steps(model, optimizer, 1)
+    rows = read_run(tmp_path, "parameters")
+    assert rows["group"].tolist() == ["layer", "layer", "layer-1", "layer-1"]
 
 
 def test_without_updates_all_else_is_recorded(tmp_path: Path) -> None:

@@ -138,6 +138,19 @@ def test_a_killed_training_is_readable_up_to_the_last_flush_a_forgotten_watch_to
     assert len(read_run(tmp_path / "run", "losses")) in {steps, steps - 1}
 
 
+def test_a_loop_may_change_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = small_model()
+    optimizer = SGD(model.parameters(), 0.1)
+    (tmp_path / "elsewhere").mkdir()
+    with vanishing.watch(model, optimizer, folder="run"):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        take_steps(model, optimizer, 1)
+    assert set(read_run(tmp_path / "run", "steps")["variant"]) == {"run"}
+
+
 def test_a_run_is_written_while_it_goes_on_and_its_tables_are_whole_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,8 +56,11 @@ class TracedStep(NamedTuple):
 
 def group_names(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     """Return {name: parameter group}; the name is the group's own `name`, else its index."""
-    groups = enumerate(optimizer.param_groups)
-    return {str(group.get("name", index)): group for index, group in groups}
+    names: dict[str, dict[str, Any]] = {}
+    for index, group in enumerate(optimizer.param_groups):
+        name = str(group.get("name", index))
+        names[f"{name}-{index}" if name in names else name] = group
+    return names
 
 
 class OptimizerSteps:

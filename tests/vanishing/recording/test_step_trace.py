@@ -28,7 +28,10 @@ def check_equal(actual: Summary, expected: Summary) -> None:
         )
 
 
-@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+PARTS_UNLIKE = CASES | {"zeros-then-small": torch.cat([torch.zeros(100), CASES["small"]])}
+
+
+@pytest.mark.parametrize("values", PARTS_UNLIKE.values(), ids=PARTS_UNLIKE.keys())
 @pytest.mark.parametrize("size", [7, 100])
 def test_a_tensor_in_parts_is_summarized_as_the_whole(
     values: Tensor, size: int, monkeypatch: pytest.MonkeyPatch
@@ -51,7 +54,8 @@ def test_what_is_not_finite_in_one_part_counts_for_the_whole(
 @pytest.mark.parametrize("rows", [[2, 0, 2], []])
 def test_a_sparse_gradient_counts_as_the_dense_one(rows: list[int]) -> None:
     values = torch.tensor([[1.0, -2.0], [0.0, 3.0], [4.0, 5.0]])[: len(rows)]
-    sparse = torch.sparse_coo_tensor(torch.tensor([rows], dtype=torch.int64), values, (5, 2))
+    indices = torch.tensor([rows], dtype=torch.int64)
+    sparse = torch.sparse_coo_tensor(indices, values, (5, 2), check_invariants=True)
     check_equal(summary_of(sparse), summary_of(sparse.to_dense()))
 
 
