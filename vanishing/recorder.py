@@ -124,7 +124,12 @@ class Watch:
         Call it once per batch, always at the same place: before `optimizer.step()` or after it. It
         counts for the step of the first optimizer; several losses of one step (micro-batches) are
         averaged.
+
+        Raises:
+            StudyError: If it is not one number.
         """
+        if isinstance(loss, Tensor) and loss.numel() != 1:
+            raise StudyError(f"watch.loss: should be one number; given shape {tuple(loss.shape)}")
         if self._loss_comes_first is None:
             self._loss_comes_first = self._first.attempted == 0
         step = self._first.attempted + self._loss_comes_first

@@ -234,6 +234,15 @@ def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path) -> None:
     assert not optimizer._optimizer_step_pre_hooks
 
 
+def test_a_loss_per_example_is_refused_where_it_is_given(tmp_path: Path) -> None:
+    model = small_model()
+    with vanishing.watch(model, SGD(model.parameters(), 0.1), folder=tmp_path) as watch:
+        with pytest.raises(StudyError, match=r"one number; given shape \(3,\)"):
+            watch.loss(torch.ones(3))
+        watch.loss(torch.ones(1, 1))
+    assert read_run(tmp_path, "losses")["loss"].tolist() == [1.0]
+
+
 def test_models_and_optimizers_of_other_types_are_a_type_error(tmp_path: Path) -> None:
     model: Sequence[nn.Module] = [small_model()]
     with pytest.raises(TypeError, match="Optimizer"):

@@ -61,16 +61,17 @@ class StepTrace:
         self._updates = updates
         self._gradients: dict[Tensor, Accumulation] = {}
         self._values: dict[Tensor, Tensor] = {}  # before the step
-        self._norms: dict[Tensor, list[Tensor]] = {}
+        self._norms: dict[Tensor, Tensor] = {}  # see `_l2_norms`
 
     @torch.no_grad()
     def before(self, parameter: Tensor, gradient: Tensor | None) -> None:
         """Take a parameter's gradient, where it is known already, and its values."""
         if gradient is not None:
             self.take(parameter, gradient)
-        self._norms[parameter] = [_l2_norm(parameter)]
         if self._updates:
             self._values[parameter] = parameter.detach().clone()
+        else:
+            self._norms[parameter] = _l2_norms(parameter)
 
     @torch.no_grad()
     def take(self, parameter: Tensor, gradient: Tensor, scale: Tensor | None = None) -> None:
@@ -88,7 +89,7 @@ class StepTrace:
         """Take the update of a parameter for which `before` was called."""
         values = self._values.pop(parameter, None)
         if values is not None:
-            self._norms[parameter].append(_l2_norm(values, parameter))
+            self._norms[parameter] = _l2_norms(values, parameter)
 
     def read(self) -> Measurement | None:
         """Copy the step's numbers from each device at once; None if nothing had a gradient."""
@@ -107,7 +108,7 @@ class StepTrace:
     def _read(self, parameters: Sequence[Tensor]) -> NDArray[np.float64]:
         """Return (parameters, PACKED_LENGTH + norms); all parameters are on one device."""
         packed = pack([self._gradients[parameter] for parameter in parameters])
-        norms = [torch.stack(self._norms[parameter]) for parameter in parameters]
+        norms = [self._norms[parameter] for parameter in parameters]
         numbers: NDArray[np.float64] = torch.cat([packed, torch.stack(norms)], 1).cpu().numpy()
         return numbers
 
@@ -166,14 +167,21 @@ def _parts(values: Tensor) -> tuple[Tensor, ...]:
     return torch.split(real.reshape(-1), size)
 
 
-def _l2_norm(values: Tensor, others: Tensor | None = None) -> Tensor:
-    """Return the norm of `values`, or of `values` - `others`, in float64."""
+def _l2_norms(values: Tensor, later: Tensor | None = None) -> Tensor:
+    """Return the l2 norm of `values`, and that of `values` - `later`, where it is given.
+
+    Returns:
+        (1 or 2,), float64.
+    """
     squares = []
-    subtracted = _parts((values if others is None else others).detach())
-    for part, other in zip(_parts(values.detach()), subtracted, strict=True):
-        difference = _widen(part) if others is None else _widen(part) - _widen(other)
-        squares.append(torch.dot(difference, difference))
-    return torch.stack(squares).double().sum().sqrt()
+    others = _parts((values if later is None else later).detach())
+    for part, later_part in zip(_parts(values.detach()), others, strict=True):
+        wide = _widen(part)
+        squares.append([torch.dot(wide, wide)])
+        if later is not None:
+            difference = wide - _widen(later_part)
+            squares[-1].append(torch.dot(difference, difference))
+    return torch.stack([torch.stack(row) for row in squares]).double().sum(0).sqrt()
 
 
 def _widen(values: Tensor) -> Tensor:
