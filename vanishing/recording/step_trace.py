@@ -128,7 +128,10 @@ def accumulate_any(gradient: Tensor, scale: Tensor | None = None) -> Accumulatio
         values = values.coalesce().values()
         if not values.numel():  # a single zero stands for all
             values = values.new_zeros(1)
-    parts = [accumulate(part if scale is None else part.float() / scale) for part in _parts(values)]
+    parts = [
+        accumulate(part if scale is None else part.float() / scale.to(part.device))
+        for part in _parts(values)
+    ]
     accumulation = parts[0] if len(parts) == 1 else _join(parts)
     size = gradient.numel() * (2 if gradient.is_complex() else 1)
     missing = size - accumulation.size
