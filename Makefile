@@ -28,7 +28,7 @@ override STUDY := $(or $(STUDY),.)
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | \
 		awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
-	@echo "  STUDY=studies/NAME with any of repro, stale, check, review, track, quick, torture, predict"
+	@echo "  STUDY=studies/NAME with any of repro, stale, check, review, track, ui, quick, torture, predict"
 
 setup:
 	@tools/setup.sh
@@ -85,8 +85,8 @@ torture: setup ## inject faults into the pipeline for ten minutes, and count (WR
 quick: setup ## every variant on few images, in a scratch copy: results here stay as they are
 	@python -m tools.quick --study "$$STUDY"
 
-ui: setup ## browse the runs in MLflow on 127.0.0.1 (PORT=5000)
-	@python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
+ui: setup ## open the study's runs in MLflow, on 127.0.0.1 (PORT=5000)
+	@cd "$$STUDY" && exec python -m tools.ui --port "$$PORT"
 
 track: setup ## mirror the results in MLflow (MLFLOW_TRACKING_URI names another store)
 	@cd "$$STUDY" && python -m stages track --insist

@@ -19,6 +19,7 @@ from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import IDENTITIES, MIRROR
 from vanishing.pipeline import lock
+from vanishing.reporting import colors
 from vanishing.tracking import identity
 
 
@@ -45,16 +46,18 @@ def main(argv: list[str]) -> None:
         return
     results.check_weights()
     # Their imports take seconds, which a pipeline with nothing to do is spared.
+    from vanishing.tracking.connection import StoreError  # noqa: PLC0415
     from vanishing.tracking.mirror import mirror  # noqa: PLC0415
-    from vanishing.tracking.store import StoreError  # noqa: PLC0415
 
     MIRROR.unlink(missing_ok=True)
     try:
-        written = mirror(study, entries, identities)
+        experiment_id, written = mirror(
+            study, entries, identities, colors.of_variants(list(study.variants))
+        )
     except StoreError as error:
         if insist:
             raise StudyError(f"{error}; then run `make track` again") from None
         print(f"warning: {error}; `make track` completes the mirror", file=sys.stderr)
         return
-    identity.note_mirrored(experiment, identities)
+    identity.note_mirrored(experiment, experiment_id, identities)
     print(f"MLflow: {written} runs written, {len(identities) - written} were there already")

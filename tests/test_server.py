@@ -116,7 +116,11 @@ def test_a_server_killed_during_training_ends_with_one_complete_run(
         relu = by_name["relu seed 0"]
         assert (relu.info.run_id, relu.info.status) == (interrupted.info.run_id, "FINISHED")
         client = MlflowClient(tracking_uri=uri)
-        for name, count in (("test_loss", 61), ("loss", 121), ("gradient/03-output", 121)):
+        for name, count in (
+            ("test_loss", 61),
+            ("train_loss_batch", 121),
+            ("weight_gradient_03_output", 121),
+        ):
             steps = [metric.step for metric in client.get_metric_history(relu.info.run_id, name)]
             assert len(steps) == len(set(steps)) == count, name
         assert client.list_artifacts(relu.info.run_id, "models")

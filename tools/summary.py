@@ -1,7 +1,7 @@
 """Print the closing table of `make repro`: `python -m tools.summary`.
 
 In: params.yaml, reports/metrics.json, and all that `tools.stale` reads. Out, on stdout: a row per
-variant, the path of the report from the root of the repository, and the command that opens MLflow.
+variant, the path of the report from the root of the repository, and where the charts are in MLflow.
 Rows that are not of the current results are marked as stale.
 """
 
@@ -21,7 +21,7 @@ from vanishing.params.study import Study
 from vanishing.pipeline import lock
 from vanishing.reporting.markdown import number, percent
 from vanishing.results import summaries
-from vanishing.tracking import identity
+from vanishing.tracking import identity, pages
 
 _HEADERS = ("variant", "test accuracy", "attenuation at initialisation", "verdict")
 _ALIGNMENT = ("left", "right", "right", "left")
@@ -56,7 +56,19 @@ def show(reasons: Mapping[str, str]) -> None:
     if outdated:
         reason = reasons[stale.JUDGING]
         note = f"\n\nstale: {stale.JUDGING}: {reason}; `make repro` judges the rows again"
-    print(f"\n{table}{note}\n\nreport: {folder / paths.REPORT}\nMLflow: make ui")
+    print(f"\n{table}{note}\n\nreport: {folder / paths.REPORT}\nMLflow: {charts(study)}")
+
+
+def charts(study: Study) -> str:
+    """Return the command that shows the charts, and their address where `track` noted it."""
+    experiment = identity.experiment(Path(study.root))
+    experiment_id = identity.experiment_id(experiment)
+    folder = Path.cwd().relative_to(Path(study.root).resolve()).as_posix()
+    command = "make ui" if folder == "." else f"make ui STUDY={folder}"
+    if experiment_id is None:
+        return command
+    address = pages.address(experiment.store, experiment_id)
+    return address if pages.is_server(experiment.store) else f"{command}, {address}"
 
 
 def stale_variants(study: Study) -> set[str]:

@@ -32,11 +32,16 @@ def serving(port: int, folder: Path, *options: str) -> Iterator[subprocess.Popen
     log = folder / "server.log"
     with log.open("ab") as file:
         server = subprocess.Popen(
-            command, cwd=folder, stdout=file, stderr=file, start_new_session=True
+            command,
+            cwd=folder,
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + 120
-        while not _answers(port):
+        while not answers(port):
             assert time.monotonic() < deadline, log.read_text()
             assert server.poll() is None, log.read_text()
             time.sleep(0.3)
@@ -52,7 +57,8 @@ def kill(server: subprocess.Popen[bytes]) -> None:
     server.wait()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Return whether a server of MLflow's answers on a port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
             return True

@@ -7,6 +7,7 @@
 - layout: how panels, legends and labels stand in a figure
 - panels: each panel, a frame and an Axes in, nothing computed
 - style: colours, lines, signs, and marks for values that an axis cannot show
+- colors: colours of variants where lines differ in nothing else, for MLflow
 - plot_data: the frame behind each figure
 - dvc_plots: the CSV files that `dvc plots` draws
 """

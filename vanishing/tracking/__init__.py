@@ -4,7 +4,10 @@
 - viewer: the process that shows a training run in MLflow: started, and recognised in a tag
 - live: that process
 - mirror, contents: see to it that MLflow holds all results; what each of its runs holds
-- store: the runs of one experiment, by MLflow's client
+- store, timing: the runs of one experiment, by MLflow's client; when each began and ended
+- connection: MLflow's client, and the experiment of a study
 - scalars: metrics under the same names live and mirrored
+- tags, source, descriptions, views: what a person reads beside the metrics, and the charts
 - identity: what can be known without importing MLflow: its address, what tells results apart
+- pages: the addresses of MLflow's pages
 """

@@ -12,54 +12,49 @@ from vanishing.results import run, tables
 from vanishing.results.run import RunRecord
 from vanishing.tracking import scalars
 from vanishing.tracking.journal import TrainingRun
-from vanishing.tracking.scalars import Scalar
-from vanishing.tracking.store import (
-    ARTIFACTS_OF_TAG,
-    FIGURES,
-    SEED,
-    VARIANT,
-    WEIGHTS,
-    Content,
-)
+from vanishing.tracking.scalars import INITIAL_ATTENUATION, Scalar
+from vanishing.tracking.store import Content
+from vanishing.tracking.tags import ARTIFACTS_OF_TAG, FIGURES, SEED, VARIANT, VERDICT, WEIGHTS
+from vanishing.tracking.timing import Times
 
 _DIGEST_LENGTH = 32  # MLflow's limit for a dataset's digest is 36
 
 
 def of_variant(
     variant: str,
-    seeds: Sequence[int],
-    metrics: Mapping[str, float | str | None],
+    trainings: Mapping[int, TrainingRun | None],
+    verdict: str,
     tags: Mapping[str, str],
 ) -> Content:
     """Collect what a variant's run holds; its training runs are nested under it.
 
-    Metrics are `train_loss` and the like by epoch, the mean over the seeds, and `final/…`, the
-    numbers of metrics.json. A mean leaves out the seeds for which the value is NaN.
+    Metrics are means over the seeds: `attenuation`, losses and accuracies by epoch, rms(dL/dz) by
+    layer, and `attenuation_init` for MLflow's tables, which show the last value of a metric. A mean
+    leaves out the seeds for which the value is NaN.
 
     Args:
         variant: Its name.
-        seeds: Of its training runs.
-        metrics: Its entry of metrics.json.
+        trainings: {seed: what the journal of its training run holds, or None}.
+        verdict: In words, from metrics.json.
         tags: Further tags.
 
     Returns:
         The content.
     """
+    seeds = list(trainings)
     record = run.load(variant, seeds[0])
     card = paths.card(variant)
     history = tables.read("history", [variant], seeds)
     means = history.groupby("epoch").mean(numeric_only=True).reset_index()
+    by_layer = scalars.of_layers(tables.read("layers", [variant], seeds))
     curves = [scalar for row in _records(means) for scalar in scalars.of_epoch(row)]
-    final = [
-        Scalar(f"final/{name}", value, 0)
-        for name, value in metrics.items()
-        if isinstance(value, float | int)
-    ]
+    initial = Scalar(INITIAL_ATTENUATION, by_layer[0].value, 0)
     artifacts = dict.fromkeys(_files(paths.INITIALISATION / variant), paths.INITIALISATION.name)
     return Content(
-        params={**_settings(record), "train.seeds": list(seeds)},
-        scalars=[*curves, *final],
-        tags={**tags, VARIANT: variant, FIGURES: sha256(card)},
+        times=times(list(trainings.values())),
+        params={**_settings(record), "train.seeds": seeds},
+        scalars=[*by_layer, initial, *curves],
+        tags={**tags, VARIANT: variant, VERDICT: verdict, FIGURES: sha256(card)},
         dataset=_dataset(record),
         artifacts={**artifacts, card: ARTIFACTS_OF_TAG[FIGURES]},
     )
@@ -72,9 +67,10 @@ def of_run(
 
     Metrics:
 
-    - `train_loss` and the like, by epoch
-    - `gradient/00-hidden.0.linear` and the like, ‖dL/dW‖ of a layer, by traced step
-    - `loss`, of one batch, by traced step
+    - `attenuation` by epoch, `gradient_by_layer_init` and `gradient_by_layer_trained` by layer
+    - `test_accuracy`, `test_loss`, `train_accuracy`, `train_loss` by epoch
+    - `train_loss_batch`, the loss of one batch, by traced step
+    - `weight_gradient_00_hidden.0.linear` and the like, ‖dL/dW‖ of a layer, by traced step
     - `system/…`, the duration and the peak memory, if the journal is there
 
     Args:
@@ -87,11 +83,12 @@ def of_run(
         The content.
     """
     record = run.load(variant, seed)
-    history, losses, trace = (
-        tables.read(table, [variant], [seed]) for table in ("history", "losses", "trace")
+    history, losses, trace, layers = (
+        tables.read(table, [variant], [seed]) for table in ("history", "losses", "trace", "layers")
     )
     traced = losses[losses["step"].isin(trace["step"])]
-    metrics = [scalar for row in _records(history) for scalar in scalars.of_epoch(row)]
+    metrics = scalars.of_layers(layers)
+    metrics += [scalar for row in _records(history) for scalar in scalars.of_epoch(row)]
     metrics += scalars.of_trace(_records(trace))
     metrics += [scalars.of_loss(row["step"], row["loss"]) for row in _records(traced)]
     if training is not None:
@@ -107,6 +104,7 @@ def of_run(
         for file in _files(paths.run_folder(parent, variant, seed))
     }
     return Content(
+        times=times([training]),
         params={**_settings(record), "seed": seed},
         scalars=metrics,
         tags={**tags, VARIANT: variant, SEED: str(seed)},
@@ -116,9 +114,22 @@ def of_run(
 
 
 def of_report(tags: Mapping[str, str]) -> Content:
-    """Collect what the report's run holds: all of reports/, in its folders."""
+    """Collect what the report's run holds: all of reports/, in its folders. It is no training."""
     artifacts = {file: file.parent.as_posix() for file in _files(paths.REPORTS)}
-    return Content({}, [], tags, None, artifacts)
+    return Content(None, {}, [], tags, None, artifacts)
+
+
+def times(trainings: Sequence[TrainingRun | None]) -> Times | None:
+    """Return from when to when training runs ran; None if one of their journals is gone."""
+    known = [training for training in trainings if training is not None]
+    if len(known) < len(trainings):
+        return None
+    names = [training.training for training in known]
+    return Times(
+        names[0] if len(names) == 1 else digest(names),
+        min(training.started for training in known),
+        max(training.ended for training in known),
+    )
 
 
 def _settings(record: RunRecord) -> dict[str, Any]:

@@ -21,6 +21,7 @@ ROOT_EXPERIMENT = "vanishing-gradients"  # of the study in the root of the repos
 REPORT = "Report"  # the name of a run; variants are in lower case
 DATABASE = "mlflow.db"  # in the root of the repository
 STUDIES = "studies"  # the folder of the other studies
+CONTENT_VERSION = 2  # of what the runs hold: with another, `track` looks at all of them again
 
 
 class Experiment(NamedTuple):
@@ -129,20 +130,38 @@ def identities(study: Study, entries: Mapping[str, Entry]) -> dict[str, str]:
 
 def is_mirrored(experiment: Experiment, identities: Mapping[str, str]) -> bool:
     """Return whether the last `track` mirrored all this there, and the database still exists."""
+    noted = _noted(experiment)
+    return noted is not None and noted["runs"] == identities
+
+
+def experiment_id(experiment: Experiment) -> str | None:
+    """Return MLflow's id of the experiment, as the last `track` noted it; None without one."""
+    noted = _noted(experiment)
+    return None if noted is None else str(noted["experiment_id"])
+
+
+def note_mirrored(
+    experiment: Experiment, experiment_id: str, identities: Mapping[str, str]
+) -> None:
+    """Note that all this is mirrored there, for `is_mirrored` and `experiment_id`."""
+    note = {**_place(experiment), "experiment_id": experiment_id, "runs": dict(identities)}
+    write_json(MIRROR, note)
+
+
+def _noted(experiment: Experiment) -> dict[str, Any] | None:
+    """Return the note of the last `track`; None if it mirrored elsewhere or otherwise."""
     try:
-        noted = read_json(MIRROR)
+        noted: dict[str, Any] = read_json(MIRROR)
     except (OSError, json.JSONDecodeError):
-        return False
+        return None
+    place = _place(experiment)
     file = database(experiment.store)
-    return bool(noted == _note(experiment, identities)) and (file is None or file.exists())
+    if {key: noted.get(key) for key in place} != place or (file and not file.exists()):
+        return None
+    return noted
 
 
-def note_mirrored(experiment: Experiment, identities: Mapping[str, str]) -> None:
-    """Note that all this is mirrored there, for `is_mirrored`."""
-    write_json(MIRROR, _note(experiment, identities))
-
-
-def _note(experiment: Experiment, identities: Mapping[str, str]) -> dict[str, Any]:
+def _place(experiment: Experiment) -> dict[str, Any]:
     file = database(experiment.store)
     store = str(file.resolve()) if file else redact(experiment.store)
-    return {"store": store, "experiment": experiment.name, "runs": dict(identities)}
+    return {"content": CONTENT_VERSION, "store": store, "experiment": experiment.name}

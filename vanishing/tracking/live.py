@@ -8,6 +8,7 @@ or failed; `track` completes it. Any failure of MLflow ends in one warning.
 import os
 import select
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,18 +20,12 @@ from vanishing import paths
 from vanishing.errors import StudyError
 from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.tracking import identity, scalars
+from vanishing.tracking import identity, scalars, source
+from vanishing.tracking.connection import StoreError
 from vanishing.tracking.journal import Line, read_on
 from vanishing.tracking.scalars import Scalar
-from vanishing.tracking.store import (
-    FAILED,
-    FINISHED,
-    SEED,
-    TRAINING,
-    VARIANT,
-    MLflowStore,
-    StoreError,
-)
+from vanishing.tracking.store import FAILED, FINISHED, MLflowStore
+from vanishing.tracking.tags import SEED, TRAINING, VARIANT
 
 INTERVAL_S = 1.0
 
@@ -52,22 +47,40 @@ def main(argv: list[str]) -> None:
 def show(variant: str, seed: int) -> None:
     """Write the metrics in a journal to a run of MLflow, which is created for it.
 
-    In a temporary copy of the repository there is no store to write to.
+    The run begins and ends when training did. A training that failed or was killed notes no end:
+    its run ends when this process saw that. In a temporary copy of the repository there is no store
+    to write to.
     """
-    root = Path(load(Study).root)
-    if identity.is_temporary(root):
+    root = load(Study).root
+    if identity.is_temporary(Path(root)):
         return
-    store = MLflowStore(identity.experiment(root))
+    store = MLflowStore(identity.experiment(Path(root)))
     run_id = ""
     last: Line = {}
     for lines in follow(variant, seed):
         if not run_id:
-            tags = {VARIANT: variant, SEED: str(seed), TRAINING: lines[0]["training"]}
-            run_id = store.begin(identity.run_name(variant, seed), tags)
+            run_id = begin(store, root, lines[0])
         store.log(run_id, [scalar for line in lines for scalar in metrics(line)])
         last = lines[-1]
     if run_id:
-        store.end(run_id, FINISHED if last["kind"] == "end" else FAILED)
+        finished = last["kind"] == "end"
+        store.end(
+            run_id,
+            FINISHED if finished else FAILED,
+            last["time"] if finished else time.time(),
+        )
+
+
+def begin(store: MLflowStore, root: str, start: Line) -> str:
+    """Create the run that shows a training, from the first line of its journal.
+
+    Returns:
+        Its id.
+    """
+    variant, seed = start["variant"], start["seed"]
+    tags = {VARIANT: variant, SEED: str(seed), TRAINING: start["training"]}
+    tags |= source.of_stage("train") | source.commit(root)
+    return store.begin(identity.run_name(variant, seed), tags, start["time"])
 
 
 def follow(variant: str, seed: int) -> Iterator[list[Line]]:

@@ -1,13 +1,30 @@
-"""Scalars: a run's metrics under the names that they have in MLflow, live and mirrored alike."""
+"""Scalars: a run's metrics under the names that they have in MLflow, live and mirrored alike.
+
+MLflow shows the charts of a run in the alphabetical order of these names, without sections where
+no name has a `/`. So the names give the order: attenuation, dL/dz by layer, loss and accuracy by
+epoch, and then what belongs to single steps.
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-_NO_METRICS = ("epoch", "step", "seed", "variant")  # columns of history.parquet
+from vanishing.results.tables import select
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ATTENUATION = "attenuation"
+INITIAL_ATTENUATION = "attenuation_init"
+BY_LAYER_INIT, BY_LAYER_TRAINED = "gradient_by_layer_init", "gradient_by_layer_trained"
+TEST_ACCURACY, TEST_LOSS = "test_accuracy", "test_loss"
+TRAIN_ACCURACY, TRAIN_LOSS = "train_accuracy", "train_loss"
+BATCH_LOSS = "train_loss_batch"
+
+_OF_EPOCH = (TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS)  # columns of history.parquet
 
 
 class Scalar(NamedTuple):
-    """A metric's value at an epoch or a step."""
+    """A metric's value at an epoch, a step or a layer, which MLflow calls a step all the same."""
 
     name: str
     value: float
@@ -16,11 +33,32 @@ class Scalar(NamedTuple):
 
 def of_epoch(row: Mapping[str, Any]) -> list[Scalar]:
     """Return the losses and accuracies of one row of history.parquet, by epoch."""
-    return [
-        Scalar(name, float(value), int(row["epoch"]))
-        for name, value in row.items()
-        if name not in _NO_METRICS
-    ]
+    return [Scalar(name, float(row[name]), int(row["epoch"])) for name in _OF_EPOCH if name in row]
+
+
+def of_layers(layers: "pd.DataFrame") -> list[Scalar]:
+    """Return how much of the gradient arrives, from layers.parquet of one variant.
+
+    - `attenuation`, by epoch: at each snapshot
+    - `gradient_by_layer_init`, `gradient_by_layer_trained`, by layer: rms(dL/dz) at the first and
+      the last snapshot. MLflow has no charts over layers, so the layer takes the place of the step
+
+    Returns:
+        The metrics, means over the seeds of `layers`.
+    """
+    attenuation = select(layers, "backpropagated_gradient", "attenuation")
+    scalars = _means(ATTENUATION, attenuation, "epoch")
+    rms = select(layers, "backpropagated_gradient", "rms")
+    for name, scalar in ((BY_LAYER_INIT, scalars[0]), (BY_LAYER_TRAINED, scalars[-1])):
+        scalars += _means(name, rms[rms["epoch"] == scalar.step], "layer_index")
+    return scalars
+
+
+def _means(name: str, rows: "pd.DataFrame", step: str) -> list[Scalar]:
+    """Return the mean value at each step, which is a column."""
+    means = rows.groupby(step, as_index=False)["value"].mean()
+    pairs = zip(means[step], means["value"], strict=True)
+    return [Scalar(name, float(value), int(at)) for at, value in pairs]
 
 
 def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
@@ -30,7 +68,9 @@ def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
     """
     return [
         Scalar(
-            f"gradient/{row['layer_index']:02d}-{row['layer']}", float(row["value"]), row["step"]
+            f"weight_gradient_{row['layer_index']:02d}_{row['layer']}",
+            float(row["value"]),
+            row["step"],
         )
         for row in rows
         if (row["tensor"], row["statistic"]) == ("weight_gradient", "l2_norm")
@@ -39,4 +79,4 @@ def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
 
 def of_loss(step: int, loss: float | str) -> Scalar:
     """Return the loss of one batch, which may be given as the text "NaN" or "Infinity"."""
-    return Scalar("loss", float(loss), step)
+    return Scalar(BATCH_LOSS, float(loss), step)

@@ -1,60 +1,47 @@
 """The runs of one experiment in MLflow's store: each complete, and there exactly once."""
 
-import logging
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, NamedTuple
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "1")  # these are read when mlflow is imported
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 
-from filelock import FileLock
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
-
-from vanishing.errors import redact
-from vanishing.tracking import viewer
-from vanishing.tracking.identity import Experiment, database
+from vanishing.tracking import timing, viewer
+from vanishing.tracking.connection import connect, explaining
+from vanishing.tracking.identity import Experiment
 from vanishing.tracking.scalars import Scalar
+from vanishing.tracking.tags import (
+    ARTIFACTS_OF_TAG,
+    COLOR,
+    DESCRIBED,
+    FIGURES,
+    IDENTITY,
+    NOTE,
+    PARENT,
+    PROCESS,
+    SOURCE,
+    SUPERSEDED,
+    TIMES,
+    VERDICT,
+    WEIGHTS,
+)
+from vanishing.tracking.timing import Times
 
 FINISHED, FAILED, RUNNING = "FINISHED", "FAILED", "RUNNING"
 
-# Tags of a run:
-VARIANT = "study.variant"
-SEED = "study.seed"
-IDENTITY = "study.identity"  # of the results that it mirrors
-TRAINING = "study.training"  # the training that it showed live
-PROCESS = "study.process"  # the viewer that writes it while it is running
-PARENT = "mlflow.parentRunId"  # the variant's run, under which MLflow shows a training run
-FIGURES = "study.figures"  # a digest of the figures among its artifacts
-WEIGHTS = "study.weights"  # there if the weights are among its artifacts; a clone may lack them
-SUPERSEDED = "study.superseded"  # why the results that it mirrors are no longer current
-
-ARTIFACTS_OF_TAG = {FIGURES: "figures", WEIGHTS: "models"}  # {tag: folder of artifacts}
-
-# Opens the experiment where MLflow shows metrics, rather than traces of language models.
-_TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
-_LONGEST_REASON = 200  # characters of MLflow's message that a warning repeats
 _METRICS_PER_CALL = 1000  # MLflow's limits
 _PARAMS_PER_CALL = 100
+# Tags that are brought up to date in a finished run: no reason for a new one.
+_KEPT_UP_TO_DATE = (FIGURES, WEIGHTS, PARENT, VERDICT, COLOR, SOURCE, DESCRIBED)
 _LARGEST = 1.7976931348623157e308  # what MLflow makes of infinity
-
-
-class StoreError(Exception):
-    """MLflow's store cannot be reached or fails; the reason in one line."""
 
 
 class Content(NamedTuple):
     """What a run holds.
 
     Attributes:
+        times: Its start and its end; None where they are not known.
         params: {key: value}; a value is written as text.
         scalars: The metrics, each name and step once.
         tags: {key: value}.
@@ -62,6 +49,7 @@ class Content(NamedTuple):
         artifacts: {file: its folder in the run's artifacts}.
     """
 
+    times: Times | None
     params: Mapping[str, Any]
     scalars: Sequence[Scalar]
     tags: Mapping[str, str]
@@ -81,149 +69,128 @@ class Ensured(NamedTuple):
     written: bool
 
 
-@contextmanager
-def _explaining(address: str) -> Iterator[None]:
-    """Turn whatever MLflow raises into a StoreError that names the store."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        reason = shorten(redact(str(error)), _LONGEST_REASON, placeholder=" …")
-        raise StoreError(f"MLflow at {redact(address)}: {reason}") from error
-
-
 class MLflowStore:
     """The runs of one experiment. Its methods raise a StoreError where MLflow fails."""
 
     def __init__(self, experiment: Experiment) -> None:
         """Find the experiment, or create it, and a SQLite database with it."""
-        for chatty in ("alembic", "mlflow", "urllib3"):  # a line per migration, and per retry
-            logging.getLogger(chatty).setLevel(logging.ERROR)
         self.address = experiment.store
-        # A database may be used from several working directories at once: by studies, and by
-        # stages that run at the same time.
-        file = database(self.address)
-        folder = file.parent if file else None
-        lock = (folder or Path()) / ".study/mlflow.lock"
-        # Two processes that create the tables of a new database at once break it.
-        with _explaining(self.address):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(lock):
-                if file and not file.exists():
-                    _create_database(file)
-                self._client = MlflowClient(tracking_uri=self.address)
-                self._experiment = self._find_or_create(experiment.name, folder)
+        self._client, self.experiment_id = connect(experiment)
 
-    def _find_or_create(self, name: str, folder: Path | None) -> str:
-        """Return the experiment's id; its artifacts are beside the database, if there is one."""
-        experiment = self._client.get_experiment_by_name(name)
-        place = Path("mlruns") / name
-        artifacts = (folder / place).resolve().as_uri() if folder else None
-        if experiment is None:
-            try:
-                return str(self._client.create_experiment(name, artifacts, tags=_TRAINING_VIEW))
-            except MlflowException:  # another machine was quicker, or else this fails again
-                experiment = self._client.get_experiment_by_name(name)
-                if experiment is None:
-                    raise
-        if experiment.lifecycle_stage == LifecycleStage.DELETED:
-            raise StoreError(
-                f"MLflow at {redact(self.address)}: the experiment {name} is deleted; run: mlflow"
-                f" experiments restore --experiment-id {experiment.experiment_id}, with"
-                " MLFLOW_TRACKING_URI set to that address"
-            )
-        # MLflow keeps the absolute path, and would make the old folder again.
-        location = str(experiment.artifact_location)
-        if artifacts and location != artifacts and location.endswith(place.as_posix()):
-            raise StoreError(
-                f"MLflow at {self.address}: was made in another folder, and keeps its artifacts in"
-                f" {location}; move it back there, or remove mlflow.db and mlruns/ here:"
-                " `make track` mirrors the results again"
-            )
-        return str(experiment.experiment_id)
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the experiment where they differ.
 
-    def begin(self, name: str, tags: Mapping[str, str]) -> str:
+        Its description is left as it is, whoever changed it, until this project has another.
+        """
+        with explaining(self.address):
+            current = self._client.get_experiment(self.experiment_id).tags
+            for tag, value in _outdated(tags, tags, current).items():
+                self._client.set_experiment_tag(self.experiment_id, tag, value)
+
+    def begin(self, name: str, tags: Mapping[str, str], started: float) -> str:
         """Create a run that this process, a viewer, writes while training runs.
+
+        Args:
+            name: The run's name.
+            tags: {key: value}.
+            started: When training began, in seconds since 1970.
 
         Returns:
             Its id.
         """
-        with _explaining(self.address):
-            return self._create(name, {**tags, PROCESS: viewer.describe()})
+        with explaining(self.address):
+            return self._create(name, {**tags, PROCESS: viewer.describe()}, started)
 
     def log(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         """Add metrics to a run."""
         now_ms = int(time.time() * 1000)
         metrics = [Metric(s.name, float(s.value), now_ms, int(s.step)) for s in scalars]
-        with _explaining(self.address):
+        with explaining(self.address):
             for start in range(0, len(metrics), _METRICS_PER_CALL):
                 batch = metrics[start : start + _METRICS_PER_CALL]
                 self._client.log_batch(run_id, metrics=batch)
 
-    def end(self, run_id: str, status: str) -> None:
-        """Close a run as FINISHED or FAILED."""
-        with _explaining(self.address):
-            self._client.set_terminated(run_id, status=status)
+    def end(self, run_id: str, status: str, ended: float) -> None:
+        """Close a run as FINISHED or FAILED at a time, in seconds since 1970."""
+        with explaining(self.address):
+            self._client.set_terminated(run_id, status=status, end_time=timing.milliseconds(ended))
 
-    def ensure(
-        self, name: str, identity: str, content: Content, training: str | None = None
-    ) -> Ensured:
+    def ensure(self, name: str, identity: str, content: Content) -> Ensured:
         """See to it that exactly one finished run of a name has an identity, and is complete.
 
-        An interrupted run of this identity is completed, and so is a run that showed this training
+        An interrupted run of this identity is completed, and so is a run that showed its training
         live: what it lacks is added. A run that holds anything else than `content` is left as it
-        is, and a new one is written. If MLflow fails, the next call adds what is missing.
+        is, and a new one is written. MLflow cannot change the start of a run: a run with another
+        start is replaced. If MLflow fails, the next call adds what is missing.
 
         Args:
             name: The run's name.
             identity: Of the results.
             content: What the run should hold.
-            training: The training that wrote the results, if it is known.
 
         Returns:
             The run.
         """
-        with _explaining(self.address):
+        with explaining(self.address):
             runs = list(self._runs(f"attributes.run_name = '{name}'"))
             same = [run for run in runs if run.data.tags.get(IDENTITY) == identity]
             finished = [run for run in same if run.info.status == FINISHED]
-            if finished:
+            timely = [run for run in finished if timing.is_timely(run, content.times)]
+            if timely:
                 # Two processes that ran at once may both have written it.
-                first, *doubles = sorted(finished, key=lambda run: run.info.run_id)
-                for double in doubles:
-                    self._client.delete_run(double.info.run_id)
+                first = min(timely, key=lambda run: run.info.run_id)
+                others = [run for run in finished if run is not first]
+                self._delete(others)
                 updated = self._update(first, content)
-                return Ensured(str(first.info.run_id), updated or bool(doubles))
-            live = [run for run in runs if training and run.data.tags.get(TRAINING) == training]
-            run_id = self._complete_one(same + live, content)
+                return Ensured(str(first.info.run_id), updated or bool(others))
+            live = [run for run in runs if timing.showed(run, content.times) and run not in same]
+            late = [run for run in same + live if not timing.may_become_timely(run, content.times)]
+            run_id = self._complete_one([run for run in same + live if run not in late], content)
             if run_id is None:
-                run_id = self._create(name, {IDENTITY: identity})
+                started = content.times.started if content.times else time.time()
+                run_id = self._create(name, {IDENTITY: identity}, started)
                 self._add(self._client.get_run(run_id), content, {})
-            for key, value in {**content.tags, IDENTITY: identity}.items():
-                self._client.set_tag(run_id, key, value)
-            self._client.set_terminated(run_id, status=FINISHED)
+            self._finish(run_id, identity, content)
+            replaced = {run.info.run_id: run for run in late + finished}
+            self._delete([run for old, run in replaced.items() if old != run_id])
             return Ensured(run_id, written=True)
 
-    def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags))
+    def _create(self, name: str, tags: Mapping[str, str], started: float) -> str:
+        run = self._client.create_run(
+            self.experiment_id, timing.milliseconds(started), dict(tags), run_name=name
+        )
         return str(run.info.run_id)
 
+    def _finish(self, run_id: str, identity: str, content: Content) -> None:
+        """Tag a run that holds everything, and close it: without an end if none is known."""
+        tags = {**content.tags, IDENTITY: identity}
+        if content.times:
+            tags[TIMES] = content.times.trainings
+        for key, value in tags.items():
+            self._client.set_tag(run_id, key, value)
+        if content.times:
+            ended = timing.milliseconds(content.times.ended)
+            self._client.set_terminated(run_id, status=FINISHED, end_time=ended)
+        else:
+            self._client.update_run(run_id, status=FINISHED)
+
+    def _delete(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self._client.delete_run(run.info.run_id)
+
     def _update(self, run: Run, content: Content) -> bool:
-        """Bring a finished run's figures, weights and parent up to date: no reason for a new run.
+        """Bring the tags of a finished run up to date, with the artifacts that belong to them.
 
         Returns:
-            Whether they were outdated.
+            Whether any was outdated.
         """
-        outdated = [
-            tag
-            for tag in (*ARTIFACTS_OF_TAG, PARENT)
-            if tag in content.tags and content.tags[tag] != run.data.tags.get(tag)
-        ]
+        outdated = _outdated(_KEPT_UP_TO_DATE, content.tags, run.data.tags)
         folders = {ARTIFACTS_OF_TAG.get(tag) for tag in outdated}
         for path, folder in content.artifacts.items():
             if folder in folders:
                 self._client.log_artifact(run.info.run_id, str(path), folder)
-        for tag in outdated:
-            self._client.set_tag(run.info.run_id, tag, content.tags[tag])
+        for tag, value in outdated.items():
+            self._client.set_tag(run.info.run_id, tag, value)
         return bool(outdated)
 
     def _complete_one(self, runs: Sequence[Run], content: Content) -> str | None:
@@ -283,13 +250,13 @@ class MLflowStore:
         Args:
             current: {name of a run: identity} of all results.
         """
-        with _explaining(self.address):
+        with explaining(self.address):
             for run in self._runs():
                 tags, run_id, name = run.data.tags, run.info.run_id, run.info.run_name
                 if not {IDENTITY, PROCESS} & tags.keys():
                     continue  # somebody's own
                 if run.info.status == RUNNING and not viewer.is_running(tags.get(PROCESS, "")):
-                    self._client.set_terminated(run_id, status=FAILED)
+                    self._client.update_run(run_id, status=FAILED)  # nobody knows when it ended
                 if IDENTITY in tags or run.info.status == FINISHED:
                     outdated = tags.get(IDENTITY) != current.get(name)
                     if outdated and SUPERSEDED not in tags:
@@ -300,23 +267,34 @@ class MLflowStore:
 
     def _runs(self, condition: str = "") -> Iterator[Run]:
         """Yield the experiment's runs that are not deleted and fulfil a condition, if any."""
-        page = self._client.search_runs([self._experiment], condition)
+        page = self._client.search_runs([self.experiment_id], condition)
         yield from page
         while page.token:
-            page = self._client.search_runs([self._experiment], condition, page_token=page.token)
+            page = self._client.search_runs([self.experiment_id], condition, page_token=page.token)
             yield from page
 
 
-def _create_database(file: Path) -> None:
-    """Create MLflow's SQLite database under another name, and rename it once it is complete.
+def _outdated(
+    tags: Iterable[str], wanted: Mapping[str, str], current: Mapping[str, str]
+) -> dict[str, str]:
+    """Return those of some tags that differ from what is wanted.
 
-    Creating its tables takes seconds. A process that is killed meanwhile would leave some of them,
-    with which no later process can begin.
+    A description that a person has changed stays until there is another one: a digest tells.
+
+    Args:
+        tags: Their names; those that nothing is wanted of are left out.
+        wanted: {tag: value}.
+        current: {tag: value}.
+
+    Returns:
+        {tag: value that is wanted}.
     """
-    unfinished = file.with_name(f".{file.name}.new")
-    unfinished.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments()
-    unfinished.replace(file)
+    outdated = {
+        tag: wanted[tag]
+        for tag in tags
+        if tag != NOTE and tag in wanted and wanted[tag] != current.get(tag)
+    }
+    return {NOTE: wanted[NOTE], **outdated} if DESCRIBED in outdated else outdated
 
 
 def _same(value: float, logged: float) -> bool:

@@ -13,7 +13,8 @@ from vanishing import paths
 from vanishing.results import tables
 from vanishing.tracking import contents
 from vanishing.tracking.journal import TrainingRun
-from vanishing.tracking.store import FIGURES, WEIGHTS, Content
+from vanishing.tracking.store import Content
+from vanishing.tracking.tags import FIGURES, VERDICT, WEIGHTS
 
 STEPS = [1, 10, 20, 30, 40]  # traced ones of the tiny study
 
@@ -33,9 +34,11 @@ def test_a_training_run_has_its_parameters_curves_tables_and_weights() -> None:
     expected = list(zip(history["epoch"], history["test_loss"], strict=True))
     assert curve(content, "test_loss") == expected
     losses = pd.read_parquet(paths.table("losses", "relu", 0)).set_index("step")["loss"]
-    assert curve(content, "loss") == [(step, losses[step]) for step in STEPS]
-    for name in ("gradient/00-hidden.0.linear", "gradient/03-output"):
+    assert curve(content, "train_loss_batch") == [(step, losses[step]) for step in STEPS]
+    for name in ("weight_gradient_00_hidden.0.linear", "weight_gradient_03_output"):
         assert [step for step, _ in curve(content, name)] == STEPS
+    assert [step for step, _ in curve(content, "attenuation")] == [0, 1, 2]
+    assert content.times is None
     assert content.tags == {
         "a": "tag",
         "study.variant": "relu",
@@ -62,6 +65,23 @@ def test_a_journal_adds_what_the_results_do_not_hold() -> None:
     assert curve(content, "system/peak_memory_bytes") == [(0, 5)]
     assert content.tags["study.device"] == "abacus"
     assert content.tags["study.host"] == "host"
+    assert content.times == ("training", 100.0, 104.0)
+
+
+def training(name: str, started: float, ended: float) -> TrainingRun:
+    """Return what the journal of a training run holds."""
+    return TrainingRun(name, "abacus", "host", started, ended, ended - started, 5)
+
+
+def test_several_training_runs_last_from_the_first_start_to_the_last_end_if_all_are_known() -> None:
+    first, second = training("a", 100.0, 104.0), training("b", 102.0, 103.0)
+    times = contents.times([second, first])
+    assert times is not None
+    assert times[1:] == (100.0, 104.0)
+    other = contents.times([first, training("c", 102.0, 103.0)])
+    assert other is not None
+    assert other.trainings != times.trainings
+    assert contents.times([first, None]) is None
 
 
 @pytest.mark.usefixtures("judged_copy")
@@ -91,9 +111,9 @@ def test_a_variant_has_the_means_over_its_seeds_and_what_needs_no_training(
     paths.card("relu").parent.mkdir(parents=True)
     paths.card("relu").write_bytes(b"figure")
     copy_run("relu", 1, test_loss=9.0, train_loss=math.nan)
-    metrics = {"test_accuracy": 0.5, "gradient": None, "verdict": "healthy"}
-    alone = contents.of_variant("relu", [0], metrics, {})
-    content = contents.of_variant("relu", [0, 1], metrics, {})
+    shutil.copytree("data/statistics/relu/seed-0", "data/statistics/relu/seed-1")
+    alone = contents.of_variant("relu", {0: None}, "steady, learned", {})
+    content = contents.of_variant("relu", {0: None, 1: None}, "steady, learned", {})
     assert content.params["train.seeds"] == [0, 1]
     assert content.params.items() >= {"network.activation": "relu", "train.epochs": 2}.items()
     assert curve(alone, "test_loss") == curve(contents.of_run("relu", 0, None, {}), "test_loss")
@@ -101,15 +121,15 @@ def test_a_variant_has_the_means_over_its_seeds_and_what_needs_no_training(
     losses = dict(curve(alone, "test_loss"))
     assert means == pytest.approx({epoch: (loss + 9) / 2 for epoch, loss in losses.items()})
     assert repr(curve(content, "train_loss")) == repr(curve(alone, "train_loss"))  # less NaN
-    assert [scalar for scalar in content.scalars if scalar.name.startswith("final/")] == [
-        ("final/test_accuracy", 0.5, 0)
-    ]
+    assert curve(content, "attenuation_init") == curve(content, "attenuation")[:1]
+    assert content.tags[VERDICT] == "steady, learned"
     assert {f"{folder}/{path.name}" for path, folder in content.artifacts.items()} == {
         *(f"initialisation/{name}.parquet" for name in ("initialisation", "depths", "theory")),
         "figures/relu.png",
     }
     paths.card("relu").write_bytes(b"drawn anew")
-    assert contents.of_variant("relu", [0], metrics, {}).tags[FIGURES] != content.tags[FIGURES]
+    redrawn = contents.of_variant("relu", {0: None}, "steady, learned", {})
+    assert redrawn.tags[FIGURES] != content.tags[FIGURES]
 
 
 @pytest.mark.usefixtures("study")
@@ -118,4 +138,5 @@ def test_the_report_is_kept_in_its_folders() -> None:
     assert content.artifacts[paths.REPORT] == "reports"
     assert content.artifacts[paths.card("relu")] == "reports/figures/variants"
     assert set(content.artifacts) == set(Path("reports").rglob("*.*"))
+    assert content.times is None  # it is no training
     assert content.tags == {"a": "tag"}

@@ -115,12 +115,23 @@ def test_one_more_seed_changes_the_variants_and_no_training_run() -> None:
 def test_results_are_mirrored_where_the_last_track_noted_them() -> None:
     experiment = Experiment("sqlite:///mlflow.db", "study")
     assert not identity.is_mirrored(experiment, IDENTITIES)
-    identity.note_mirrored(experiment, IDENTITIES)
+    identity.note_mirrored(experiment, "7", IDENTITIES)
     assert not identity.is_mirrored(experiment, IDENTITIES)  # there is no such database
     Path("mlflow.db").touch()
     assert identity.is_mirrored(experiment, IDENTITIES)
     same = Experiment(f"sqlite:///{Path('mlflow.db').resolve()}", "study")
     assert identity.is_mirrored(same, IDENTITIES)
-    assert not identity.is_mirrored(experiment._replace(name="other"), IDENTITIES)
-    assert not identity.is_mirrored(experiment._replace(store="http://server"), IDENTITIES)
+    assert identity.experiment_id(same) == "7"
+    for other in (experiment._replace(name="other"), experiment._replace(store="http://server")):
+        assert not identity.is_mirrored(other, IDENTITIES)
+        assert identity.experiment_id(other) is None
     assert not identity.is_mirrored(experiment, IDENTITIES | {"relu": "3"})
+
+
+@pytest.mark.usefixtures("workspace")
+def test_runs_of_an_older_version_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = Experiment("http://server", "study")
+    with monkeypatch.context() as patch:
+        patch.setattr(identity, "CONTENT_VERSION", identity.CONTENT_VERSION - 1)
+        identity.note_mirrored(experiment, "7", IDENTITIES)
+    assert not identity.is_mirrored(experiment, IDENTITIES)

@@ -30,7 +30,7 @@ from vanishing.files import write_text
 from vanishing.tracking import journal, live
 from vanishing.tracking.journal import Journal
 from vanishing.tracking.scalars import Scalar
-from vanishing.tracking.store import IDENTITY, PARENT, SEED, TRAINING, VARIANT
+from vanishing.tracking.tags import IDENTITY, PARENT, SEED, SOURCE, TRAINING, VARIANT
 
 EPOCH = {"kind": "epoch", "row": {"epoch": 1, "step": 20, "train_loss": 0.5, "test_loss": "NaN"}}
 NORM = {"step": 1, "layer_index": 0, "layer": "output", "value": 2.0}
@@ -39,7 +39,7 @@ TRACE = {
     "rows": [{**NORM, "tensor": "weight_gradient", "statistic": "l2_norm"}],
     "loss": 0.7,
 }
-METRICS = {"train_loss", "test_loss", "loss", "gradient/00-output"}
+METRICS = {"train_loss", "test_loss", "train_loss_batch", "weight_gradient_00_output"}
 
 
 @pytest.fixture
@@ -73,8 +73,11 @@ def write_journal(*lines: dict[str, Any], error: Exception | None = None) -> Non
 
 
 def test_the_metrics_of_a_journal_are_named_as_they_are_afterwards() -> None:
-    assert live.metrics(TRACE) == [Scalar("loss", 0.7, 1), Scalar("gradient/00-output", 2.0, 1)]
-    assert [scalar.name for scalar in live.metrics(EPOCH)] == ["train_loss", "test_loss"]
+    assert live.metrics(TRACE) == [
+        Scalar("train_loss_batch", 0.7, 1),
+        Scalar("weight_gradient_00_output", 2.0, 1),
+    ]
+    assert [scalar.name for scalar in live.metrics(EPOCH)] == ["test_loss", "train_loss"]
     assert live.metrics({"kind": "resumed", "epoch": 1, "elapsed_s": 1.0}) == []
 
 
@@ -100,8 +103,11 @@ def test_a_training_that_ended_has_a_finished_run(uri: str, close: Callable[[], 
     (run,) = runs(uri)
     assert (run.info.run_name, run.info.status) == ("relu seed 3", "FINISHED")
     assert run.data.metrics.keys() == METRICS
-    expected = {VARIANT: "relu", SEED: "3", TRAINING: journal.read("relu", 3)[0]["training"]}
+    start, *_, end = journal.read("relu", 3)
+    expected = {VARIANT: "relu", SEED: "3", TRAINING: start["training"], SOURCE: "stages/train.py"}
     assert run.data.tags.items() >= expected.items()
+    assert run.info.start_time == int(start["time"] * 1000)
+    assert run.info.end_time == int(end["time"] * 1000)
 
 
 def test_a_training_that_failed_has_a_failed_run(uri: str, close: Callable[[], None]) -> None:
@@ -163,7 +169,7 @@ def test_a_finished_training_has_shown_all_its_metrics_and_track_completes_its_r
     def steps(name: str) -> list[int]:
         return [metric.step for metric in client.get_metric_history(shown.info.run_id, name)]
 
-    assert steps("loss") == [1, 10, 20, 30, 40]
+    assert steps("train_loss_batch") == [1, 10, 20, 30, 40]
     assert steps("test_loss") == [0, 1, 2]
     # The results of `study_folder` are the same, as the same seed gives the same bytes.
     content = paths.journal("relu", 0).read_text()
@@ -178,7 +184,9 @@ def test_a_finished_training_has_shown_all_its_metrics_and_track_completes_its_r
     (completed,) = [run for run in runs(viewers) if run.info.run_name == "relu seed 0"]
     assert completed.info.run_id == shown.info.run_id
     assert completed.data.tags.keys() >= {IDENTITY, PARENT}
-    assert steps("loss") == [1, 10, 20, 30, 40]  # none is there twice
+    shown_span, span = ((run.info.start_time, run.info.end_time) for run in (shown, completed))
+    assert span == shown_span  # that of the training, whenever `track` completed its run
+    assert steps("train_loss_batch") == [1, 10, 20, 30, 40]  # none is there twice
     assert completed.data.metrics["system/train_duration_s"] > 0
     assert client.list_artifacts(shown.info.run_id, "models")
 

@@ -1,7 +1,6 @@
 """The tags of a mirrored run, and how runs are nested."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.pipeline import lock
 from vanishing.tracking import identity, mirror
-from vanishing.tracking.store import PARENT, SUPERSEDED
+from vanishing.tracking.tags import PARENT, SUPERSEDED
 
 
 def test_the_stages_and_the_hashes_of_their_outputs_are_named() -> None:
@@ -27,48 +26,6 @@ def test_the_stages_and_the_hashes_of_their_outputs_are_named() -> None:
         "dvc.b": "2",
         "dvc.c": "3",
     }
-
-
-def git(*arguments: str) -> str:
-    """Run Git in the working directory."""
-    author = ("-c", "user.name=a", "-c", "user.email=a@b")
-    command = ["git", *author, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.mark.parametrize("study", ["", "studies/deep"])
-def test_the_commit_is_named_and_whether_any_other_file_differs_than_a_stage_writes(
-    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    written = ["dvc.lock", "reports/README.md", "studies/deep/dvc.lock", "studies/deep/reports/a"]
-    others = ["params.yaml", "vanishing/run.py", "studies/deep/params.yaml"]
-    for name in (*written, *others):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text("first")
-    root = "../.." if study else "."
-
-    def tags() -> dict[str, str]:
-        with monkeypatch.context() as patch:
-            patch.chdir(tmp_path / study)
-            return mirror.commit_tags(root)
-
-    assert tags() == {}
-    git("init", "-q")
-    assert tags() == {}  # there is no commit
-    git("add", ".")
-    git("commit", "-qm", "all")
-    clean = {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "study.git.dirty": "false"}
-    for name in (*written, "reports/figures/new.png"):
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text("second")
-        assert tags() == clean
-    for name in (*others, "vanishing/new.py"):
-        Path(name).write_text("second")
-        assert tags() == clean | {"study.git.dirty": "true"}
-        git("add", name)
-        git("commit", "-qm", name)
-        clean["mlflow.source.git.commit"] = git("rev-parse", "HEAD")
 
 
 @pytest.mark.slow
@@ -89,7 +46,7 @@ def test_training_runs_are_nested_under_the_run_of_their_variant_whatever_replac
         write_lock(workspace)
         study = load(Study)
         entries = identity.entries(study, lock.read())
-        mirror.mirror(study, entries, identity.identities(study, entries))
+        mirror.mirror(study, entries, identity.identities(study, entries), {"sigmoid": "#000000"})
         return {
             run.info.run_name: (run.info.run_id, run.data.tags.get(PARENT))
             for run in runs(uri)

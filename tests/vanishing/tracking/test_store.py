@@ -2,10 +2,7 @@
 
 import math
 import multiprocessing
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,24 +13,23 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.support.mlflow_server import runs
+from vanishing.files import digest
 from vanishing.tracking import viewer
 from vanishing.tracking.identity import Experiment
 from vanishing.tracking.scalars import Scalar
-from vanishing.tracking.store import (
-    FAILED,
+from vanishing.tracking.store import FAILED, FINISHED, RUNNING, Content, MLflowStore
+from vanishing.tracking.tags import (
+    DESCRIBED,
     FIGURES,
-    FINISHED,
     IDENTITY,
+    NOTE,
     PARENT,
     PROCESS,
-    RUNNING,
     SUPERSEDED,
     TRAINING,
     WEIGHTS,
-    Content,
-    MLflowStore,
-    StoreError,
 )
+from vanishing.tracking.timing import Times
 
 NAME = "study"
 WRITES = (
@@ -43,7 +39,12 @@ WRITES = (
     "log_artifact",
     "set_tag",
     "set_terminated",
+    "update_run",
+    "delete_run",
 )
+STARTED, ENDED = 1_700_000_000.123, 1_700_000_240.456  # seconds since 1970
+TIMES = Times("of these results", STARTED, ENDED)
+SPAN = (1_700_000_000_123, 1_700_000_240_456)
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def content(tmp_path: Path) -> Content:
     table.write_bytes(b"table")
     figure.write_bytes(b"figure")
     return Content(
+        times=TIMES,
         params={"width": 16, "train.seeds": [0, 1]},
         scalars=[Scalar("loss", 0.5, 1), Scalar("loss", math.nan, 2), Scalar("loss", math.inf, 3)],
         tags={"study.variant": "relu", FIGURES: "first", PARENT: "parent"},
@@ -87,6 +89,7 @@ def read(store: MLflowStore, run: Run) -> dict[str, Any]:
         ],
         "tags": {key: tag for key, tag in run.data.tags.items() if key[:6] == "study."},
         "status": run.info.status,
+        "span": (run.info.start_time, run.info.end_time),
     }
 
 
@@ -109,7 +112,13 @@ def test_a_run_holds_its_content_and_is_left_as_it_is_the_second_time(
     assert infinity > 1e308  # MLflow clips it
     assert before["datasets"] == ["digits"]
     assert before["artifacts"] == ["figures/a.png", "tables/a.parquet"]
-    assert before["tags"] == {"study.variant": "relu", FIGURES: "first", IDENTITY: "1"}
+    assert before["tags"] == {
+        "study.variant": "relu",
+        FIGURES: "first",
+        IDENTITY: "1",
+        "study.times": TIMES.trainings,
+    }
+    assert before["span"] == SPAN
     assert before["status"] == FINISHED
     assert the_run(store).data.tags[PARENT] == "parent"
     history = the_run(store).to_dictionary()
@@ -146,9 +155,11 @@ def interrupted(after_calls: int, answered: bool) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("times", [TIMES, None])
 def test_a_run_that_is_interrupted_at_any_call_is_completed_and_not_doubled(
-    store: MLflowStore, content: Content, answered: bool
+    store: MLflowStore, content: Content, times: Times | None, answered: bool
 ) -> None:
+    content = content._replace(times=times)
     complete: dict[str, Any] = {}
     for calls in range(100):
         name = f"interrupted after {calls} calls"
@@ -160,25 +171,30 @@ def test_a_run_that_is_interrupted_at_any_call_is_completed_and_not_doubled(
             continue
         finally:
             (run,) = [run for run in runs(store.address, NAME) if run.info.run_name == name]
-            complete[name] = repr(read(store, run))  # NaN does not equal itself
+            holds = read(store, run)
+            start, end = holds.pop("span")
+            assert (start, end) == SPAN if times else end is None
+            complete[name] = repr(holds)  # NaN does not equal itself
         break
-    assert len(complete) > len(WRITES)
+    assert len(complete) > 10
     assert len(set(complete.values())) == 1
 
 
 def test_the_run_that_showed_a_training_live_is_completed(
     store: MLflowStore, content: Content
 ) -> None:
-    run_id = store.begin("relu", {TRAINING: "of these results"})
+    run_id = store.begin("relu", {TRAINING: TIMES.trainings}, STARTED)
     store.log(run_id, content.scalars[:2])
-    store.end(run_id, FINISHED)
-    other = store.begin("relu", {TRAINING: "of other results"})
-    assert store.ensure("relu", "1", content, "of these results") == (run_id, True)
+    store.end(run_id, FINISHED, ENDED + 1)
+    other = store.begin("relu", {TRAINING: "of other results"}, STARTED)
+    assert store.ensure("relu", "1", content) == (run_id, True)
     by_id = {run.info.run_id: run for run in runs(store.address, NAME)}
     assert by_id.keys() == {run_id, other}
     assert by_id[run_id].data.tags[IDENTITY] == "1"
     assert by_id[run_id].data.tags[PARENT] == "parent"
-    assert [step for _, _, step in read(store, by_id[run_id])["scalars"]] == [1, 2, 3]
+    completed = read(store, by_id[run_id])
+    assert [step for _, _, step in completed["scalars"]] == [1, 2, 3]
+    assert completed["span"] == SPAN
     assert by_id[other].info.status == RUNNING
 
 
@@ -188,10 +204,10 @@ def test_the_run_that_showed_a_training_live_is_completed(
 def test_a_run_that_holds_anything_else_is_left_and_a_new_one_written(
     store: MLflowStore, content: Content, logged: Scalar
 ) -> None:
-    run_id = store.begin("relu", {TRAINING: "training"})
+    run_id = store.begin("relu", {TRAINING: TIMES.trainings}, STARTED)
     store.log(run_id, [logged])
-    store.end(run_id, FINISHED)
-    assert store.ensure("relu", "1", content, "training").run_id != run_id
+    store.end(run_id, FINISHED, ENDED)
+    assert store.ensure("relu", "1", content).run_id != run_id
     client = MlflowClient(tracking_uri=store.address)
     (metric,) = client.get_metric_history(run_id, logged.name)
     assert (metric.value, metric.step) == (logged.value, logged.step)
@@ -203,13 +219,69 @@ def test_of_two_runs_that_were_written_at_once_one_stays(
     store: MLflowStore, content: Content
 ) -> None:
     first = store.ensure("relu", "1", content).run_id
-    client = MlflowClient(tracking_uri=store.address)
-    experiment = the_run(store).info.experiment_id
-    double = client.create_run(experiment, run_name="relu", tags={IDENTITY: "1"}).info.run_id
-    store.end(double, FINISHED)
+    double = make_run(store, "relu", {IDENTITY: "1"}, *SPAN)
     kept = min(first, double)
     assert store.ensure("relu", "1", content._replace(tags={})) == (kept, True)
     assert the_run(store).info.run_id == kept
+
+
+def make_run(store: MLflowStore, name: str, tags: dict[str, str], start: int, end: int) -> str:
+    """Write a finished run, with times in milliseconds; return its id."""
+    client = MlflowClient(tracking_uri=store.address)
+    run = client.create_run(store.experiment_id, start, tags, run_name=name)
+    client.set_terminated(run.info.run_id, FINISHED, end)
+    return str(run.info.run_id)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("late_by", "kept"), [((0, 5_000_000), True), ((9, 0), False)])
+def test_a_run_with_times_of_its_writing_is_corrected_or_replaced_and_not_doubled(
+    store: MLflowStore, content: Content, late_by: tuple[int, int], kept: bool, known: bool
+) -> None:
+    content = content._replace(times=TIMES if known else None)
+    start, end = (time + late for time, late in zip(SPAN, late_by, strict=True))
+    run_id = make_run(store, "relu", {IDENTITY: "1"}, start, end)
+    ensured, written = store.ensure("relu", "1", content)
+    assert written
+    assert (ensured == run_id) == (kept and known)  # MLflow can take no end away
+    assert the_run(store).info.run_id == ensured
+    assert the_run(store).info.end_time == (SPAN[1] if known else None)
+    assert store.ensure("relu", "1", content) == (ensured, False)
+
+
+def test_times_stay_when_the_journal_is_gone_or_another_training_gave_the_same_results(
+    store: MLflowStore, content: Content
+) -> None:
+    run_id = store.ensure("relu", "1", content).run_id
+    for times in (None, Times("of the same results", STARTED + 9, ENDED + 9)):
+        assert store.ensure("relu", "1", content._replace(times=times)) == (run_id, False)
+        assert read(store, the_run(store))["span"] == SPAN
+
+
+def test_a_description_of_a_persons_own_stays_until_there_is_another(
+    store: MLflowStore, content: Content
+) -> None:
+    client = MlflowClient(tracking_uri=store.address)
+
+    def described(text: str) -> dict[str, str]:
+        return {NOTE: text, DESCRIBED: digest(text)}
+
+    def notes() -> tuple[str, str]:
+        experiment = client.get_experiment(store.experiment_id)
+        return the_run(store).data.tags[NOTE], experiment.tags[NOTE]
+
+    def write(text: str) -> None:
+        store.ensure("relu", "1", content._replace(tags=described(text)))
+        store.describe(described(text))
+
+    write("first")
+    assert notes() == ("first", "first")
+    client.set_tag(the_run(store).info.run_id, NOTE, "mine")
+    client.set_experiment_tag(store.experiment_id, NOTE, "mine")
+    write("first")
+    assert notes() == ("mine", "mine")
+    write("second")
+    assert notes() == ("second", "second")
 
 
 def test_new_figures_weights_and_parents_go_into_the_same_run(
@@ -239,8 +311,8 @@ def test_runs_of_results_that_are_no_longer_current_are_marked_until_they_are_ag
 ) -> None:
     first, second = (store.ensure("relu", identity, content).run_id for identity in ("1", "2"))
     removed = store.ensure("tanh", "1", content).run_id
-    of_user = store.begin("a run of the user's own", {})
-    store.end(of_user, FINISHED)
+    of_user = store.begin("a run of the user's own", {}, STARTED)
+    store.end(of_user, FINISHED, ENDED)
 
     def marks() -> dict[str, str | None]:
         return {run.info.run_id: run.data.tags.get(SUPERSEDED) for run in runs(store.address, NAME)}
@@ -255,38 +327,23 @@ def test_runs_of_results_that_are_no_longer_current_are_marked_until_they_are_ag
 def test_live_runs_that_crashed_are_closed_and_running_ones_left(
     store: MLflowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crashed, running = (store.begin("relu", {TRAINING: training}) for training in "ab")
+    crashed, running = (store.begin("relu", {TRAINING: training}, STARTED) for training in "ab")
     client = MlflowClient(tracking_uri=store.address)
     client.set_tag(running, PROCESS, "running")
     monkeypatch.setattr(viewer, "is_running", lambda process: process == "running")
     store.retire({"relu": "1"})
     assert client.get_run(crashed).info.status == FAILED
+    assert client.get_run(crashed).info.end_time is None  # nobody knows when
     assert client.get_run(running).info.status == RUNNING
-
-
-def test_a_new_experiment_has_its_artifacts_beside_the_database_and_shows_metrics(
-    store: MLflowStore, tmp_path: Path
-) -> None:
-    client = MlflowClient(tracking_uri=store.address)
-    experiment = client.get_experiment_by_name(NAME)
-    assert experiment is not None
-    assert experiment.artifact_location == (tmp_path / "mlruns" / NAME).as_uri()
-    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
-
-
-def test_a_store_that_fails_is_named_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "broken.db").write_text("no database")
-    with pytest.raises(StoreError, match=r"^MLflow at sqlite:///.*/broken\.db: .+$"):
-        MLflowStore(Experiment(f"sqlite:///{tmp_path}/broken.db", NAME))
 
 
 def write_metrics(uri: str, name: str) -> None:
     """Write a run, as a viewer does."""
     store = MLflowStore(Experiment(uri, NAME))
-    run_id = store.begin(name, {})
+    run_id = store.begin(name, {}, STARTED)
     for step in range(20):
         store.log(run_id, [Scalar(f"metric {index}", float(step), step) for index in range(50)])
-    store.end(run_id, FINISHED)
+    store.end(run_id, FINISHED, ENDED)
 
 
 @pytest.mark.slow
@@ -323,47 +380,3 @@ def test_runs_of_a_persons_own_are_left_alone_whatever_their_names(
     store.ensure("relu", "2", content)
     store.retire({"relu": "2"})
     assert {run_id: client.get_run(run_id).to_dictionary() for run_id in before} == before
-
-
-def test_a_deleted_experiment_is_restored_by_the_command_that_the_error_names(
-    store: MLflowStore, content: Content
-) -> None:
-    store.ensure("relu", "1", content)
-    client = MlflowClient(tracking_uri=store.address)
-    client.delete_experiment(the_run(store).info.experiment_id)
-    with pytest.raises(StoreError, match=r"is deleted; run: (mlflow .*), with MLFLOW_") as error:
-        MLflowStore(Experiment(store.address, NAME))
-    command = str(error.value).partition("run: ")[2].partition(",")[0].split()
-    subprocess.run(
-        [sys.executable, "-m", *command],
-        env=os.environ | {"MLFLOW_TRACKING_URI": store.address},
-        check=True,
-        capture_output=True,
-    )
-    assert (
-        MLflowStore(Experiment(store.address, NAME)).ensure("relu", "1", content).written is False
-    )
-
-
-def test_a_missing_driver_is_named_and_no_password() -> None:
-    with pytest.raises(StoreError) as error:
-        MLflowStore(Experiment("mysql+absent://me:secret@127.0.0.1/mlflow", NAME))
-    assert "secret" not in str(error.value)
-    assert "mysql" in str(error.value)
-
-
-def test_a_store_that_was_moved_is_refused_and_made_again(tmp_path: Path, content: Content) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    old.mkdir()
-    MLflowStore(Experiment(f"sqlite:///{old}/mlflow.db", NAME)).ensure("relu", "1", content)
-    old.rename(new)
-    moved = Experiment(f"sqlite:///{new}/mlflow.db", NAME)
-    with pytest.raises(StoreError, match=rf"keeps its artifacts in file://{old}/mlruns.*remove"):
-        MLflowStore(moved)
-    assert not old.exists()
-    (new / "mlflow.db").unlink()
-    shutil.rmtree(new / "mlruns")
-    new.rename(tmp_path / "newer")  # since MLflow keeps the removed database open
-    again = MLflowStore(Experiment(f"sqlite:///{tmp_path}/newer/mlflow.db", NAME))
-    assert again.ensure("relu", "1", content).written
-    assert not old.exists()
