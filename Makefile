@@ -1,9 +1,10 @@
 # Every command runs in .venv, which tools/setup.sh makes from the locks when it has to.
-SHELL := /bin/bash
-# On Linux the processes of a recipe end with Make, should it be killed.
-ifneq ($(shell command -v setpriv 2>/dev/null),)
+# On Linux the processes of a recipe end with Make, should it be killed. RHEL 8's setpriv cannot.
+ifneq ($(shell setpriv --pdeathsig KILL echo works 2>/dev/null),)
 SHELL := setpriv
 .SHELLFLAGS := --pdeathsig KILL /bin/bash -c
+else
+SHELL := /bin/bash
 endif
 .DEFAULT_GOAL := help
 .PHONY: help repro study bench stale check review comment pull push publish step-summary predict test torture \
@@ -15,11 +16,15 @@ SETTINGS := PYTHON BASE OUT VARIANTS SEEDS BRANCH NAMES JOBS RAY_ADDRESS WEIGHTS
 	STUDY PORT QUICK WRITE PULL_REQUEST RESULTS
 $(foreach name,$(SETTINGS),$(eval override $(name) := \
 	$(if $(findstring command,$(origin $(name))),$$(value $(name)))))
-# A Git hook, a notebook or an outer pipeline sets them (vanishing/environment.py has the list of the
-# commands in Python).
+# A Git hook, a notebook or an outer pipeline sets them, or a person for other programs
+# (vanishing/environment.py has the list of the commands in Python).
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY GIT_COMMON_DIR \
-	DVC_STAGE DVC_ROOT MPLBACKEND MATPLOTLIBRC
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+	DVC_STAGE DVC_ROOT MPLBACKEND MATPLOTLIBRC BASH_ENV ENV SHELLOPTS BASHOPTS \
+	PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONSAFEPATH PYTHONUSERBASE PYTHONWARNINGS
+override PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH
+# The code is this checkout's from every folder of it, and modules of another place are not found.
+export PYTHONPATH := $(CURDIR)
 export $(SETTINGS)
 export MLFLOW_DISABLE_TELEMETRY := 1
 override PORT := $(or $(PORT),5000)

@@ -7,12 +7,12 @@ stages; with `--jobs` or `--address` they run side by side (`cluster`).
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -219,6 +219,7 @@ def _run(
     Raises:
         StudyError: If it fails.
         KeyboardInterrupt: If the user interrupts; it has ended by then, as it is interrupted too.
+        BrokenPipeError: If nobody reads what this process prints; it has been killed by then.
     """
     errors = ErrorOutput()
     with subprocess.Popen(
@@ -241,6 +242,9 @@ def _run(
                 process.wait(_ENDING_S)
             process.kill()
             raise
+        except BrokenPipeError:
+            process.kill()
+            raise
     errors.close()
     progress.end_stage(failed=process.returncode != 0)
     if process.returncode:
@@ -248,13 +252,18 @@ def _run(
     return progress.stages
 
 
-def _ends_with_this_process() -> list[str]:
+@cache
+def _ends_with_this_process() -> tuple[str, ...]:
     """Return the start of a command that is killed when this process ends; empty if there is none.
 
     DVC goes on otherwise when only this process is killed.
     """
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+    command = ("setpriv", "--pdeathsig", "KILL")
+    try:  # that of RHEL 8 lacks the option
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    return command
 
 
 def _track() -> None:

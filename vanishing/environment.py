@@ -6,6 +6,8 @@ all programs that it starts (Git, DVC, stages, workers) begin without them too.
 """
 
 import os
+import sys
+from pathlib import Path
 
 # 0: MLflow shows no training while it runs; 1: from the first step
 LIVE_METRICS = "VANISHING_LIVE_METRICS"
@@ -20,6 +22,15 @@ FOREIGN = frozenset(
         *("GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS"),
         *("GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE"),
         "GIT_WORK_TREE",
+        # Git's settings of how paths in arguments are read.
+        *("GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_LITERAL_PATHSPECS"),
+        "GIT_NOGLOB_PATHSPECS",
+        # A person's shell: DVC runs the stages' commands in $SHELL, which cannot run any on an
+        # account without a login, and the others are files that a shell reads before a command.
+        *("SHELL", "BASH_ENV", "ENV"),
+        # Another Python's places, and how a person's programs should run.
+        *("PYTHONHOME", "PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSAFEPATH", "PYTHONUSERBASE"),
+        "PYTHONWARNINGS",
         # A notebook's way of drawing, and a person's style.
         *("MPLBACKEND", "MATPLOTLIBRC"),
         # An outer pipeline's stage.
@@ -46,5 +57,9 @@ def prepare(is_stage: bool = False) -> None:
     """
     for name in FOREIGN - (_OF_A_STAGE if is_stage else frozenset()):
         os.environ.pop(name, None)
+    # `python` in dvc.yaml is this one, whether or not its environment is activated.
+    first = str(Path(sys.executable).parent)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([first, *(name for name in folders if name != first)])
     os.environ.setdefault("PYTHONUTF8", "1")  # of the programs that this one starts
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

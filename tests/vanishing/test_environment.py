@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,14 @@ def test_variables_that_concern_another_place_are_removed(monkeypatch: pytest.Mo
     assert os.environ.keys() & environment.FOREIGN == {"DVC_ROOT", "DVC_STAGE"}
     environment.prepare()
     assert not os.environ.keys() & environment.FOREIGN
+
+
+def test_python_is_this_one_for_all_that_a_command_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    environment.prepare()
+    environment.prepare()
+    folder = str(Path(sys.executable).parent)
+    assert os.environ["PATH"].split(os.pathsep) == [folder, *os.defpath.split(os.pathsep)]
 
 
 def test_every_variable_is_removed_that_git_calls_local() -> None:
