@@ -1,6 +1,8 @@
 """Errors for the user: suggestions, and how a command ends."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +59,46 @@ def test_passwords_in_addresses_are_not_printed(
 
     run_command(fail)
     assert capsys.readouterr().err == f"error: {expected}\n"
+
+
+def test_an_error_of_the_operating_system_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(lambda _argv: (tmp_path / "nothing").rmdir()) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/nothing: No such file or directory\n"
+
+
+def run_printing(
+    redirection: str, command: str = "[print('a line') for _ in range(20_000)]"
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, as a shell runs it with a redirection."""
+    code = (
+        "import os, sys; from vanishing.errors import run_command;"
+        f"sys.exit(run_command(lambda _: {command}))"
+    )
+    script = f'"$0" -c "$1" {redirection}'
+    return subprocess.run(
+        ["/bin/bash", "-c", script, sys.executable, code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    done = run_printing("| head -n 1; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "a line\n", "")
+
+
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    done = run_printing(">/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "error: [Errno 28] No space left on device\n"
+
+
+def test_output_may_be_closed() -> None:
+    done = run_printing("<&- >&-", "open(os.devnull).fileno() <= 2 and sys.exit(3)")
+    assert (done.returncode, done.stderr) == (0, "")  # what is printed is in no file
 
 
 def test_any_other_exception_is_not_hidden() -> None:
