@@ -1,12 +1,14 @@
 """The files of studies as they are in commits, read from Git alone."""
 
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vanishing.comparing.results import FILES, Results
+from vanishing.errors import StudyError
 from vanishing.paths import FIGURES, PARAMS
 from vanishing.pipeline.source import Source
 
@@ -14,15 +16,44 @@ REQUIREMENTS = Path("requirements.lock")
 STUDIES = Path("studies")  # further studies are its sub-folders; the first is the root
 
 
-# Of the commits that a workflow makes.
-AUTHOR = ("-c", "user.name=study", "-c", "user.email=study@localhost")
+# Of a commit that no person makes: no person's signature, and no hooks, which may refuse or change
+# files whose hashes dvc.lock has.
+OF_NO_PERSON = (
+    *("user.name=study", "user.email=study@localhost"),
+    *("commit.gpgsign=false", f"core.hooksPath={os.devnull}"),
+)
 
 
-def git(*arguments: str, given: str = "") -> str:
-    """Run Git, with an input, and return its output."""
+class GitError(StudyError):
+    """Git failed; what it said, in one line."""
+
+
+def git(command: str, *arguments: str, settings: Sequence[str] = (), given: str = "") -> str:
+    """Run Git.
+
+    Args:
+        command: Of Git.
+        *arguments: Of the command.
+        settings: `name=value`; they go before those of the user's and the repository's files.
+        given: Its standard input.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        GitError: If it fails.
+    """
+    options = [word for setting in settings for word in ("-c", setting)]
     done = subprocess.run(
-        ["git", *arguments], check=True, capture_output=True, encoding="utf-8", input=given
+        ["git", *options, command, *arguments],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        input=given,
     )
+    if done.returncode:
+        raise GitError(f"git {command}: {' '.join(done.stderr.split())}")
     return done.stdout
 
 
@@ -36,7 +67,7 @@ class Commit:
         """Return the content of a file, or '' if the commit has no such file."""
         try:
             return git("show", f"{self.sha}:./{path.as_posix()}")
-        except subprocess.CalledProcessError:
+        except GitError:
             return ""
 
     def has(self, path: Path) -> bool:
@@ -65,10 +96,8 @@ class Commit:
 
     def studies(self) -> list[Path]:
         """Return the folders of the studies, the root first."""
-        names = git(
-            *("ls-tree", "-r", "-z", "--name-only", self.sha),
-            *("--", PARAMS.as_posix(), STUDIES.as_posix()),
-        )
+        paths = ("--", PARAMS.as_posix(), STUDIES.as_posix())
+        names = git("ls-tree", "-r", "-z", "--name-only", self.sha, *paths)
         folders = [
             Path(name).parent for name in names.split("\0") if Path(name).name == PARAMS.name
         ]
@@ -114,4 +143,4 @@ def commit_files(files: Sequence[Path], message: str) -> str:
     digests = {file.name: git("hash-object", "-w", "--", str(file)).strip() for file in files}
     listing = "".join(f"100644 blob {digest}\t{name}\n" for name, digest in digests.items())
     tree = git("mktree", given=listing).strip()
-    return git(*AUTHOR, "commit-tree", tree, "-m", message).strip()
+    return git("commit-tree", tree, "-m", message, settings=OF_NO_PERSON).strip()

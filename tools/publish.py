@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from tools import stale
-from tools.commits import AUTHOR, STUDIES, git
+from tools.commits import OF_NO_PERSON, STUDIES, GitError, git
 from vanishing.errors import StudyError, run_command
 from vanishing.paths import LOCK, PARAMS, REPORTS
 
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     if not git("diff", "--cached", "--name-only"):
         print("the results are those of the branch: nothing to publish")
         return
-    git(*AUTHOR, "commit", "-q", "-m", "Reproduce the study")
+    git("commit", "-q", "-m", "Reproduce the study", settings=OF_NO_PERSON)
     print(branch if _push(branch) or _push_on_top(branch) else _push_beside(branch))
 
 
@@ -43,7 +43,7 @@ def _push(branch: str) -> bool:
     """Push HEAD to a branch of `origin`; return whether it took it."""
     try:
         git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
-    except subprocess.CalledProcessError:
+    except GitError:
         return False
     return True
 
@@ -53,8 +53,8 @@ def _push_on_top(branch: str) -> bool:
     results = git("rev-parse", "HEAD").strip()
     try:
         git("fetch", "--quiet", "origin", branch)
-        git(*AUTHOR, "rebase", "--quiet", "FETCH_HEAD")
-    except subprocess.CalledProcessError:
+        git("rebase", "--quiet", "FETCH_HEAD", settings=OF_NO_PERSON)
+    except GitError:
         subprocess.run(["git", "rebase", "--abort"], check=False, capture_output=True)
         return False
     if not stale.stale_stages(stale.dvc_status()) and _push(branch):
@@ -66,10 +66,13 @@ def _push_on_top(branch: str) -> bool:
 def _push_beside(branch: str) -> str:
     """Push the results to a branch of their own; return its name."""
     name = f"results/{branch}/{git('rev-parse', '--short', 'HEAD').strip()}"
-    if not _push(name):
+    try:
+        git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
+    except GitError as error:
         raise StudyError(
-            f"{name}: cannot be pushed; the results are committed here and in the job's artifact"
-        )
+            f"{name}: cannot be pushed ({error}); the results are committed here and in the job's"
+            " artifact"
+        ) from None
     if output := os.environ.get("GITHUB_OUTPUT"):
         with Path(output).open("a", encoding="utf-8") as file:
             file.write(f"results={name}\n")

@@ -10,7 +10,6 @@ curves that changed. With `--pull-request` the figures are pushed to the branch 
 import argparse
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tools.commits import Commit, changed_files, commit_files, git, results
+from tools.commits import Commit, GitError, changed_files, commit_files, git, results
 from tools.recover import repository_root
 from vanishing.comparing import page
 from vanishing.comparing.comparison import Comparison, compare
@@ -87,10 +86,11 @@ def main(argv: list[str]) -> None:
     try:
         base = Commit(git("merge-base", options.base, "HEAD").strip())
         branch = Branch(base, Commit("HEAD"), repository_url())
-    except subprocess.CalledProcessError:
+    except GitError:
         raise StudyError(
             f"BASE={options.base}: no such commit here, or none in common with HEAD; name a branch"
-            " that is fetched (git fetch origin main), as in: make review BASE=origin/main"
+            " that is fetched (git fetch origin main; git fetch --unshallow in a shallow clone), as"
+            " in: make review BASE=origin/main"
         ) from None
     studies = choose_studies(branch, chosen)
     markdown = review(branch, studies, out, options.pull_request)
@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
     if out is not None:
         write_text(out, markdown)
     print(markdown, end="")
-    if git("status", "--porcelain", "--", *map(str, _reviewed_paths(studies))):
+    if git("status", "--porcelain", "-unormal", "--", *map(str, _reviewed_paths(studies))):
         print("note: files that are not committed are not in this review", file=sys.stderr)
 
 
@@ -237,8 +237,8 @@ def push_figures(
     branch = f"review/{pull_request}"
     try:
         git("push", "--quiet", "--force", "origin", f"{sha}:refs/heads/{branch}")
-    except subprocess.CalledProcessError as error:
-        reason = redact(" ".join(error.stderr.split()))
+    except GitError as error:
+        reason = redact(str(error))
         print(f"warning: {branch}: the figures cannot be pushed: {reason}", file=sys.stderr)
         return {}
     return {folder: f"{url}/blob/{sha}/{each.path.name}?raw=true" for folder, each in drawn.items()}
@@ -285,7 +285,7 @@ def repository_url() -> str | None:
         return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}"
     try:
         origin = git("remote", "get-url", "origin").strip()
-    except subprocess.CalledProcessError:
+    except GitError:
         return None
     match = re.fullmatch(r"(?:https://|git@|ssh://git@)(github\.com)[:/](.+?)(?:\.git)?", origin)
     return f"https://{match[1]}/{match[2]}" if match else None

@@ -25,7 +25,7 @@ def commit(root: str) -> dict[str, str]:
     written = [f":(exclude,glob){root}/**/{path}" for path in (LOCK, f"{REPORTS}/**")]
     try:
         name = _git("rev-parse", "HEAD").strip()
-        changes = _git("status", "--porcelain", "--", root, *written)
+        changes = _git("status", "--porcelain", "-unormal", "--", root, *written)
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {COMMIT: name, DIRTY: str(bool(changes)).lower()}

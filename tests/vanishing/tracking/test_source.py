@@ -42,6 +42,7 @@ def test_the_commit_is_named_and_whether_any_other_file_differs_than_a_stage_wri
 
     assert tags() == {}
     git("init", "-q")
+    git("config", "status.showUntrackedFiles", "no")  # a person's, for their own eyes
     assert tags() == {}  # there is no commit
     git("add", ".")
     git("commit", "-qm", "all")
