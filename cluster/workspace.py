@@ -102,15 +102,21 @@ def unpack(archive: bytes, folder: Path) -> None:
 def configure(folder: Path, sharing: Sharing, scratch: Path) -> None:
     """Point the DVC of a copy at the shared cache or the remote.
 
+    The copy's cache is a link, since DVC cannot write a path of other letters than ASCII's into its
+    settings.
+
     Args:
         folder: The copy.
         sharing: How results travel.
         scratch: The folder for DVC's temporary files; it is deleted with the copy.
     """
-    (folder / ".dvc").mkdir(exist_ok=True)
+    link = folder / ".dvc/cache"
+    link.parent.mkdir(exist_ok=True)
+    Path(sharing.cache).mkdir(parents=True, exist_ok=True)
+    link.symlink_to(sharing.cache)
     with Repo(str(folder), uninitialized=True) as repo, repo.config.edit("local") as config:
         config["core"] |= {"no_scm": True, "analytics": False, "site_cache_dir": str(scratch)}
-        config["cache"]["dir"] = sharing.cache
+        config["cache"]["dir"] = os.path.relpath(link)  # which DVC makes relative to its settings
         if sharing.remote:
             name = sharing.remote["name"]
             config["core"]["remote"] = name

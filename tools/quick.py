@@ -15,6 +15,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from cluster.workspace import sources
+from tools.commits import git
 from vanishing.environment import LIVE_METRICS
 from vanishing.errors import StudyError, run_command
 from vanishing.params.diagnose import Params
@@ -38,10 +39,8 @@ def main(argv: list[str]) -> None:
     load(Params, study / PARAMS)
     copy_working_tree(SCRATCH)
     shorten(SCRATCH / study / PARAMS)
-    # The copy's cache is the workspace's, so that nothing runs twice.
-    cache = Path(".dvc/cache").resolve()
-    (SCRATCH / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", "utf-8")
-    subprocess.run(["git", "init", "--quiet"], cwd=SCRATCH, check=True)
+    git("init", "--quiet", str(SCRATCH))
+    share_cache(SCRATCH)
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
     environment[LIVE_METRICS] = "0"  # MLflow's import takes longer than such a training
     command = [sys.executable, "-m", "tools.repro"]
@@ -65,6 +64,20 @@ def copy_working_tree(destination: Path) -> None:
         if source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
+
+
+def share_cache(destination: Path) -> None:
+    """Let a copy's cache be a link to the workspace's, wherever it is: nothing runs twice.
+
+    A link, since DVC cannot write a path of other letters than ASCII's into its settings.
+    """
+    from dvc.repo import Repo  # noqa: PLC0415 - slow, and not needed to refuse a command
+
+    with Repo() as repo:
+        cache = Path(repo.cache.legacy.path)
+    cache.mkdir(parents=True, exist_ok=True)
+    (destination / ".dvc/cache").symlink_to(cache)
+    (destination / ".dvc/config.local").write_text("[cache]\n    dir = cache\n", "utf-8")
 
 
 def shorten(params: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.workspace import pack, sources, unpack, user_folder
-from tests.support.dvc_repository import call
+from cluster.sharing import Sharing
+from cluster.workspace import configure, pack, sources, unpack, user_folder
+from tests.support.dvc_repository import PYTHON, call
 from vanishing.errors import StudyError
 
 
@@ -72,6 +73,18 @@ def test_nothing_lands_outside(tmp_path: Path, name: str, kind: bytes, target: s
     with pytest.raises(StudyError, match="no file or folder inside"):
         unpack(buffer.getvalue(), folder)
     assert list(tmp_path.rglob("*")) == [folder]
+
+
+def test_the_copys_cache_is_the_shared_one_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, copy = tmp_path / "it's #1, 100 % ñ" / "cache", tmp_path / "copy"
+    copy.mkdir()
+    monkeypatch.chdir(copy)
+    configure(copy, Sharing(str(shared), {}), tmp_path / "scratch")
+    (copy / "file").write_text("content")
+    call(copy, *PYTHON, "dvc", "add", "-q", "file")
+    assert [path.read_text() for path in shared.rglob("*") if path.is_file()] == ["content"]
 
 
 def test_an_existing_link_is_not_followed(tmp_path: Path) -> None:

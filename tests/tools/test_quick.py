@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dvc_repository import PYTHON, call
 from tests.support.study import ROOT
 from tools import quick
 from vanishing.params.diagnose import Params
@@ -31,6 +32,23 @@ def test_the_copy_holds_edits_and_new_files_but_nothing_ignored(
         if path.is_file()
     }
     assert copied == {".gitignore": "out\n", "a": "edited", "b/c d": "kept", "new": "new"}
+
+
+def test_the_copy_shares_the_cache_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cache = tmp_path / "it's #1, 100 % ñ" / "cache"
+    call(tmp_path, "git", "init", "-q")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text(f'[cache]\n    dir = "{cache}"\n', "utf-8")
+    copy = tmp_path / "copy"
+    call(tmp_path, "git", "init", "-q", "copy")
+    (copy / ".dvc").mkdir()
+    quick.share_cache(copy)
+    (copy / "file").write_text("content")
+    call(copy, *PYTHON, "dvc", "add", "-q", "file")
+    assert [path.read_text() for path in cache.rglob("*") if path.is_file()] == ["content"]
 
 
 def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from textwrap import shorten
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "1")  # these are read when mlflow is imported
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"  # a run is finished once all of it is there
 
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -45,8 +46,9 @@ def connect(experiment: Experiment) -> tuple[MlflowClient, str]:
     Returns:
         MLflow's client, and the id of the experiment.
     """
-    for chatty in ("alembic", "mlflow", "urllib3"):  # a line per migration, and per retry
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    # A line per migration and per retry, and tracebacks of what StoreError says in one line.
+    for chatty in ("alembic", "mlflow", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     # A database may be used from several working directories at once: by studies, and by stages
     # that run at the same time.
     file = database(experiment.store)
@@ -97,7 +99,13 @@ def _create_database(file: Path) -> None:
     Creating its tables takes seconds. A process that is killed meanwhile would leave some of them,
     with which no later process can begin.
     """
+    # A second that a store of another kind is spared.
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
+
     unfinished = file.with_name(f".{file.name}.new")
     unfinished.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments()
+    # The client would do it too, but the folder of artifacts that it chooses gets into SQL as it
+    # is, and SQLite refuses one with an apostrophe. A URI has none.
+    artifacts = Path("mlruns").resolve().as_uri()
+    SqlAlchemyStore(f"sqlite:///{unfinished}", artifacts)  # type: ignore[no-untyped-call]
     unfinished.replace(file)

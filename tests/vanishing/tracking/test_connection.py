@@ -32,6 +32,18 @@ def test_a_new_experiment_has_its_artifacts_beside_the_database_and_is_found_aga
     assert connect(experiment)[1] == experiment_id
 
 
+@pytest.mark.slow
+def test_a_database_is_created_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "it's #1, 100 % ñ"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    client, _ = connect(Experiment("sqlite:///mlflow.db", NAME))
+    places = [experiment.artifact_location for experiment in client.search_experiments()]
+    assert sorted(places) == [(folder / "mlruns" / name).as_uri() for name in ("0", NAME)]
+
+
 def test_a_store_that_fails_is_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_text("no database")
     with pytest.raises(StoreError, match=r"^MLflow at sqlite:///.*/broken\.db: .+$"):
