@@ -7,12 +7,19 @@
 #   PYTHON=/path/to/python tools/setup.sh
 set -eu
 
-# A Git hook's variables name another repository; these settings of pip, uv and Python would install
-# elsewhere, or take packages from elsewhere.
+# A Git hook's variables name another repository; these settings of uv and Python would install
+# elsewhere, or take packages from elsewhere, or are rules that the locks keep by themselves.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_PREFIX \
-    PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_NO_DEPS PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV \
-    UV_TARGET UV_PREFIX UV_SYSTEM_PYTHON UV_PYTHON UV_CONSTRAINT UV_OVERRIDE \
-    PYTHONHOME PYTHONPATH PYTHONUSERBASE VIRTUAL_ENV
+    UV_TARGET UV_PREFIX UV_SYSTEM_PYTHON UV_PYTHON UV_CONSTRAINT UV_OVERRIDE UV_BUILD_CONSTRAINT \
+    UV_NO_BINARY UV_NO_BUILD UV_NO_BUILD_ISOLATION UV_REQUIRE_HASHES UV_TORCH_BACKEND \
+    UV_PROJECT UV_WORKING_DIR UV_WORKING_DIRECTORY \
+    UV_PYTHON_PREFERENCE UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON \
+    PYTHONHOME PYTHONPATH PYTHONUSERBASE PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE \
+    PYTHONWARNINGS VIRTUAL_ENV
+# Those of pip may also be in a file (pip.conf), which a variable goes before unless it is empty.
+unset PIP_TARGET PIP_PREFIX PIP_ROOT
+export PIP_USER=0 PIP_NO_DEPS=0 PIP_CONSTRAINT=/dev/null PIP_REQUIRE_VIRTUALENV=0 \
+    PIP_NO_BINARY=:none: PIP_ONLY_BINARY=:none:
 
 venv=.venv
 log=$venv/setup.log
@@ -33,7 +40,11 @@ logged() { # runs a command; its output goes to the log
 
 install_failed() { # says what failed and where the log is; CI shows the log, which it does not keep
     [ -z "${CI:-}" ] || cat "$log" >&2
-    reason=$(awk 'tolower($0) ~ /error/ { last = $0 } END { sub(/^ */, "", last); print last }' "$log")
+    reason=$(awk '
+        /^ *(error|ERROR):/ { said = $0; next }
+        /^ *(cause|Caused by):/ { sub(/^ */, "", $0); said = said ", " $0 }
+        tolower($0) ~ /error/ { last = $0 }
+        END { if (!said) said = last; sub(/^ */, "", said); print said }' "$log")
     fail "$1 could not be installed: ${reason:-no reason was given}; mend that and run the same" \
         "command again ($log has all that was printed)"
 }
@@ -87,7 +98,8 @@ create_environment() {
 
 install_uv() { # the locked one; a Python that uv brought has no pip
     if has_pip; then
-        logged "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -r requirements-uv.lock
+        logged "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes \
+            -r requirements-uv.lock
     else
         logged uv pip install --python "$venv/bin/python" --require-hashes -r requirements-uv.lock
     fi
@@ -97,6 +109,8 @@ install_locked() {
     echo "setup: installing the locked requirements into $venv (about a minute where the network is fast)" >&2
     : >"$log"
     [ -x "$venv/bin/uv" ] || install_uv || install_failed "uv"
+    [ -x "$venv/bin/uv" ] || fail "pip put uv elsewhere than into $venv, as its settings say" \
+        "(pip config list has them); run: PIP_CONFIG_FILE=/dev/null make setup"
     # Compiled now, since some twenty short processes import torch and pandas in one study, and where
     # PYTHONDONTWRITEBYTECODE is set each of them would compile anew (6 s a stage instead of 3).
     # shellcheck disable=SC2086 # the list is meant to be split
@@ -107,7 +121,7 @@ install_locked() {
 }
 
 install_project() { # fetches nothing: the build backend is a locked requirement
-    logged "$venv/bin/uv" pip install --offline --no-deps --no-build-isolation --reinstall \
+    logged "$venv/bin/uv" pip install --no-config --offline --no-deps --no-build-isolation --reinstall \
         --python "$venv/bin/python" --editable . || install_failed "this project"
     echo "$project" >"$project_stamp"
 }
@@ -125,6 +139,14 @@ git_says=$(LC_ALL=C git rev-parse --git-dir 2>&1) || case $git_says in
     fail "$(pwd) belongs to another user, and Git refuses it; if you trust it:" \
         "git config --global --add safe.directory '$(pwd -P)'" ;;
 *) fail "Git refuses $(pwd): $(echo "$git_says" | head -n 1)" ;;
+esac
+
+if git check-ignore --quiet --no-index dvc.yaml; then
+    fail "the Git repository around $(pwd) ignores this folder, and DVC refuses what Git ignores;" \
+        "use 'git init' here, or change that repository's .gitignore"
+fi
+case $(pwd -P) in *[:?]*)
+    fail "$(pwd -P) has a ':' or '?', which PATH or SQLite's addresses cannot have; rename that folder" ;;
 esac
 
 # shellcheck disable=SC2086 # the list is meant to be split

@@ -1,9 +1,11 @@
 """The set-up: what it installs and in which order, and what it refuses in one line."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -214,14 +216,64 @@ def test_a_failed_installation_is_one_line_that_names_the_log(installed: Path) -
 def test_settings_of_another_place_are_not_passed_on(installed: Path) -> None:
     (installed / ".venv/bin/uv").write_text("#!/bin/sh\nenv >variables\n")
     (installed / ".venv/.locked").unlink()
-    settings = {"PIP_USER": "1", "PIP_TARGET": "elsewhere", "UV_TARGET": "elsewhere"}
-    settings |= {"PYTHONPATH": "elsewhere", "GIT_DIR": "elsewhere", "PIP_INDEX_URL": "a mirror"}
+    names = ["PIP_TARGET", "PIP_CONSTRAINT", "UV_TARGET", "UV_WORKING_DIR", "UV_REQUIRE_HASHES"]
+    names += ["UV_NO_BUILD", "PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "GIT_DIR"]
+    settings = dict.fromkeys(names, "elsewhere") | {"PIP_USER": "1", "PIP_INDEX_URL": "a mirror"}
     status, printed = setup(installed, **settings)
     assert status == 0, printed
-    variables = (installed / "variables").read_text()
-    assert "elsewhere" not in variables
-    assert "PIP_USER" not in variables
+    variables = (installed / "variables").read_text().splitlines()
+    assert [line for line in variables if line.endswith("=elsewhere")] == []
+    assert "PIP_USER=0" in variables
     assert "PIP_INDEX_URL=a mirror" in variables
+
+
+@pytest.mark.slow
+def test_settings_of_pip_in_a_file_are_not_followed(checkout: Path) -> None:
+    settings = checkout.parent / "pip.conf"
+    settings.write_text("[global]\nuser = true\nconstraint = /nowhere\nno-binary = :all:\n")
+    wheel = checkout / "uv-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        script = zipfile.ZipInfo("uv-1.data/scripts/uv")
+        script.external_attr = 0o100755 << 16  # a file that may be run
+        archive.writestr(script, f"#!/bin/sh{FAKE_UV}")
+        archive.writestr("uv-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 1\n")
+        archive.writestr("uv-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("uv-1.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    requirement = f"uv @ {wheel.as_uri()} --hash=sha256:{digest}\n"
+    (checkout / "requirements-uv.lock").write_text(requirement)
+    status, printed = setup(checkout, PIP_CONFIG_FILE=str(settings), PYTHON=sys.executable)
+    assert status == 0, printed
+    assert [call.split(" --")[0] for call in calls(checkout)] == ["pip sync", "pip install"]
+
+
+def test_a_pip_that_installs_elsewhere_is_named(installed: Path) -> None:
+    (installed / ".venv/bin/uv").unlink()
+    (installed / ".venv/.locked").unlink()
+    (installed / ".venv/bin/python").unlink()
+    fake(installed, "python", "exit 0")  # of a pip that ends well and puts nothing here
+    (installed.parent / "bin/python").rename(installed / ".venv/bin/python")
+    status, printed = setup(installed)
+    assert status == 1
+    assert printed.splitlines()[-1] == (
+        "setup: pip put uv elsewhere than into .venv, as its settings say (pip config list has"
+        " them); run: PIP_CONFIG_FILE=/dev/null make setup"
+    )
+
+
+def test_a_folder_that_a_larger_repository_ignores_is_refused(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".git")
+    subprocess.run(["git", "init", "-q"], cwd=checkout.parent, check=True)
+    (checkout.parent / ".gitignore").write_text("*\n")
+    refused(checkout, "ignores this folder, and DVC refuses what Git ignores; use 'git init' here")
+
+
+@pytest.mark.parametrize("name", ["a:b", "a?b"])
+def test_a_folder_whose_name_other_programs_cannot_have_is_refused(
+    checkout: Path, name: str
+) -> None:
+    folder = checkout.rename(checkout.parent / name)
+    refused(folder, f"{folder} has a ':' or '?'")
 
 
 def test_a_checkout_of_another_user_is_refused_with_gits_remedy(checkout: Path) -> None:
