@@ -45,14 +45,21 @@ def connect(ray: Any, jobs: int | None, address: str | None) -> float:
         CPUs per stage.
 
     Raises:
-        StudyError: If there is no cluster at the address.
+        StudyError: If there is no cluster at the address, or Ray cannot start here.
     """
     quiet = {"log_to_driver": False, "logging_level": "error"}
     if jobs is not None:
         cores = os.cpu_count() or 1
         cpus_per_stage: float = cores // jobs or cores / jobs
         cpus = max(1, round(cpus_per_stage * jobs))
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        try:
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StudyError(
+                f"Ray cannot start here: {in_one_line(error)}; its sockets and logs are below"
+                " TMPDIR, or else /tmp: name a folder with a short path that is yours, as in"
+                " RAY_TMPDIR=/tmp/me"
+            ) from None
         return cpus_per_stage
     parent = Path(__file__).parent.parent
     modules = [str(parent / name) for name in SHIPPED]

@@ -10,9 +10,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from vanishing.errors import StudyError, did_you_mean, run_command
-from vanishing.pipeline.guard import guard
-from vanishing.pipeline.lifetime import STAGE, end_with_dvc
+try:
+    from vanishing.errors import StudyError, did_you_mean, in_one_line, run_command
+    from vanishing.pipeline.guard import guard
+    from vanishing.pipeline.lifetime import STAGE, end_with_dvc
+except ModuleNotFoundError as missing:  # DVC takes the first `python` on PATH, whichever that is
+    sys.exit(
+        f"error: {sys.executable} has no module {missing.name}; that of `make setup` has it:"
+        " source .venv/bin/activate"
+    )
 
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
@@ -31,7 +37,10 @@ def main(argv: list[str]) -> None:
         raise StudyError(
             f"stages: no stage {name!r}{did_you_mean(name, NAMES)}; there are: {', '.join(NAMES)}"
         )
-    stage = importlib.import_module(f"stages.{name}")
+    try:
+        stage = importlib.import_module(f"stages.{name}")
+    except ImportError as error:  # a module that is missing, or a library that cannot be loaded
+        raise StudyError(f"stage {name}: {in_one_line(error)} ({sys.executable})") from None
     try:
         if STAGE in os.environ:
             end_with_dvc()

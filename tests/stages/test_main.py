@@ -63,6 +63,16 @@ def test_an_error_is_one_line_and_status_one(workspace: Path) -> None:
     assert done.stderr == "error: params.yaml: no seed '7'; train.seeds has 0\n"
 
 
+def test_a_python_without_the_requirements_is_named() -> None:
+    command = [sys.executable, "-S", "-m", "stages", "train", "relu", "0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {sys.executable} has no module lazy_loader; that of `make setup` has it: source"
+        " .venv/bin/activate\n"
+    )
+
+
 def test_under_dvc_a_stage_prepares_its_inputs_before_they_are_guarded(
     judged_copy: Path, under_dvc: list[str]
 ) -> None:
