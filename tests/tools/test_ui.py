@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -73,7 +74,13 @@ def test_a_server_shows_the_studys_experiment_and_ends_with_the_command(
         assert address.startswith(start)
         assert any(tag.startswith(VIEW) for tag in experiment.tags)
         servers = [child.pid for child in below(process.pid)]
-        assert servers
+        listening = [
+            connection.laddr.ip
+            for server in servers
+            for connection in psutil.Process(server).net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert set(listening) == {"127.0.0.1"}  # MLflow lets everybody in who reaches it
         process.send_signal(way)
         assert process.wait(60) == 130
     until(lambda: not any(map(alive, servers)))
