@@ -9,7 +9,7 @@ import os
 from vanishing import environment
 
 for _name in list(os.environ):  # settings of whoever runs the tests, for other programs than these
-    if _name.startswith(("DVC_", "GIT_", "MLFLOW_", "RAY_", "VANISHING_")):
+    if _name.startswith(("AWS_", "DVC_", "GIT_", "MLFLOW_", "RAY_", "VANISHING_")):
         del os.environ[_name]
 environment.prepare()  # before torch is imported
 
@@ -21,7 +21,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from tests.support import dvc_repository
+from tests.support import dvc_repository, s3_server
+from tests.support.s3_server import Bucket
+from tests.support.servers import free_port
 from tests.support.study import (
     DIGITS,
     copy_study,
@@ -40,6 +42,12 @@ def _offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(environment.DATA_SOURCE, str(DIGITS))
         patch.setenv(environment.LIVE_METRICS, "0")  # a process per training that imports MLflow
+        patch.setenv(
+            "AWS_EC2_METADATA_DISABLED", "true"
+        )  # else S3's client asks the network for keys
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")  # else eight seconds where no server is
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):  # of whoever runs the tests
+            patch.setenv(name, "/no/such/file")
         yield
 
 
@@ -140,6 +148,20 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_experiments()
 
     return make_once(tmp_path_factory, "store", fill) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run a server that speaks S3, on this port of 127.0.0.1."""
+    port = free_port()
+    with s3_server.serving(port, tmp_path_factory.mktemp("s3")):
+        yield port
+
+
+@pytest.fixture
+def bucket(s3_port: int) -> Bucket:
+    """Give an empty bucket."""
+    return Bucket(s3_port)
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:

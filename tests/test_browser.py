@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from stages import track
-from tests.support.mlflow_server import free_port
 from tests.support.processes import needs, until
+from tests.support.servers import free_port
 from tests.support.study import copy_study, write_lock
 from tools import ui
 from vanishing import paths

@@ -12,8 +12,9 @@ import pytest
 from mlflow import MlflowClient
 
 from stages import extract, initialise, track, train
-from tests.support.mlflow_server import free_port, kill, runs, serving
+from tests.support.mlflow_server import runs, serving
 from tests.support.processes import needs
+from tests.support.servers import free_port, kill
 from tests.support.study import ROOT, prepare_training, tiny_params, write_lock, write_params
 from vanishing.environment import LIVE_METRICS
 from vanishing.tracking import journal

@@ -8,9 +8,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from dvc.config import Config
 
 from tests.support.study import ROOT, tiny_params, write_params
 from vanishing import environment
@@ -77,6 +80,13 @@ def clone(source: Path, target: Path) -> Path:
     """Clone a repository: without data and weights."""
     call(source, "git", "clone", "-q", ".", str(target))
     return target
+
+
+def set_remote(folder: Path, settings: Mapping[str, str], level: str = "repo") -> None:
+    """Make a DVC remote with these settings the default, in .dvc/config or, "local", beside it."""
+    with Config(str(folder / ".dvc")).edit(level) as config:
+        config["core"]["remote"] = "store"
+        config["remote"]["store"] = dict(settings)
 
 
 def environment_in(folder: Path, **variables: str) -> dict[str, str]:

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.mlflow_server import answers, free_port
 from tests.support.processes import alive, below, until
+from tests.support.servers import answers, free_port
 from tests.support.study import ROOT
 from tools import ui
 from vanishing.errors import StudyError
@@ -84,7 +84,7 @@ def test_a_server_shows_the_studys_experiment_and_ends_with_the_command(
         process.send_signal(way)
         assert process.wait(60) == 130
     until(lambda: not any(map(alive, servers)))
-    assert not answers(port)
+    assert not answers(port, "/health")
 
 
 @pytest.mark.usefixtures("workspace")

@@ -14,8 +14,9 @@ import pytest
 from mlflow import MlflowClient
 
 from stages import track, train
-from tests.support.mlflow_server import free_port, runs
+from tests.support.mlflow_server import runs
 from tests.support.processes import until
+from tests.support.servers import free_port
 from tests.support.study import (
     ROOT,
     copy_study,
