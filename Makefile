@@ -64,8 +64,7 @@ pull: setup ## fetch the tables from the DVC remote, if there is one (WEIGHTS=1:
 	@python -m tools.pull $${WEIGHTS:+--weights}
 
 push: setup # for CI: send everything there
-	@if [ -n "$$(python -m dvc remote list)" ]; then python -m dvc push --run-cache; \
-		else echo "no DVC remote is set up: nothing is sent (docs/ci.md)"; fi
+	@python -m tools.push
 
 publish: # for CI: commit dvc.lock and reports/, of every study, to BRANCH and push it
 	@python -m tools.publish "$$BRANCH"

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dvc.output import Output
 from dvc.repo import Repo
 
+from cluster.sharing import try_remote
 from vanishing.errors import StudyError, run_command
 from vanishing.paths import MODELS
 
@@ -20,7 +22,7 @@ def main(argv: list[str]) -> None:
     """Fetch the results.
 
     Raises:
-        StudyError: If DVC fails.
+        StudyError: If the remote cannot be read, or DVC fails.
     """
     parser = argparse.ArgumentParser(prog="python -m tools.pull", description=__doc__)
     parser.add_argument("--weights", action="store_true", help="fetch models/ too")
@@ -29,23 +31,33 @@ def main(argv: list[str]) -> None:
         if not repo.config["remote"]:
             print("no DVC remote is set up: missing results are computed here (docs/ci.md)")
             return
-        targets = choose_outputs(repo, weights)
-    command = [sys.executable, "-m", "dvc", "pull", "--run-cache", "--allow-missing", *targets]
-    if subprocess.run(command, check=False).returncode:
-        raise StudyError("dvc pull failed (see above)")
-    if not weights:
+        try_remote(repo, to_write=False)
+        outs = choose_outputs(repo, weights)
+        command = [sys.executable, "-m", "dvc", "pull", "--run-cache", "--allow-missing"]
+        if subprocess.run([*command, *map(str, outs)], check=False).returncode:
+            raise StudyError(
+                "dvc pull failed (see above); if the remote has lost files, docs/ci.md says what"
+                " mends it"
+            )
+        missing = sum(bool(out.status()) for out in outs)
+    if missing:
+        print(
+            f"{missing} of {len(outs)} outputs are not in the DVC remote: make repro computes them,"
+            " or make push sends them from where they are"
+        )
+    elif not weights:
         print("the tables are in place; new statistics also need the weights: make pull WEIGHTS=1")
 
 
-def choose_outputs(repo: Repo, weights: bool) -> list[str]:
-    """Return the outputs of every study that DVC keeps, relative to the working directory.
+def choose_outputs(repo: Repo, weights: bool) -> list[Output]:
+    """Return the outputs of every study that DVC keeps.
 
     Args:
         repo: The repository.
         weights: Whether outputs in a study's models/ are among them.
     """
     return [
-        str(out)
+        out
         for out in repo.index.outs
         if out.use_cache
         and out.is_in_repo

@@ -15,7 +15,9 @@ from ruamel.yaml import YAML
 
 from tests.cluster import toy
 from tests.cluster.toy import begin, run, runs, states
+from tests.support.dvc_repository import set_remote
 from tests.support.processes import until
+from tests.support.s3_server import KEYS, Bucket
 
 pytestmark = pytest.mark.slow  # each run starts Ray's workers
 
@@ -44,9 +46,9 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 def test_two_machines_share_results_through_the_remote(
-    project: Path, expected: Path, machines: Machines, tmp_path: Path
+    project: Path, expected: Path, machines: Machines, bucket: Bucket
 ) -> None:
-    toy.set_remote(project, str(tmp_path / "remote"))
+    set_remote(project, bucket.settings | KEYS, "local")  # machines have no keys otherwise
     done = run(project, *machines.options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert toy.same_results(project, expected)
@@ -71,7 +73,7 @@ def test_a_lost_remote_fails_the_stage_in_a_line(
 ) -> None:
     (project / "dvc.yaml").write_text(toy.SLOW)
     remote = tmp_path / "remote"
-    toy.set_remote(project, str(remote))
+    set_remote(project, {"url": str(remote)}, "local")
     notes = project.parent / "runs.processes"
     with begin(project, *machines.options) as driver:
         until(lambda: notes.exists() and len(notes.read_text().split()) == 3)
@@ -95,7 +97,7 @@ def test_a_lost_remote_fails_the_stage_in_a_line(
 def test_a_machine_with_another_version_is_refused(
     project: Path, machines: Machines, tmp_path: Path
 ) -> None:
-    toy.set_remote(project, str(tmp_path / "remote"))
+    set_remote(project, {"url": str(tmp_path / "remote")}, "local")
     other = tmp_path / "other/dvc-3.0.0.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: dvc\nVersion: 3.0.0\n")

@@ -134,12 +134,6 @@ def _commit(folder: Path) -> None:
     call(folder, "git", "commit", "-qm", "pipeline")
 
 
-def set_remote(folder: Path, url: str) -> None:
-    """Make `url` the repository's default remote."""
-    with (folder / ".dvc/config.local").open("a") as file:
-        file.write(f"[core]\n    remote = store\n['remote \"store\"']\n    url = {url}\n")
-
-
 def dvc(folder: Path, *arguments: str, **variables: str) -> None:
     """Run DVC."""
     call(folder, sys.executable, "-m", "dvc", *arguments, variables=variables)
