@@ -1,8 +1,9 @@
-"""Repair files that a killed DVC left half-written: `python -m tools.recover`, before `dvc repro`.
+"""Repair files that a killed DVC left: `python -m tools.recover`, before `dvc repro`.
 
 In and out: .dvc/tmp/rwlock, where DVC notes which process reads and writes which path, and the
 dvc.lock of every study. DVC writes these files in place, so that a kill in the middle, or a full
-disk, leaves their first part, and every later command of DVC fails.
+disk, leaves their first part, and every later command of DVC fails. So it does if another process
+has the number of the killed one.
 """
 
 import json
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 from vanishing.paths import LOCK
-from vanishing.pipeline.lifetime import DVC_NOTES
+from vanishing.pipeline.lifetime import DVC_NOTES, noted_processes
 
 _NOTES_LOCK = DVC_NOTES.with_name(f"{DVC_NOTES.name}.lock")  # DVC holds it while it writes notes
 _REPOSITORY_LOCK = DVC_NOTES.with_name("lock")  # DVC holds it while it writes dvc.lock
@@ -29,11 +31,11 @@ _STAGES = re.compile(rb"^(?=  \S)", re.MULTILINE)
 def main(_argv: list[str]) -> None:
     """Repair the damaged files of the repository, unless a DVC is at work on them."""
     root = repository_root()
-    if not _notes_are_valid(root / DVC_NOTES):
+    if _notes_are_left(root / DVC_NOTES):
         with _locked(root / _NOTES_LOCK) as free:
-            if free and not _notes_are_valid(root / DVC_NOTES):
+            if free and _notes_are_left(root / DVC_NOTES):
                 (root / DVC_NOTES).unlink()
-                print(f"{DVC_NOTES}: was cut off when a DVC was killed; removed")
+                print(f"{DVC_NOTES}: was left by a DVC that was killed; removed")
     for path in [root / LOCK, *sorted(root.glob(f"studies/*/{LOCK}"))]:
         if path.exists() and not is_valid_lock(path.read_bytes()):
             with _locked(root / _REPOSITORY_LOCK) as free:
@@ -57,14 +59,32 @@ def repository_root() -> Path:
     raise StudyError(f"{Path.cwd()}: no DVC repository here or above; run from a study's folder")
 
 
-def _notes_are_valid(path: Path) -> bool:
+def _notes_are_left(path: Path) -> bool:
+    """Tell whether DVC's notes were cut off, or no process that they name has written them.
+
+    DVC compares numbers of processes alone. Once the machine or its container has started anew,
+    another process may have the number, and DVC says without end that the path is busy.
+
+    Returns:
+        Whether they should be removed.
+    """
     try:
         json.loads(path.read_bytes())
+        written_s = path.stat().st_mtime
     except FileNotFoundError:
-        return True
-    except ValueError:
         return False
-    return True
+    except ValueError:
+        return True
+    processes = noted_processes()
+    return bool(processes) and not any(_ran(number, written_s) for number in processes)
+
+
+def _ran(number: int, time_s: float) -> bool:
+    """Tell whether a process runs, and ran at a time."""
+    try:
+        return psutil.Process(number).create_time() <= time_s
+    except psutil.Error:
+        return False
 
 
 def repair_lock(path: Path) -> bool:

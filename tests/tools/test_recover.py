@@ -1,5 +1,7 @@
 """Files that a DVC left when it was killed while it wrote its notes, or dvc.lock."""
 
+import json
+import os
 import re
 import shutil
 from contextlib import chdir
@@ -68,6 +70,17 @@ def test_notes_that_were_cut_off_no_longer_stop_dvc(folder: Path, content: bytes
     assert repro() != 0
     with chdir(folder):
         recover.main([])
+    assert repro() == 0
+
+
+def test_notes_of_a_process_whose_number_another_has_no_longer_stop_dvc(repository: Path) -> None:
+    write = {str(repository / "out-1"): {"pid": os.getppid(), "cmd": "dvc repro"}}
+    DVC_NOTES.write_text(json.dumps({"write": write, "read": {}}))
+    Path("in").write_text("another")
+    recover.main([])
+    assert repro() != 0  # this process could have written them
+    os.utime(DVC_NOTES, (0, 0))
+    recover.main([])
     assert repro() == 0
 
 

@@ -22,7 +22,7 @@ def end_with_dvc() -> None:
     ancestors = _ancestors_up_to_dvc()
     if not ancestors:  # this process is in a namespace of its own
         return
-    noted = _noted_processes()
+    noted = noted_processes()
     if noted and noted.isdisjoint(process.pid for process in ancestors):  # DVC has ended already
         _exit(min(noted))
 
@@ -52,7 +52,7 @@ def _ancestors_up_to_dvc() -> list[psutil.Process]:
     return ancestors
 
 
-def _noted_processes() -> set[int]:
+def noted_processes() -> set[int]:
     """Return the ids of the processes that DVC has noted as those that run stages here.
 
     An orphan is adopted by another process, in a container by the first, which could be DVC as
