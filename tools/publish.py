@@ -20,10 +20,21 @@ from vanishing.paths import LOCK, PARAMS, REPORTS
 
 
 def main(argv: list[str]) -> None:
-    """Commit and push."""
+    """Commit and push.
+
+    Raises:
+        StudyError: If Git fails, or `origin` takes nothing.
+    """
     parser = argparse.ArgumentParser(prog="python -m tools.publish", description=__doc__)
     parser.add_argument("branch", help="the branch that the results are for")
-    branch = parser.parse_args(argv).branch
+    try:
+        publish(parser.parse_args(argv).branch)
+    except subprocess.CalledProcessError as error:
+        raise StudyError(f"git: {' '.join(error.stderr.split())}") from None
+
+
+def publish(branch: str) -> None:
+    """Commit the results, push them to a branch, or beside it, and print where they are."""
     git("add", "--", *map(str, result_paths()))
     if not git("diff", "--cached", "--name-only"):
         print("the results are those of the branch: nothing to publish")
@@ -51,6 +62,10 @@ def _push(branch: str) -> bool:
 def _push_on_top(branch: str) -> bool:
     """Put the commit on top of the branch as it is now, if they belong together, and push it."""
     results = git("rev-parse", "HEAD").strip()
+    # A job may be cancelled in the middle of the rebase. Git then refuses to delete the branch that
+    # is rebased, and actions/checkout would delete the whole folder instead, with DVC's cache.
+    git("checkout", "--quiet", "--detach")
+    subprocess.run(["git", "rebase", "--quit"], check=False, capture_output=True)
     try:
         git("fetch", "--quiet", "origin", branch)
         git("rebase", "--quiet", "FETCH_HEAD", settings=OF_NO_PERSON)
