@@ -94,6 +94,14 @@ create_environment() {
         echo "setup: no supported Python is on PATH; uv brings Python 3.13" >&2
         logged uv venv --allow-existing --python 3.13 "$venv" || install_failed "Python 3.13"
     fi
+    settle_environment
+}
+
+# A moved or copied checkout has its own: the scripts that activate the environment name its folder as
+# it is now, and the programs that uv installs (relocatable) look for Python beside them.
+settle_environment() {
+    logged "$venv/bin/python" -m venv --without-pip "$venv" || install_failed "the environment"
+    echo "relocatable = true" >>"$venv/pyvenv.cfg"
 }
 
 install_uv() { # the locked one; a Python that uv brought has no pip
@@ -121,6 +129,7 @@ install_locked() {
 }
 
 install_project() { # fetches nothing: the build backend is a locked requirement
+    settle_environment
     logged "$venv/bin/uv" pip install --no-config --offline --no-deps --no-build-isolation --reinstall \
         --python "$venv/bin/python" --editable . || install_failed "this project"
     echo "$project" >"$project_stamp"
@@ -148,6 +157,9 @@ fi
 case $(pwd -P) in *[:?]*)
     fail "$(pwd -P) has a ':' or '?', which PATH or SQLite's addresses cannot have; rename that folder" ;;
 esac
+
+[ -n "${HOME:-}" ] || getent passwd "$(id -u)" >/dev/null 2>&1 ||
+    fail "HOME is not set, and this user has no home, where DVC looks for settings; run: HOME=/tmp make …"
 
 # shellcheck disable=SC2086 # the list is meant to be split
 locked=$(cat $locks | cksum)

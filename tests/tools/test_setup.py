@@ -268,6 +268,14 @@ def test_a_folder_that_a_larger_repository_ignores_is_refused(checkout: Path) ->
     refused(checkout, "ignores this folder, and DVC refuses what Git ignores; use 'git init' here")
 
 
+def test_the_environment_of_a_copied_checkout_is_its_own(installed: Path) -> None:
+    copy = installed.with_name("copy")
+    shutil.copytree(installed, copy, symlinks=True)
+    assert setup(copy) == (0, "")
+    assert f'VIRTUAL_ENV="{copy}/.venv"' in (copy / ".venv/bin/activate").read_text()
+    assert "relocatable = true\n" in (copy / ".venv/pyvenv.cfg").read_text()
+
+
 @pytest.mark.parametrize("name", ["a:b", "a?b"])
 def test_a_folder_whose_name_other_programs_cannot_have_is_refused(
     checkout: Path, name: str
