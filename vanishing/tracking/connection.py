@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from vanishing.tracking.identity import Experiment, database
 
 # MLflow's own kind of experiments that train models; its client in the browser may ignore it.
 _TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
+_SCHEMAS = re.compile(r"database schema \(found version (\w+), but expected (\w+)\)")
 _LONGEST_REASON = 200  # characters of MLflow's message that a warning repeats
 
 
@@ -37,6 +39,12 @@ def explaining(address: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         reason = shorten(redact(str(error)), _LONGEST_REASON, placeholder=" …")
+        if versions := _SCHEMAS.search(str(error)):
+            reason = (
+                f"its tables are of version {versions[1]}, and this MLflow needs {versions[2]}; if"
+                f" they are older, run: mlflow db upgrade {redact(address)}; if they are newer, let"
+                " MLFLOW_TRACKING_URI name another store"
+            )
         raise StoreError(f"MLflow at {redact(address)}: {reason}") from error
 
 

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,17 @@ def test_a_database_is_created_in_any_folder(
     client, _ = connect(Experiment("sqlite:///mlflow.db", NAME))
     places = [experiment.artifact_location for experiment in client.search_experiments()]
     assert sorted(places) == [(folder / "mlruns" / name).as_uri() for name in ("0", NAME)]
+
+
+def test_tables_of_another_mlflow_are_refused_with_both_remedies(experiment: Experiment) -> None:
+    address = experiment.store
+    with closing(sqlite3.connect(address.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'a1b2c3'")
+    with pytest.raises(StoreError) as error:
+        connect(experiment)
+    (line,) = str(error.value).splitlines()
+    assert "its tables are of version a1b2c3, and this MLflow needs " in line
+    assert f"if they are older, run: mlflow db upgrade {address}; if they" in line
 
 
 def test_a_store_that_fails_is_named_with_the_reason(tmp_path: Path) -> None:
