@@ -5,6 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -53,6 +55,16 @@ def test_the_address_is_printed_and_opened_on_a_desktop(
     assert addresses == (["http://127.0.0.1:5000/#/"] if opened else [])
 
 
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """End a process after a test that failed while it ran."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.terminate()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_shows_the_studys_experiment_and_ends_with_the_command(
@@ -64,7 +76,11 @@ def test_a_server_shows_the_studys_experiment_and_ends_with_the_command(
     shutil.copy(empty_store, workspace / "mlflow.db")
     port = free_port()
     command = [sys.executable, "-m", "tools.ui", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        ended(process),
+    ):
         assert process.stdout is not None
         address = process.stdout.readline().removeprefix("MLflow: ")
         client = MlflowClient(tracking_uri=f"http://127.0.0.1:{port}")
