@@ -1,5 +1,6 @@
 """The package: what its wheel holds, and what works with the core dependencies alone."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def run(environment: Path, *command: str) -> str:
     done = subprocess.run(
         [environment / "venv/bin" / program, *arguments],
         cwd=environment,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=False,

@@ -131,6 +131,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_behind(repository: Path) -> None:
     content = tiny_params()
     content["train"] |= {"epochs": 1000, "snapshots": [0, "last"]}
     write_params(repository, content)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     with subprocess.Popen(
         ("make", "-o", "setup", "repro"),
         cwd=repository,
