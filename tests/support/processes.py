@@ -10,9 +10,11 @@ import pytest
 
 
 def needs(program: object, reason: str) -> pytest.MarkDecorator:
-    """Skip tests where a system package, which pip cannot bring, is not installed.
+    """Skip tests where a system package, which no lock can bring, is not installed.
 
-    With ALL_TESTS in the environment, which `.ci/run` sets, no test is skipped.
+    A person without PostgreSQL or Chromium learns from a skip how to install it, and still learns
+    from all other tests whether their change is right. Nothing goes untested by that: `.ci/run`
+    installs the packages and sets ALL_TESTS, with which such a test fails instead.
 
     Args:
         program: Anything of the package; None if it is not installed.
