@@ -1,10 +1,11 @@
 """Results that do not belong together: of other parameters, of other code, half reproduced."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from vanishing.comparing.results import FILES, Results, kind
+from vanishing.comparing.words import some
 from vanishing.errors import StudyError
 from vanishing.paths import LOCK, PARAMS, stage_fingerprint
 from vanishing.pipeline.fingerprint import fingerprint_stage
@@ -68,9 +69,3 @@ def _look_up(params: Mapping[str, Any], key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
-
-
-def some(names: Sequence[str], most: int = 3) -> str:
-    """Name the first few, and count the others."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -35,8 +35,13 @@ def _cut(value: Any) -> str:
 
 def names(values: Sequence[Any], most: int = 3) -> str:
     """Write the first few names, and count the others."""
-    more = f" and {len(values) - most} more" if len(values) > most else ""
-    return ", ".join(map(name, values[:most])) + more
+    return some(list(map(name, values)), most)
+
+
+def some(texts: Sequence[str], most: int = 3) -> str:
+    """Enumerate the first few texts, and count the others."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

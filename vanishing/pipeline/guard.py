@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vanishing.errors import StudyError
+from vanishing.errors import StudyError, in_one_line
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, PARAMS, PIPELINE
@@ -102,7 +102,7 @@ def _read_params() -> dict[str, Any]:
     try:
         values = YAML(typ="safe").load(PARAMS)
     except (OSError, YAMLError) as error:
-        raise StudyError(f"{PARAMS}: cannot be read: {' '.join(str(error).split())}") from None
+        raise StudyError(f"{PARAMS}: cannot be read: {in_one_line(error)}") from None
     if not isinstance(values, dict):
         raise StudyError(f"{PARAMS}: cannot be read: it should be a mapping")
     return values

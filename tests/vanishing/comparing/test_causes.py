@@ -2,26 +2,12 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.made_up_results import MACHINE, Files
 from tests.support.study import BASELINE, ROOT
 from tests.vanishing.pipeline.packages import write_package
 from vanishing.comparing.comparison import Comparison, compare
 from vanishing.comparing.conditions import locked_versions
 from vanishing.pipeline.source import Source
-
-
-@pytest.fixture
-def old() -> Files:
-    """Give results."""
-    return Files()
-
-
-@pytest.fixture
-def new() -> Files:
-    """Give the same results, to change."""
-    return Files()
 
 
 def compared(old: Files, new: Files) -> Comparison:

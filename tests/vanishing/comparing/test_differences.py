@@ -8,18 +8,6 @@ from vanishing.comparing.comparison import compare
 from vanishing.comparing.differences import Difference, match_variants
 
 
-@pytest.fixture
-def old() -> Files:
-    """Give results."""
-    return Files()
-
-
-@pytest.fixture
-def new() -> Files:
-    """Give the same results, to change."""
-    return Files()
-
-
 def numbers(old: Files, new: Files) -> dict[tuple[str, str], Difference]:
     """Return {(variant, metric): difference}."""
     differences = compare(old.results(), new.results()).numbers

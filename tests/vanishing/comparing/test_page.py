@@ -13,18 +13,6 @@ from vanishing.comparing.words import name, size, text
 from vanishing.judging.verdicts import FINE, NOT_APPLICABLE, PROBLEM, UNDEFINED
 
 
-@pytest.fixture
-def old() -> Files:
-    """Give results."""
-    return Files()
-
-
-@pytest.fixture
-def new() -> Files:
-    """Give the same results, to change."""
-    return Files()
-
-
 def answered(old: Files, new: Files) -> list[str]:
     """Return the answer."""
     return answer(compare(old.results(), new.results()))
