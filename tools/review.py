@@ -185,7 +185,7 @@ def compare_studies(branch: Branch, studies: Sequence[Path]) -> dict[Path, Compa
             study: compare(*(results(commit, study, path) for commit, path in code.items()))
             for study in studies
         }
-    return {study: found for study, found in comparisons.items() if found.differs}
+    return {study: one for study, one in comparisons.items() if one.differs}
 
 
 def draw(comparisons: Mapping[Path, Comparison], out: Path) -> dict[Path, Figure]:
@@ -241,7 +241,8 @@ def push_figures(
         reason = redact(str(error))
         print(f"warning: {branch}: the figures cannot be pushed: {reason}", file=sys.stderr)
         return {}
-    return {folder: f"{url}/blob/{sha}/{each.path.name}?raw=true" for folder, each in drawn.items()}
+    start = f"{url}/blob/{sha}"
+    return {folder: f"{start}/{figure.path.name}?raw=true" for folder, figure in drawn.items()}
 
 
 def fit(pages: Mapping[Path, page.Page], link: str) -> str:

@@ -1,5 +1,6 @@
 """A comparison in three lines: whether anything changed, before anything else is said."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from vanishing.comparing.comparison import Comparison
@@ -60,10 +61,7 @@ def _new_study(comparison: Comparison) -> str:
 
 
 def _tally(words: Iterable[str]) -> str:
-    tally: dict[str, int] = {}
-    for word in words:
-        tally[word] = tally.get(word, 0) + 1
-    return " · ".join(f"{number} {text(word)}" for word, number in tally.items())
+    return " · ".join(f"{number} {text(word)}" for word, number in Counter(words).items())
 
 
 def _variants(comparison: Comparison) -> list[str]:

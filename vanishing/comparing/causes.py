@@ -117,9 +117,9 @@ def changed_stages(old: Results, new: Results) -> list[StageChange]:
         counts[of_kind] += 1
         causes.setdefault(of_kind, {}).update(dict.fromkeys(_causes(old.stages.get(stage), entry)))
     totals = Counter(map(kind, new.stages))
-    for own in causes.values():
-        if len(own) > 1:  # a cause of its own says more than that of the stages before it
-            own.pop(INPUTS, None)
+    for of_one_kind in causes.values():
+        if len(of_one_kind) > 1:  # any other cause says more than the stages before it
+            of_one_kind.pop(INPUTS, None)
     ordered = sorted(counts, key=lambda name: totals[name] == 1)  # those of every variant first
     return [StageChange(name, counts[name], totals[name], tuple(causes[name])) for name in ordered]
 

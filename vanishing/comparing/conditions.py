@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vanishing.comparing.results import Results
+from vanishing.comparing.words import count
 
 # Libraries on which numbers or figures depend.
 _LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "matplotlib")
@@ -21,8 +22,8 @@ def changed_conditions(old: Results, new: Results, pairs: Mapping[str, str]) -> 
             if first != second:
                 machines[_difference(first, second)] += 1
     lines = [
-        f"{count} training run{'s' if count > 1 else ''} on another machine: {difference}"
-        for difference, count in machines.most_common()
+        f"{count(number, 'training run')} on another machine: {difference}"
+        for difference, number in machines.most_common()
     ]
     versions = [locked_versions(side.requirements) for side in (old, new)]
     if all(versions):

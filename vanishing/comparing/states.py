@@ -1,14 +1,14 @@
 """Results that do not belong together: of other parameters, of other code, half reproduced."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vanishing.comparing.results import FILES, Results, kind
 from vanishing.comparing.words import some
 from vanishing.errors import StudyError
 from vanishing.paths import LOCK, PARAMS, stage_fingerprint
 from vanishing.pipeline.fingerprint import fingerprint_stage
+from vanishing.pipeline.guard import look_up
 from vanishing.pipeline.lock import text_digest
 
 _JUDGING = "diagnose"
@@ -40,7 +40,7 @@ def mixed_states(old: Results, new: Results) -> Iterator[str]:
         key
         for entry in new.stages.values()
         for key, value in entry.get("params", {}).get(str(PARAMS), {}).items()
-        if value != _look_up(new.params, key)
+        if value != look_up(new.params, key)
     }
     if keys:
         yield f"{LOCK} is of other parameters than {PARAMS}: {some(sorted(keys))}"
@@ -61,11 +61,3 @@ def _outdated_code(results: Results) -> list[str]:
         and source.path(f"stages.{stage}") is not None
         and digests != {text_digest(fingerprint_stage(stage, source))}
     ]
-
-
-def _look_up(params: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a dotted key; None if there is none."""
-    value: Any = params
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value

@@ -72,7 +72,7 @@ def inputs(stage: str, arguments: Sequence[str]) -> dict[str, Any]:
             state[str(PARAMS)] = repr(values)
         else:
             key = _fill_in(text, context)
-            state[f"{PARAMS}: {key}"] = repr(_look_up(values, key))  # NaN does not equal itself
+            state[f"{PARAMS}: {key}"] = repr(look_up(values, key))  # NaN does not equal itself
     return state
 
 
@@ -110,10 +110,11 @@ def _read_params() -> dict[str, Any]:
 
 def _fill_in(text: str, context: Mapping[str, Any]) -> str:
     """Fill in a text of dvc.yaml: `${a.b}` is the value of that parameter, or of the matrix."""
-    return re.sub(r"\$\{([^}]+)\}", lambda match: str(_look_up(context, match[1])), text)
+    return re.sub(r"\$\{([^}]+)\}", lambda match: str(look_up(context, match[1])), text)
 
 
-def _look_up(values: Any, key: str) -> Any:
+def look_up(values: Any, key: str) -> Any:
+    """Return the value of a dotted key of nested mappings; None if there is none."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return values
