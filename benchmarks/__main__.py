@@ -1,8 +1,9 @@
 """Measure speed against the alternatives: `python -m benchmarks [NAME …]`, all by default.
 
 In: params.yaml, data/raw and, for what they are about, models/, data/ and dvc.lock. Out: a table on
-stdout, reports/benchmarks.md and reports/benchmarks.json. Figures that were measured before on the
-same machine, and are not measured now, stay in the reports.
+stdout, reports/benchmarks.md and reports/benchmarks.json; the benchmark `gpu`, which is run where
+it is named, has reports/benchmarks-gpu.json. Figures that were measured before on the same machine,
+and are not measured now, stay in the reports.
 """
 
 import argparse
@@ -29,10 +30,7 @@ NAMES = (
     "scale",
     "load",
 )
-GPU_RESULTS = [
-    Result("a GPU: epoch, usual loop over ours, same GPU", None, ">= 40", ">= 100", "×", ""),
-    Result("a GPU: all variants, all stages, wall time", None, "<= 120", "<= 45", "s", ""),
-]
+ON_GPU = "gpu"
 TITLES = {
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",
@@ -40,7 +38,8 @@ TITLES = {
     "load": "Time and memory of the closing stages, tiny networks",
     "growth": "Size against epochs and layers, ten traced steps an epoch",
 }
-_JSON, _MARKDOWN = REPORTS / "benchmarks.json", REPORTS / "benchmarks.md"
+_MARKDOWN = REPORTS / "benchmarks.md"
+_JSON, _JSON_ON_GPU = REPORTS / "benchmarks.json", REPORTS / "benchmarks-gpu.json"
 
 
 def main(argv: list[str]) -> None:
@@ -50,22 +49,27 @@ def main(argv: list[str]) -> None:
         StudyError: If a name is unknown, or the data are missing.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join((*NAMES, ON_GPU))}"
+    )
     names = parser.parse_args(argv).names or list(NAMES)
-    unknown = sorted(set(names) - set(NAMES))
+    unknown = sorted(set(names) - {*NAMES, ON_GPU})
     if unknown:
-        raise StudyError(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        known = ", ".join((*NAMES, ON_GPU))
+        raise StudyError(f"no benchmark {', '.join(unknown)}; there are {known}")
     if not RAW.is_dir():
         raise StudyError(f"{RAW} is missing; the benchmarks run on real MNIST: make repro")
     from benchmarks import machine  # noqa: PLC0415 - imports torch
 
-    content = read_figures(_JSON, machine.describe())
     for name in names:
+        path = _JSON_ON_GPU if name == ON_GPU else _JSON
+        content = read_figures(path, machine.describe())
         run(name, content)
         # After every benchmark: its figures are kept, should a later one fail.
-        write_json(_JSON, content)
-        write_text(_MARKDOWN, report(content))
-    print(report(content))
+        write_json(path, content)
+        page = report(*(read_json(p) if p.exists() else None for p in (_JSON, _JSON_ON_GPU)))
+        write_text(_MARKDOWN, page)
+    print(page)
 
 
 def run(name: str, content: dict[str, Any]) -> None:
@@ -88,18 +92,34 @@ def read_figures(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     return {"machine": machine, "minutes": {}, "results": {}, "tables": {}}
 
 
-def report(content: dict[str, Any]) -> str:
-    """Write the tables in GitHub's Markdown."""
-    results = [Result(**row) for name in NAMES for row in content["results"].get(name, [])]
-    if not any("GPU" in result.what for result in results):
-        results += [result._replace(detail="not measured: no GPU") for result in GPU_RESULTS]
+def report(content: dict[str, Any] | None, on_gpu: dict[str, Any] | None) -> str:
+    """Write the tables in GitHub's Markdown.
+
+    Args:
+        content: Of benchmarks.json; None where there is none.
+        on_gpu: Of benchmarks-gpu.json, likewise.
+
+    Returns:
+        The page.
+    """
+    parts = ["# Benchmarks", "Ratios are medians over interleaved repeats (A B A B …)."]
+    if content:
+        parts += _parts(content, "`make bench`")
+    if on_gpu:
+        parts += ["## On a GPU", *_parts(on_gpu, "`make bench NAMES=gpu`")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(content: dict[str, Any], command: str) -> list[str]:
+    """Write the tables of one machine."""
+    names = (*NAMES, ON_GPU)
+    results = [Result(**row) for name in names for row in content["results"].get(name, [])]
     machine = ", ".join(
         f"{key} {value}" for key, value in content["machine"].items() if value is not None
     )
+    minutes = sum(content["minutes"].values())
     parts = [
-        "# Benchmarks",
-        "Ratios are medians over interleaved repeats (A B A B …). All of `make bench` took"
-        f" {sum(content['minutes'].values()):.0f} minutes on this machine: {machine}.",
+        f"All of {command} took {minutes:.0f} minutes on this machine: {machine}.",
         _tabulate(results),
     ]
     for name, title in TITLES.items():
@@ -108,7 +128,7 @@ def report(content: dict[str, Any]) -> str:
                 content["tables"][name], "keys", tablefmt="github", floatfmt=".3g", intfmt=","
             )
             parts += [f"## {title}", table]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _tabulate(results: list[Result]) -> str:

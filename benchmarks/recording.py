@@ -18,7 +18,7 @@ from vanishing.params.study import Study, Variant
 from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
 from vanishing.stats.fast import Accumulation, accumulate, pack, summarize_packed
-from vanishing.training.sgd import SGDInBackward
+from vanishing.training.sgd import SGD
 
 REPEATS = 9
 _STEPS = 10  # of each case and repeat; the median counts
@@ -74,9 +74,7 @@ class OurSteps:
         self.network = build_network(study, variant)
         self._draw = draw
         self._trace = Trace(self.network)
-        self._optimizer = SGDInBackward(
-            self.network, study.train.learning_rate, study.train.momentum
-        )
+        self._optimizer = SGD(self.network, study.train.learning_rate, study.train.momentum)
         self._gradients = GradientStatistics()
         self._step = 0
 
@@ -93,15 +91,16 @@ class OurSteps:
 
     def trace(self) -> None:
         """Take a step and record the norms of weights and updates as well."""
-        self._optimizer.observer = self._trace
+        observer = self._optimizer.observer = self._trace.observer()
         loss = self._take()
-        self._trace.read(self._step, loss)
+        observer.close()
+        self._trace.read(self._step, observer, loss)
 
     def _take(self) -> Tensor:
         self._step += 1
         images, labels = self._draw()
         loss = cross_entropy(self.network(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step(loss)
         return loss
 
 

@@ -26,6 +26,7 @@ from vanishing.tracking.journal import Journal, Reporter
 from vanishing.training import loop
 from vanishing.training.checkpoint import Checkpointer, discard, training_digest
 from vanishing.training.loop import Outcome
+from vanishing.training.steps import starts
 
 
 def main(argv: list[str]) -> None:
@@ -65,8 +66,8 @@ def main(argv: list[str]) -> None:
         outcome = train(record, data, journal)
         tables.write("history", name, outcome.history, seed)
         tables.write("losses", name, outcome.losses, seed)
-        tables.write_columns("trace", name, seed, outcome.trace)
-        tables.write_columns("trace_histograms", name, seed, outcome.trace_histograms)
+        tables.write_pieces("trace", name, seed, outcome.trace)
+        tables.write_pieces("trace_histograms", name, seed, outcome.trace_histograms)
     discard(name, seed)
 
 
@@ -92,7 +93,7 @@ def train(record: RunRecord, data: dict[str, Examples], journal: Journal) -> Out
         epochs_done = checkpointer.resumed.epoch
         journal.resume(epochs_done, checkpointer.elapsed_s)
         print(f"{label}: resumed after epoch {epochs_done} of {record.train.epochs}")
-    steps = len(loop.starts(len(data["train"].labels), record.train.batch_size))
+    steps = len(starts(len(data["train"].labels), record.train.batch_size))
     with tqdm(
         total=steps * record.train.epochs,
         initial=steps * epochs_done,

@@ -245,7 +245,7 @@ def test_copies_of_variants_are_a_study(
     assert set(locked.of_report()) == {"diagnose", "render", "report"}
 
 
-def test_the_report_says_what_was_missed_and_what_was_not_measured() -> None:
+def test_the_report_says_what_was_missed_and_what_a_gpu_does() -> None:
     results = [
         Result("fast", 3.0, ">= 2.2", ">= 2.6", "×", "a over b"),
         Result("enough", 2.3, ">= 2.2", ">= 2.6", "×", ""),
@@ -258,14 +258,15 @@ def test_the_report_says_what_was_missed_and_what_was_not_measured() -> None:
         "results": {"training": [result._asdict() for result in results]},
         "tables": {"load": [{"variants": 50}]},
     }
-    report = bench.report(content)
+    on_gpu = {"machine": {"gpu": "NVIDIA X1"}, "minutes": {}, "results": {}, "tables": {}}
+    report = bench.report(content, on_gpu)
     lines = {line.split("|")[1].strip(): line for line in report.splitlines() if "|" in line}
     assert "| 3 ×" in lines["fast"]
     assert "| aim " in lines["fast"]
     assert "| met " in lines["enough"]
     assert "**missed**" in lines["slow"]
     assert "| 0 " in lines["without a unit"]
-    assert "not measured: no GPU" in lines["a GPU: epoch, usual loop over ours, same GPU"]
+    assert "NVIDIA X1" in report.split("## On a GPU")[1]
     assert f"## {bench.TITLES['load']}" in report
     assert bench.TITLES["growth"] not in report
 

@@ -88,12 +88,12 @@ MISHAPS = {
     "half a table": Mishap(
         lambda: cut_off(TABLE),
         f"{STAGE} diagnose",
-        r"layers\.parquet: cannot be read \(.+\); restore it: dvc checkout, or (dvc repro)",
+        r"layers\.parquet: cannot be read \(.+\); restore it: (dvc repro)",
     ),
     "no table": Mishap(
         TABLE.unlink,
         f"{STAGE} diagnose",
-        r"layers\.parquet: cannot be read \(.+\); restore it: dvc checkout, or (dvc repro)",
+        r"layers\.parquet: cannot be read \(.+\); restore it: (dvc repro)",
     ),
     "another table": Mishap(
         lambda: replace(TABLE, HISTORY),
@@ -103,12 +103,12 @@ MISHAPS = {
     "half a snapshot": Mishap(
         lambda: cut_off(SNAPSHOT),
         f"{STAGE} extract relu 0",
-        r"safetensors: cannot be read \(.+\); restore it: dvc checkout, or (dvc repro)",
+        r"safetensors: cannot be read \(.+\); restore it: (dvc repro)",
     ),
     "no record": Mishap(
         paths.run_record("relu", 0).unlink,
         f"{STAGE} extract relu 0",
-        r"run\.json: cannot be read \(.+\); restore it: (dvc checkout), or dvc repro",
+        r"run\.json: cannot be read \(.+\); restore it: (dvc repro)",
     ),
     "half the images": Mishap(
         lambda: cut_off(IMAGES),
@@ -131,7 +131,7 @@ MISHAPS = {
     "no results": Mishap(
         lambda: shutil.rmtree(paths.STATISTICS),
         f"{STAGE} diagnose",
-        r"layers\.parquet: cannot be read \(.+\); restore it: (dvc checkout), or dvc repro",
+        r"layers\.parquet: cannot be read \(.+\); restore it: (dvc repro)",
     ),
 }
 

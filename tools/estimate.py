@@ -114,7 +114,7 @@ def main(_argv: list[str]) -> None:
 
     from vanishing import device  # noqa: PLC0415
     from vanishing.networks.build import build  # noqa: PLC0415
-    from vanishing.training.sgd import SGDInBackward  # noqa: PLC0415
+    from vanishing.training.sgd import SGD  # noqa: PLC0415
 
     study = load(Measured)
     dataset, size = DATASETS[study.data.dataset], study.train.batch_size
@@ -123,14 +123,14 @@ def main(_argv: list[str]) -> None:
     generator = torch.Generator().manual_seed(0)
     variant = study.variants[study.baseline]
     network = build(variant, dataset.inputs, dataset.classes, generator).to(target)
-    SGDInBackward(network, study.train.learning_rate, study.train.momentum)
+    optimizer = SGD(network, study.train.learning_rate, study.train.momentum)
     images = torch.randn(size, dataset.inputs, generator=generator).to(target)
     labels = torch.randint(dataset.classes, (size,), generator=generator).to(target)
     times_s = []
     for _ in range(_STEPS + 1):  # the first one warms up
         started_s = time.monotonic()
         loss = cross_entropy(network(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step(loss)
         loss.item()
         times_s.append(time.monotonic() - started_s)
     print(sorted(times_s[1:])[_STEPS // 2])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vanishing.errors import StudyError
-from vanishing.recording import step_tables
+from vanishing.recording import step_tables, watch_tables
 from vanishing.recording.description import describe, owners_of
 from vanishing.recording.optimizer_steps import OptimizerSteps
 from vanishing.recording.parameters import Choice, NamedParameter, by_name, choose, name_parameters
@@ -172,14 +172,17 @@ class Watch:
         for name, optimizer in self._optimizers.items():
             traced, optimizer.traced = optimizer.traced, []
             taken, optimizer.steps = optimizer.steps, []
-            tables["trace"] += step_tables.trace(traced, self._names)
-            tables["trace_histograms"] += step_tables.histograms(traced, self._names)
-            tables["parameters"] += step_tables.parameters(name, traced, self._names)
-            tables["steps"].append(step_tables.steps(name, taken))
+            for step in traced:
+                if step.measurement is not None:
+                    part = step.number, step.measurement, self._names
+                    tables["trace"].append(step_tables.trace(*part))
+                    tables["trace_histograms"].append(step_tables.histograms(*part))
+            tables["parameters"] += watch_tables.parameters(name, traced, self._names)
+            tables["steps"].append(watch_tables.steps(name, taken))
         open_step = math.inf if ended else self._first.attempted
         complete = {step: group for step, group in self._losses.items() if step < open_step}
         self._losses = {step: g for step, g in self._losses.items() if step >= open_step}
-        tables["losses"].append(step_tables.losses(complete))
+        tables["losses"].append(watch_tables.losses(complete))
         return tables
 
     def _or_warn(self, write: Callable[[], object]) -> None:

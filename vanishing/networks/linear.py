@@ -1,8 +1,9 @@
-"""A linear layer whose three matrix products are oneDNN's on a CPU.
+"""A linear layer whose matrix products are those of the faster library.
 
-PyTorch gives products of float32 matrices to MKL, which is slow on some processors; oneDNN, which
-PyTorch ships too, is faster there (docs/decisions/0008). The two round differently, within float32.
-On other devices, and where PyTorch was built without oneDNN, the layer computes as
+PyTorch gives products of float32 matrices on a CPU to MKL, which is slow on some processors;
+oneDNN, which PyTorch ships too, is faster there (docs/decisions/0008). On a GPU it gives product
+and bias to one kernel of cuBLASLt, which takes three times as long as a product and an addition
+(docs/decisions/0016). All round differently, within float32. Elsewhere the layer computes as
 `torch.nn.Linear` does.
 """
 
@@ -41,7 +42,7 @@ class _Linear(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear` with a bias; float32 matrices on a CPU are multiplied by oneDNN.
+    """`torch.nn.Linear` with a bias; see the module.
 
     Its parameters are not initialised: `mlp.build` draws them from a generator, and a snapshot
     replaces them.
@@ -53,7 +54,10 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch.nn.Linear
         """Return x Wᵀ + b, (batch, in_features) -> (batch, out_features)."""
         float32 = input.dtype == self.weight.dtype == torch.float32
-        if _AVAILABLE and input.device.type == "cpu" and float32 and input.dim() == 2:  # noqa: PLR2004
-            out: Tensor = _Linear.apply(input, self.weight, self.bias)
-            return out
+        if float32 and input.dim() == 2:  # noqa: PLR2004
+            if _AVAILABLE and input.device.type == "cpu":
+                out: Tensor = _Linear.apply(input, self.weight, self.bias)
+                return out
+            if input.device.type == "cuda":
+                return input @ self.weight.t() + self.bias
         return linear(input, self.weight, self.bias)

@@ -12,6 +12,7 @@ and of any training loop that `vanishing.watch` watches:
 - step_trace: gradients, weights and updates of one step
 - optimizer_steps: the steps of one optimizer, by PyTorch's hooks
 - interception: clipping and skipped steps, for which PyTorch has no hooks
-- step_tables: steps as columns of tables
+- step_tables: a traced step as columns of tables
+- watch_tables: all steps as columns of further tables
 - description: parameters, optimizers and machine for run.json
 """

@@ -138,7 +138,7 @@ class OptimizerSteps:
         self._trace = None
         if not self._is_traced(self.attempted):
             return
-        self._trace = StepTrace(self._updates)
+        self._trace = StepTrace(self._parameters, self._updates)
         given = (*arguments[1:], *options.values())  # the first is the optimizer
         self._has_closure = any(callable(argument) for argument in given)
         self._frozen = {p for _, p in self.held() if not p.requires_grad}
@@ -168,6 +168,7 @@ class OptimizerSteps:
         self.on_traced()
 
     def _read(self, trace: StepTrace) -> TracedStep:
+        trace.close()
         measurement = trace.read()
         zeros: dict[Tensor, bool] = {}
         if measurement is not None:

@@ -159,7 +159,5 @@ def load_network(run: RunRecord, epoch: int) -> nn.Module:
         network.load_state_dict(load_file(path), assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise StudyError(
-            f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
-        ) from None
+        raise StudyError(f"{path}: cannot be read ({reason}); restore it: dvc repro") from None
     return network

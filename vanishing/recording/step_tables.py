@@ -1,15 +1,11 @@
-"""Steps of optimizers as columns of tables, without `variant` and `seed`."""
+"""One step of training as columns of tables, without `variant` and `seed`."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vanishing.recording.optimizer_steps import Step, TracedStep
 from vanishing.recording.parameters import NamedParameter
 from vanishing.recording.step_trace import Measurement
 from vanishing.stats.fast import STATISTICS
@@ -19,17 +15,13 @@ Columns = dict[str, Any]
 Names = Mapping[Tensor, NamedParameter]
 
 
-def trace(steps: Iterable[TracedStep], names: Names) -> list[Columns]:
-    """Return the columns of the trace, in pieces of one step.
+def trace(step: int, measurement: Measurement, names: Names) -> Columns:
+    """Return the columns of the trace at a step.
 
     Per parameter: the statistics of its gradient, the `l2_norm` of its values and of its update,
     and the update's `ratio` = ‖W_before - W_after‖ / ‖W_before‖, which is NaN for 0/0 and infinite
     where zeros are updated.
     """
-    return [_trace(step.number, step.measurement, names) for step in steps if step.measurement]
-
-
-def _trace(number: int, measurement: Measurement, names: Names) -> Columns:
     norms = measurement.norms
     values = [*measurement.gradients.statistics.values(), *norms.T]  # (parameters,) each
     statistics = [*STATISTICS, "l2_norm"]
@@ -41,7 +33,7 @@ def _trace(number: int, measurement: Measurement, names: Names) -> Columns:
         which += [2, 2]
     named = [names[parameter] for parameter in measurement.parameters]
     return {
-        "step": np.full(len(named) * len(which), number),
+        "step": np.full(len(named) * len(which), step),
         "layer_index": np.repeat([name.layer_index for name in named], len(which)),
         "layer": [name.layer for name in named for _ in which],
         "tensor": [name.tensors[i] for name in named for i in which],
@@ -50,17 +42,13 @@ def _trace(number: int, measurement: Measurement, names: Names) -> Columns:
     }
 
 
-def histograms(steps: Iterable[TracedStep], names: Names) -> list[Columns]:
-    """Return the columns of the gradients' histograms, in pieces of one step."""
-    return [_histograms(step.number, step.measurement, names) for step in steps if step.measurement]
-
-
-def _histograms(number: int, measurement: Measurement, names: Names) -> Columns:
+def histograms(step: int, measurement: Measurement, names: Names) -> Columns:
+    """Return the columns of the gradients' histograms at a step."""
     counts = measurement.gradients.counts
     row, position = np.nonzero(counts)
     named = [names[parameter] for parameter in measurement.parameters]
     return {
-        "step": np.full(len(row), number),
+        "step": np.full(len(row), step),
         "layer_index": np.array([name.layer_index for name in named])[row],
         "layer": [named[i].layer for i in row],
         "tensor": [named[i].tensors[0] for i in row],
@@ -68,74 +56,3 @@ def _histograms(number: int, measurement: Measurement, names: Names) -> Columns:
         "bin_right": EXPONENT_EDGES[position, 1],
         "count": counts[row, position],
     }
-
-
-def parameters(optimizer: str, steps: Iterable[TracedStep], names: Names) -> list[Columns]:
-    """Return the columns of the states of parameters, in pieces of one step."""
-    return [_parameters(optimizer, step, names) for step in steps]
-
-
-def _parameters(optimizer: str, step: TracedStep, names: Names) -> Columns:
-    named = [names[parameter] for parameter in step.states]
-    return {
-        "optimizer": [optimizer] * len(named),
-        "step": [step.number] * len(named),
-        "group": [group for group, _ in step.states.values()],
-        "layer_index": [name.layer_index for name in named],
-        "layer": [name.layer for name in named],
-        "parameter": [name.leaf for name in named],
-        "gradient": [gradient for _, gradient in step.states.values()],
-    }
-
-
-def steps(optimizer: str, taken: Sequence[Step]) -> Columns:
-    """Return the columns of steps, a row per step and parameter group; reads the devices."""
-    rows = [(step, group) for step in taken for group in step.rates]
-    skipped = read([step.skipped for step in taken])
-    norms = read([math.nan if step.norm is None else step.norm for step in taken])
-    rates = read([rate for step in taken for rate in step.rates.values()])
-    repeats = [len(step.rates) for step in taken]
-    return {
-        "optimizer": [optimizer] * len(rows),
-        "step": [step.number for step, _ in rows],
-        "group": [group for _, group in rows],
-        "traced": [step.traced for step, _ in rows],
-        "skipped": np.repeat(skipped != 0, repeats),
-        "norm_before_clipping": [
-            None if step.norm is None else norm
-            for step, norm in zip(taken, norms.tolist(), strict=True)
-            for _ in step.rates
-        ],
-        "learning_rate": rates,
-    }
-
-
-def losses(batches: Mapping[int, Sequence[Tensor | float]]) -> Columns:
-    """Return the columns of losses: the mean of each step's micro-batches; reads the devices.
-
-    Args:
-        batches: {step: the losses that belong to it}.
-    """
-    values = read([loss for group in batches.values() for loss in group])
-    ends = np.cumsum([len(group) for group in batches.values()])
-    means = [group.mean() for group in np.split(values, ends)[:-1]]
-    return {
-        "epoch": [None] * len(batches),  # a loop does not say
-        "step": list(batches),
-        "loss": means,
-    }
-
-
-def read(values: Sequence[Tensor | float]) -> NDArray[np.float64]:
-    """Return numbers as float64, those on a device copied from it at once."""
-    numbers = np.empty(len(values))
-    by_device: dict[torch.device, dict[int, Tensor]] = {}
-    for index, value in enumerate(values):
-        if isinstance(value, Tensor):
-            scalar = value.detach().reshape(()).double()
-            by_device.setdefault(value.device, {})[index] = scalar
-        else:
-            numbers[index] = value
-    for scalars in by_device.values():
-        numbers[list(scalars)] = torch.stack(list(scalars.values())).cpu().numpy()
-    return numbers

@@ -7,8 +7,8 @@ more than one copy of a parameter exists. `read` ends the step with one transfer
 """
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,42 +30,62 @@ _PART_OF_CPU = 2**18
 _PART_OF_GPU = 2**24
 
 
-class Measurement(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Measurement:
     """The numbers of one step, on the host.
 
     Attributes:
         parameters: Those that had a gradient.
-        gradients: Statistics and histograms of their gradients, one row per parameter.
-        norms: (parameters, 1 or 2), float64: the l2 norm of the values before the step and, where
-            updates are recorded, of W_before - W_after.
+        numbers: (parameters, PACKED_LENGTH + norms), float64: the row of `stats.fast.pack`, then
+            the norms.
     """
 
     parameters: list[Tensor]
-    gradients: Summary
-    norms: NDArray[np.float64]
+    numbers: NDArray[np.float64]
+
+    @functools.cached_property
+    def gradients(self) -> Summary:
+        """Statistics and histograms of the gradients, one row per parameter."""
+        return summarize_packed(self.numbers[:, :PACKED_LENGTH])
+
+    @property
+    def norms(self) -> NDArray[np.float64]:
+        """The l2 norm of the values before the step and, with updates, of W_before - W_after.
+
+        Of shape (parameters, 1 or 2).
+        """
+        return self.numbers[:, PACKED_LENGTH:]
 
 
 class StepTrace:
-    """Records one step.
+    """Records one step of some parameters, and passes over others.
 
     A complex tensor counts as its real view: real and imaginary parts are two elements. Half
     precision is widened to float32 first, float64 is rounded to it for gradients. A sparse
     gradient has the statistics of the dense one, its zeros included.
 
+    Nothing is read from a GPU before `read`: what comes before it, up to `close`, may be captured
+    in a CUDA graph, and `read` then reads the numbers of its last replay.
+
     Args:
+        parameters: Which ones are recorded, in the order of the measurement.
         updates: Whether updates are recorded, for which a copy of each parameter lives from
             `before` to `after`.
     """
 
-    def __init__(self, updates: bool = True) -> None:
+    def __init__(self, parameters: Collection[Tensor], updates: bool = True) -> None:
+        self._parameters = parameters
         self._updates = updates
         self._gradients: dict[Tensor, Accumulation] = {}
         self._values: dict[Tensor, Tensor] = {}  # before the step
         self._norms: dict[Tensor, Tensor] = {}  # see `_l2_norms`
+        self._packed: dict[tuple[Tensor, ...], Tensor] = {}  # {parameters of a device: numbers}
 
     @torch.no_grad()
     def before(self, parameter: Tensor, gradient: Tensor | None) -> None:
         """Take a parameter's gradient, where it is known already, and its values."""
+        if parameter not in self._parameters:
+            return
         if gradient is not None:
             self.take(parameter, gradient)
         if self._updates:
@@ -86,31 +106,35 @@ class StepTrace:
 
     @torch.no_grad()
     def after(self, parameter: Tensor) -> None:
-        """Take the update of a parameter for which `before` was called."""
+        """Take the update of a parameter of which `before` took the values."""
         values = self._values.pop(parameter, None)
         if values is not None:
             self._norms[parameter] = _l2_norms(values, parameter)
 
-    def read(self) -> Measurement | None:
-        """Copy the step's numbers from each device at once; None if nothing had a gradient."""
-        parameters = list(self._gradients)
-        if not parameters:
-            return None
-        by_device: dict[torch.device, list[int]] = {}
-        for index, parameter in enumerate(parameters):
-            by_device.setdefault(parameter.device, []).append(index)
-        numbers = np.empty((len(parameters), PACKED_LENGTH + 1 + self._updates))
-        for indices in by_device.values():
-            numbers[indices] = self._read([parameters[index] for index in indices])
-        summary = summarize_packed(numbers[:, :PACKED_LENGTH])
-        return Measurement(parameters, summary, numbers[:, PACKED_LENGTH:])
+    def close(self) -> None:
+        """Put the step's numbers together, on each device; nothing more is taken."""
+        by_device: dict[torch.device, list[Tensor]] = {}
+        for parameter in self._parameters:
+            if parameter in self._gradients:
+                by_device.setdefault(parameter.device, []).append(parameter)
+        for parameters in by_device.values():
+            packed = pack([self._gradients[parameter] for parameter in parameters])
+            norms = torch.stack([self._norms[parameter] for parameter in parameters])
+            self._packed[tuple(parameters)] = torch.cat([packed, norms], 1)
 
-    def _read(self, parameters: Sequence[Tensor]) -> NDArray[np.float64]:
-        """Return (parameters, PACKED_LENGTH + norms); all parameters are on one device."""
-        packed = pack([self._gradients[parameter] for parameter in parameters])
-        norms = [self._norms[parameter] for parameter in parameters]
-        numbers: NDArray[np.float64] = torch.cat([packed, torch.stack(norms)], 1).cpu().numpy()
-        return numbers
+    def read(self) -> Measurement | None:
+        """Copy the numbers of a closed step from each device at once.
+
+        Returns:
+            The numbers; None if nothing had a gradient.
+        """
+        numbers: dict[Tensor, NDArray[np.float64]] = {}
+        for parameters, packed in self._packed.items():
+            numbers.update(zip(parameters, packed.cpu().numpy(), strict=True))
+        recorded = [parameter for parameter in self._parameters if parameter in numbers]
+        if not recorded:
+            return None
+        return Measurement(recorded, np.stack([numbers[parameter] for parameter in recorded]))
 
 
 def accumulate_any(gradient: Tensor, scale: Tensor | None = None) -> Accumulation:

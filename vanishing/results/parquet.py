@@ -27,20 +27,55 @@ def write_rows(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
     for row in rows:
         if set(row) != set(names):
             raise ValueError(f"{path}: a row has the keys {sorted(row)}, not {sorted(names)}")
-    write_columns(path, {name: [row[name] for row in rows] for name in names}, schema)
+    columns = {name: [row[name] for row in rows] for name in names}
+    write(path, pa.Table.from_pydict(columns, schema=schema))
 
 
-def write_columns(path: Path, columns: Columns, schema: pa.Schema) -> None:
-    """Write a table that is given as its columns.
-
-    Raises:
-        ValueError: If the keys are not exactly the schema's columns.
-    """
-    if set(columns) != set(schema.names):
-        raise ValueError(f"{path}: has the keys {sorted(columns)}, not {sorted(schema.names)}")
-    table = pa.Table.from_pydict(dict(columns), schema=schema)
+def write(path: Path, table: pa.Table) -> None:
+    """Write a table, whole or not at all."""
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def of_run(variant: str, seed: int, pieces: Sequence[Columns], schema: pa.Schema) -> pa.Table:
+    """Make a table of one training run.
+
+    Args:
+        variant: Becomes the column `variant`.
+        seed: Becomes the column `seed`.
+        pieces: Columns, each with `step`, that follow one another.
+        schema: Of the table.
+
+    Returns:
+        The rows of all pieces; without pieces none.
+
+    Raises:
+        ValueError: If a piece's keys are not the schema's other columns.
+    """
+    tables = [schema.empty_table()]
+    names = set(schema.names) - {"variant", "seed"}
+    for piece in pieces:
+        if set(piece) != names:
+            raise ValueError(f"a piece has the columns {sorted(piece)}, not {sorted(names)}")
+        size = len(piece["step"])
+        run = {"variant": [variant] * size, "seed": [seed] * size}
+        tables.append(pa.Table.from_pydict({**run, **piece}, schema=schema))
+    return pa.concat_tables(tables)
+
+
+def read_file(path: Path) -> pa.Table:
+    """Read one file.
+
+    Returns:
+        Its table.
+
+    Raises:
+        StudyError: If it is missing or is not Parquet.
+    """
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise StudyError(f"{path}: cannot be read ({in_one_line(error)})") from None
 
 
 def read(paths: Sequence[Path], schema: pa.Schema) -> "pd.DataFrame":
@@ -55,12 +90,9 @@ def read(paths: Sequence[Path], schema: pa.Schema) -> "pd.DataFrame":
     tables = []
     for path in paths:
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            reason = in_one_line(error)
-            raise StudyError(
-                f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
-            ) from None
+            table = read_file(path)
+        except StudyError as error:
+            raise StudyError(f"{error}; restore it: dvc repro") from None
         if not table.schema.equals(schema):
             raise StudyError(
                 f"{path}: has the columns {table.schema.names}, not {schema.names};"

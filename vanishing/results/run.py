@@ -68,6 +68,4 @@ def load(variant: str, seed: int) -> RunRecord:
         return RunRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise StudyError(
-            f"{path}: cannot be read ({reason}); restore it: dvc checkout, or dvc repro"
-        ) from None
+        raise StudyError(f"{path}: cannot be read ({reason}); restore it: dvc repro") from None

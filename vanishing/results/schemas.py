@@ -79,7 +79,33 @@ HISTOGRAMS = pa.schema(
     ]
 )
 
-SCHEMAS = {
+# Of trainings that `vanishing.watch` watches:
+STEPS = pa.schema(  # a row per step and parameter group
+    [
+        *_RUN,
+        ("optimizer", pa.string()),
+        ("step", pa.int64()),
+        ("group", pa.string()),
+        ("traced", pa.bool_()),
+        ("skipped", pa.bool_()),
+        ("norm_before_clipping", pa.float64()),  # null without clipping
+        ("learning_rate", pa.float64()),
+    ]
+)
+PARAMETERS = pa.schema(  # a row per traced step and parameter
+    [
+        *_RUN,
+        ("optimizer", pa.string()),
+        ("step", pa.int64()),
+        ("group", pa.string()),
+        ("layer_index", pa.int64()),
+        ("layer", pa.string()),
+        ("parameter", pa.string()),
+        ("gradient", pa.string()),  # present, zero, absent or frozen
+    ]
+)
+
+SCHEMAS = {  # of the study's tables
     "history": HISTORY,
     "losses": LOSSES,
     "trace": TRACE,

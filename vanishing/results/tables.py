@@ -1,6 +1,6 @@
 """The tables of all variants and seeds as frames, by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from vanishing import paths
@@ -44,11 +44,17 @@ def write(table: str, variant: str, rows: Iterable[parquet.Row], seed: int | Non
     parquet.write_rows(path, [{**run, **row} for row in rows], SCHEMAS[table])
 
 
-def write_columns(table: str, variant: str, seed: int, columns: parquet.Columns) -> None:
-    """Write a table of one training run, given as columns without `variant` and `seed`."""
-    count = len(columns["step"])
-    run = {"variant": [variant] * count, "seed": [seed] * count}
-    parquet.write_columns(paths.table(table, variant, seed), {**run, **columns}, SCHEMAS[table])
+def write_pieces(table: str, variant: str, seed: int, pieces: Sequence[parquet.Columns]) -> None:
+    """Write a table of one training run, given as columns without `variant` and `seed`.
+
+    Args:
+        table: A key of SCHEMAS.
+        variant: Its name.
+        seed: Of the training run.
+        pieces: That follow one another.
+    """
+    rows = parquet.of_run(variant, seed, pieces, SCHEMAS[table])
+    parquet.write(paths.table(table, variant, seed), rows)
 
 
 def select(layers: "pd.DataFrame", tensor: str, statistic: str) -> "pd.DataFrame":

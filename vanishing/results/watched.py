@@ -12,39 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vanishing.errors import StudyError, did_you_mean, in_one_line
+from vanishing.errors import StudyError, did_you_mean
 from vanishing.files import replacing, write_json
 from vanishing.results import parquet
-from vanishing.results.schemas import LOSSES, TRACE, TRACE_HISTOGRAMS
+from vanishing.results.schemas import LOSSES, PARAMETERS, STEPS, TRACE, TRACE_HISTOGRAMS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_RUN = [("variant", pa.string()), ("seed", pa.int64())]
-STEPS = pa.schema(  # a row per step and parameter group
-    [
-        *_RUN,
-        ("optimizer", pa.string()),
-        ("step", pa.int64()),
-        ("group", pa.string()),
-        ("traced", pa.bool_()),
-        ("skipped", pa.bool_()),
-        ("norm_before_clipping", pa.float64()),  # null without clipping
-        ("learning_rate", pa.float64()),
-    ]
-)
-PARAMETERS = pa.schema(  # a row per traced step and parameter
-    [
-        *_RUN,
-        ("optimizer", pa.string()),
-        ("step", pa.int64()),
-        ("group", pa.string()),
-        ("layer_index", pa.int64()),
-        ("layer", pa.string()),
-        ("parameter", pa.string()),
-        ("gradient", pa.string()),  # present, zero, absent or frozen
-    ]
-)
 TABLES = {
     "trace": TRACE,
     "trace_histograms": TRACE_HISTOGRAMS,
@@ -85,19 +60,9 @@ def write_parts(folder: Path, part: int, tables: Mapping[str, Sequence[parquet.C
             another}.
     """
     for table, pieces in tables.items():
-        rows = _rows(folder.resolve().name, TABLES[table], pieces)
+        rows = parquet.of_run(folder.resolve().name, 0, pieces, TABLES[table])
         if rows.num_rows:
-            with replacing(table_path(folder, table, part)) as temporary:
-                pq.write_table(rows, temporary, compression="zstd")
-
-
-def _rows(variant: str, schema: pa.Schema, pieces: Sequence[parquet.Columns]) -> pa.Table:
-    tables = [schema.empty_table()]
-    for piece in pieces:
-        size = len(piece["step"])
-        run = {"variant": [variant] * size, "seed": [0] * size}
-        tables.append(pa.Table.from_pydict({**run, **piece}, schema=schema))
-    return pa.concat_tables(tables)
+            parquet.write(table_path(folder, table, part), rows)
 
 
 def join(folder: Path) -> None:
@@ -109,7 +74,7 @@ def join(folder: Path) -> None:
             pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
         ):
             for part in parts:
-                writer.write_table(_read(part, schema))
+                writer.write_table(parquet.read_file(part))
         for part in parts:  # one that a kill leaves here is not read any more
             part.unlink()
 
@@ -136,7 +101,7 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
     whole = table_path(folder, table)
     files = [whole] if whole.exists() else _parts(folder, table)
     schema = TABLES[table]
-    rows = pa.concat_tables([schema.empty_table(), *(_read(file, schema) for file in files)])
+    rows = pa.concat_tables([schema.empty_table(), *map(parquet.read_file, files)])
     frame: pd.DataFrame = rows.to_pandas()
     return frame
 
@@ -144,10 +109,3 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
 def _parts(folder: Path, table: str) -> list[Path]:
     parts = folder.glob(f"{table}-*.parquet")
     return sorted(parts, key=lambda path: int(path.stem.rpartition("-")[2]))
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        return pq.read_table(path, schema=schema)
-    except (OSError, pa.ArrowException) as error:
-        raise StudyError(f"{path}: cannot be read ({in_one_line(error)})") from None

@@ -10,6 +10,7 @@ The order of calls: `accumulate` each tensor, `pack` the accumulations, copy the
 `summarize_packed`.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -98,11 +99,18 @@ def accumulate(values: Tensor) -> Accumulation:
         scaled = x * scale
     sums = torch.stack([x.sum(), magnitudes.sum(), torch.dot(scaled, scaled), scale, largest])
     bits >>= MANTISSA_BITS - _KEPT_BITS  # overwrites `magnitudes`, which is not used any more
-    cells = torch.bincount(bits, minlength=_CELLS)
+    cells = _count(bits)
     zeros = cells[0]
     if not x.is_cpu or zeros:  # the cell of zeros holds denormals too
         zeros = len(x) - torch.count_nonzero(x)
     return Accumulation(sums, zeros, cells, len(x))
+
+
+def _count(cells: Tensor) -> Tensor:
+    """Count how often each cell occurs."""
+    if cells.is_cpu:
+        return torch.bincount(cells, minlength=_CELLS)
+    return torch.histc(cells, _CELLS, 0, _CELLS).long()  # bincount reads the maximum, which waits
 
 
 def pack(accumulations: Sequence[Accumulation]) -> Tensor:
@@ -118,14 +126,18 @@ def pack(accumulations: Sequence[Accumulation]) -> Tensor:
     zeros = torch.stack([accumulation.zeros for accumulation in accumulations])
     cells = torch.stack([accumulation.cells for accumulation in accumulations])
     # The k-th smallest |x|, k = ⌈p·n⌉, lies in the first cell by which k values are counted.
-    ranks = [
-        [max(1, math.ceil(p * accumulation.size)) for p in MAGNITUDE_QUANTILES.values()]
-        for accumulation in accumulations
-    ]
-    quantiles = torch.searchsorted(cells.cumsum(1), torch.tensor(ranks, device=cells.device))
+    ranks = _ranks(tuple(accumulation.size for accumulation in accumulations), cells.device)
+    quantiles = torch.searchsorted(cells.cumsum(1), ranks)
     exponents = cells.view(len(accumulations), EXPONENTS, -1).sum(2)
     counts = [zeros[:, None], cells[:, _INFINITY, None], quantiles, exponents]
     return torch.cat([sums.double(), *(count.double() for count in counts)], dim=1)
+
+
+@functools.lru_cache(maxsize=8)  # a copy to a GPU cannot be captured in a CUDA graph
+def _ranks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return (tensors, quantiles): the ranks of the quantiles among so many values."""
+    ranks = [[max(1, math.ceil(p * n)) for p in MAGNITUDE_QUANTILES.values()] for n in sizes]
+    return torch.tensor(ranks, device=device)
 
 
 def summarize_packed(packed: NDArray[np.float64]) -> Summary:

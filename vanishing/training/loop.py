@@ -1,6 +1,5 @@
 """The training loop of one network: losses by epoch, a trace of gradients, snapshots."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -9,9 +8,10 @@ from torch.nn.functional import cross_entropy
 
 from vanishing.datasets.examples import Examples
 from vanishing.params.study import Training
-from vanishing.recording.trace import Columns, Trace
+from vanishing.recording.step_tables import Columns
+from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
-from vanishing.training.sgd import SGDInBackward
+from vanishing.training.steps import Steps
 
 _EVALUATION_BATCH = 500  # bounds memory; the result depends on it by rounding alone
 
@@ -62,12 +62,12 @@ class Checkpoints(Protocol):
 
 
 class Outcome(NamedTuple):
-    """Rows, or columns, of the tables of these names, without `variant` and `seed`."""
+    """The tables of these names, without `variant` and `seed`: rows, or columns in pieces."""
 
     history: list[dict[str, Any]]
     losses: list[dict[str, Any]]
-    trace: Columns
-    trace_histograms: Columns
+    trace: list[Columns]
+    trace_histograms: list[Columns]
 
 
 def train(
@@ -125,10 +125,9 @@ class _Loop:
         self._order = order
         self._checkpoints = checkpoints
         self._progress = progress
-        self._optimizer = SGDInBackward(network, settings.learning_rate, settings.momentum)
         self._trace = Trace(network)
+        self._steps = Steps(network, settings, examples["train"], self._trace)
         self._evaluated = sample(examples["train"], settings.evaluation_size)
-        self._steps = len(starts(len(examples["train"].labels), settings.batch_size))
         self._history: list[dict[str, Any]] = []
         self._losses: list[Tensor] = []  # (steps,) per epoch
         self._step = 0
@@ -142,8 +141,9 @@ class _Loop:
         for epoch in range(first, self._settings.epochs + 1):
             self._close_epoch(epoch, self._train_epoch())
             self._checkpoints.keep(State(epoch, self._history, self._tensors()))
+        steps = len(self._steps.sizes)
         losses = [
-            {"epoch": index // self._steps + 1, "step": index + 1, "loss": loss}
+            {"epoch": index // steps + 1, "step": index + 1, "loss": loss}
             for index, loss in enumerate(torch.cat(self._losses).double().tolist())
         ]
         return Outcome(self._history, losses, self._trace.statistics(), self._trace.histograms())
@@ -151,31 +151,21 @@ class _Loop:
     def _train_epoch(self) -> tuple[float, float]:
         """Take every step of an epoch; return the running means of loss and accuracy."""
         self._network.train()
-        device = self._examples["train"].labels.device
-        # Kept in one place each: a small tensor per step, kept until the epoch's end, would leave
-        # the allocator holes of a gradient's size that no gradient fits into (0.5 GB of them).
-        losses = torch.zeros(self._steps, device=device)
-        correct = torch.zeros((), dtype=torch.int64, device=device)
-        sizes = []
-        for i, (images, labels) in enumerate(
-            batches(self._examples["train"], self._settings.batch_size, self._order)
-        ):
+        steps = self._steps
+        steps.begin(self._order)
+        for index in range(len(steps.sizes)):
             self._step += 1
             traced = self._step == 1 or self._step % self._settings.trace_every == 0
-            self._optimizer.observer = self._trace if traced else None
-            logits = self._network(images)
-            loss = cross_entropy(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call] # and the step: see SGDInBackward
-            losses[i] = loss.detach()
-            correct += (logits.detach().argmax(1) == labels).sum()
-            sizes.append(len(labels))
-            if traced:
-                self._progress.trace(*self._trace.read(self._step, losses[i]))
+            observer = steps.take(index, traced)
+            if observer is not None:
+                row = self._trace.read(self._step, observer, steps.losses[index])
+                self._progress.trace(*row)
             self._progress.step()
-        self._losses.append(losses)
-        means = losses.double().tolist()
-        total = sum(mean * size for mean, size in zip(means, sizes, strict=True))
-        return total / sum(sizes), int(correct) / sum(sizes)
+        self._losses.append(steps.losses.clone())
+        means = steps.losses.double().tolist()
+        total = sum(mean * size for mean, size in zip(means, steps.sizes, strict=True))
+        count = sum(steps.sizes)
+        return total / count, int(steps.correct) / count
 
     def _close_epoch(self, epoch: int, running: tuple[float, float] | None) -> None:
         """Evaluate the network, add a row to the history, and save a snapshot where one is due."""
@@ -201,7 +191,7 @@ class _Loop:
         """Return the tensors of a State."""
         parts = {
             "network": self._network.state_dict(),
-            "velocity": self._optimizer.state(),
+            "velocity": self._steps.optimizer.state(),
             "trace": self._trace.state(),
         }
         named = {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
@@ -216,13 +206,13 @@ class _Loop:
             return {k.removeprefix(start): v for k, v in tensors if k.startswith(start)}
 
         self._network.load_state_dict(part("network"))
-        self._optimizer.restore(part("velocity"))
+        self._steps.optimizer.restore(part("velocity"))
         self._trace.restore(part("trace"))
         self._order.set_state(state.tensors["order"])
         losses = state.tensors["losses"].to(self._examples["train"].labels.device)
-        self._losses = list(torch.split(losses, self._steps))
+        self._losses = list(torch.split(losses, len(self._steps.sizes)))
         self._history = state.history
-        self._step = state.epoch * self._steps
+        self._step = state.epoch * len(self._steps.sizes)
         for row in self._history:
             self._progress.epoch(row)
         return state.epoch
@@ -233,28 +223,6 @@ def sample(examples: Examples, size: int) -> Examples:
     chosen = torch.randperm(len(examples.labels), generator=generator(0, "evaluation"))[:size]
     chosen = chosen.to(examples.labels.device)
     return Examples(examples.images[chosen], examples.labels[chosen])
-
-
-def batches(
-    examples: Examples, size: int, order: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the examples once, shuffled, in batches of `size`; the last may be smaller.
-
-    A last batch of a single example is left out: batch normalization has no variance there.
-
-    Yields:
-        Images (batch, pixels) and labels (batch,).
-    """
-    count = len(examples.labels)
-    permutation = torch.randperm(count, generator=order).to(examples.labels.device)
-    for start in starts(count, size):
-        chosen = permutation[start : start + size]
-        yield examples.images[chosen], examples.labels[chosen]
-
-
-def starts(count: int, size: int) -> range:
-    """Return the index at which each batch starts; see `batches` for the last."""
-    return range(0, count - 1 if size > 1 else count, size)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent that takes each parameter's step within the backward pass."""
+"""Stochastic gradient descent whose gradients are freed as soon as they are used."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,12 +19,15 @@ class Observer(Protocol):
         """Look at the parameter after the step."""
 
 
-class SGDInBackward:
+class SGD:
     """SGD with momentum: v ← μ·v + g, W ← W - η·v (Sutskever et al. 2013, as PyTorch has it).
 
-    The result is that of `torch.optim.SGD`. But each parameter is updated as soon as its gradient
-    g is complete, while both are in the processor's cache, and g is freed at once: memory holds
-    the gradient of one layer instead of all. So `backward` is the step; there is no other call.
+    The result is that of `torch.optim.SGD`, bit by bit.
+
+    On a CPU each parameter is updated within the backward pass as soon as its gradient g is
+    complete, while both are in the processor's cache, and g is freed at once: memory holds the
+    gradient of one layer instead of all. On a GPU, whose time goes into starting kernels, all
+    parameters are updated together after the backward pass.
 
     Attributes:
         observer: While set, it sees each parameter's step.
@@ -35,9 +38,27 @@ class SGDInBackward:
         self._learning_rate = learning_rate
         self._momentum = momentum
         self._velocities = {n: torch.zeros_like(p) for n, p in network.named_parameters()}
-        for name, parameter in network.named_parameters():
-            step = partial(self._step, self._velocities[name])
-            parameter.register_post_accumulate_grad_hook(step)  # type: ignore[no-untyped-call]
+        self._parameters: list[Tensor] = list(network.parameters())
+        self._in_backward = all(parameter.is_cpu for parameter in self._parameters)
+        if self._in_backward:
+            for parameter, velocity in zip(
+                self._parameters, self._velocities.values(), strict=True
+            ):
+                step = partial(self._step_alone, velocity)
+                parameter.register_post_accumulate_grad_hook(step)  # type: ignore[no-untyped-call]
+
+    def step(self, loss: Tensor) -> None:
+        """Take a step along the gradients of a loss."""
+        if self._in_backward:
+            loss.backward()  # type: ignore[no-untyped-call] # its hooks are the step
+            return
+        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        steps = [
+            step
+            for step in zip(self._parameters, gradients, self._velocities.values(), strict=True)
+            if step[1] is not None  # where the loss depends on the parameter
+        ]
+        self._step(*(list(column) for column in zip(*steps, strict=True)))
 
     def state(self) -> dict[str, Tensor]:
         """Return {parameter: its velocity v}; they change with the next step."""
@@ -49,16 +70,23 @@ class SGDInBackward:
         for name, velocity in self._velocities.items():
             velocity.copy_(state[name])
 
-    @torch.no_grad()
-    def _step(self, velocity: Tensor, parameter: Tensor) -> None:
+    def _step_alone(self, velocity: Tensor, parameter: Tensor) -> None:
         gradient = parameter.grad
         assert gradient is not None  # noqa: S101 - the hook is called when there is one
+        parameter.grad = None
+        self._step([parameter], [gradient], [velocity])
+
+    @torch.no_grad()
+    def _step(
+        self, parameters: list[Tensor], gradients: list[Tensor], velocities: list[Tensor | None]
+    ) -> None:
         if self.observer:
-            self.observer.before(parameter, gradient)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                self.observer.before(parameter, gradient)
         sgd(
-            [parameter],
-            [gradient],
-            [velocity],
+            parameters,
+            gradients,
+            velocities,
             fused=True,
             lr=self._learning_rate,
             momentum=self._momentum,
@@ -67,6 +95,6 @@ class SGDInBackward:
             nesterov=False,
             maximize=False,
         )
-        parameter.grad = None
         if self.observer:
-            self.observer.after(parameter)
+            for parameter in parameters:
+                self.observer.after(parameter)

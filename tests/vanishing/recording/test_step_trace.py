@@ -74,10 +74,11 @@ def test_a_scale_is_divided_out_after_widening() -> None:
 
 def measure(parameter: Tensor, update: float) -> Measurement:
     """Record a step that subtracts `update` from every element, as one within backward would."""
-    trace = StepTrace()
+    trace = StepTrace([parameter])
     trace.before(parameter, torch.ones_like(parameter))
     parameter.detach().sub_(update)
     trace.after(parameter)
+    trace.close()
     measurement = trace.read()
     assert measurement is not None
     return measurement
@@ -91,6 +92,8 @@ def test_norms_of_values_and_update_do_not_overflow_in_narrow_types(dtype: torch
 
 
 def test_a_step_without_gradients_has_no_measurement() -> None:
-    trace = StepTrace()
-    trace.before(torch.ones(2), None)
+    parameter = torch.ones(2)
+    trace = StepTrace({parameter})
+    trace.before(parameter, None)
+    trace.close()
     assert trace.read() is None

@@ -28,5 +28,5 @@ def test_a_record_that_is_missing_or_damaged_is_named_with_its_remedy(
     if text is not None:
         (workspace / path).parent.mkdir(parents=True)
         path.write_text(text)
-    with pytest.raises(StudyError, match=f"{path}: cannot be read .*dvc checkout, or dvc repro"):
+    with pytest.raises(StudyError, match=f"{path}: cannot be read .*dvc repro"):
         run.load("relu", 0)

@@ -53,7 +53,8 @@ def test_a_table_of_a_variant_has_one_file_whatever_the_seeds(workspace: Path) -
 def test_columns_and_rows_make_the_same_table(workspace: Path) -> None:
     tables.write("losses", "a", [{**LOSS, "loss": 1.5}, {**LOSS, "loss": 2.5}], 0)
     by_rows = (workspace / "data/training/a/seed-0/losses.parquet").read_bytes()
-    tables.write_columns("losses", "a", 0, {"epoch": [1, 1], "step": [1, 1], "loss": [1.5, 2.5]})
+    pieces = [{"epoch": [1], "step": [1], "loss": [loss]} for loss in (1.5, 2.5)]
+    tables.write_pieces("losses", "a", 0, pieces)
     assert (workspace / "data/training/a/seed-0/losses.parquet").read_bytes() == by_rows
 
 

@@ -22,7 +22,7 @@ from vanishing.paths import RAW
 from vanishing.recording.layers import weight_layers
 from vanishing.seeds import generator
 from vanishing.stats.fast import STATISTICS
-from vanishing.training.loop import Outcome, State, batches, evaluate, sample, train
+from vanishing.training.loop import Outcome, State, evaluate, sample, train
 
 
 class Listener:
@@ -125,9 +125,9 @@ def test_snapshots_are_saved_when_they_are_due(
     assert archive.snapshots == [0, 2]
 
 
-def frame(columns: Any) -> pd.DataFrame:
-    """Return the columns of a trace as a frame."""
-    return pd.DataFrame(columns)
+def frame(pieces: Any) -> pd.DataFrame:
+    """Return the pieces of a table as a frame."""
+    return pd.concat(map(pd.DataFrame, pieces), ignore_index=True)
 
 
 def test_trace_holds_norms_at_its_cadence(settings: Params, examples: dict[str, Examples]) -> None:
@@ -147,8 +147,9 @@ def test_trace_describes_the_gradients_of_the_batch(
 ) -> None:
     _, outcome = run(settings, examples)
     twin = fresh_network(settings)
-    images, labels = next(batches(examples["train"], 100, generator(0, "order")))
-    cross_entropy(twin(images), labels).backward()  # type: ignore[no-untyped-call]
+    images, labels = examples["train"]
+    chosen = torch.randperm(len(labels), generator=generator(0, "order"))[:100]
+    cross_entropy(twin(images[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
     trace, bins = frame(outcome.trace), frame(outcome.trace_histograms)
     trace, bins = trace[trace["step"] == 1], bins[bins["step"] == 1]
     for name, layer in weight_layers(twin).items():
@@ -278,18 +279,3 @@ def test_evaluation_is_the_mean_over_all_examples(
     logits = network(images)
     assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
     assert accuracy == (logits.argmax(1) == labels).double().mean().item()
-
-
-def test_batches_hold_each_example_once() -> None:
-    examples = Examples(torch.arange(23.0).reshape(23, 1), torch.arange(23))
-    taken = list(batches(examples, 5, generator(0, "order")))
-    assert [len(labels) for _, labels in taken] == [5, 5, 5, 5, 3]
-    labels = torch.cat([labels for _, labels in taken])
-    assert sorted(labels.tolist()) == list(range(23))
-    assert labels.tolist() != list(range(23))
-    assert all(torch.equal(images[:, 0].long(), labels) for images, labels in taken)
-
-
-def test_a_last_batch_of_one_is_left_out() -> None:
-    examples = Examples(torch.zeros(11, 1), torch.arange(11))
-    assert [len(y) for _, y in batches(examples, 5, generator(0, "order"))] == [5, 5]

@@ -1,9 +1,9 @@
-"""The step within the backward pass against PyTorch's optimizer."""
+"""Our steps against those of PyTorch's optimizer."""
 
 import torch
 from torch import Tensor, nn
 
-from vanishing.training.sgd import SGDInBackward
+from vanishing.training.sgd import SGD
 
 
 def network() -> nn.Sequential:
@@ -23,11 +23,11 @@ def loss(module: nn.Module, x: Tensor) -> Tensor:
 
 def test_it_is_sgd_with_momentum_bit_by_bit(rng: torch.Generator) -> None:
     ours, usual = network(), network()
-    SGDInBackward(ours, learning_rate=0.1, momentum=0.9)
+    sgd = SGD(ours, learning_rate=0.1, momentum=0.9)
     optimizer = torch.optim.SGD(usual.parameters(), lr=0.1, momentum=0.9, fused=True)
     for _ in range(5):
         x = torch.randn(10, 6, generator=rng)
-        loss(ours, x).backward()  # type: ignore[no-untyped-call]
+        sgd.step(loss(ours, x))
         optimizer.zero_grad()
         loss(usual, x).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -38,9 +38,9 @@ def test_it_is_sgd_with_momentum_bit_by_bit(rng: torch.Generator) -> None:
 def test_a_parameter_that_is_used_twice_takes_one_step(rng: torch.Generator) -> None:
     layer, twin = nn.Linear(4, 4), nn.Linear(4, 4)
     twin.load_state_dict(layer.state_dict())
-    SGDInBackward(layer, learning_rate=0.1, momentum=0.0)
+    sgd = SGD(layer, learning_rate=0.1, momentum=0.0)
     x = torch.randn(3, 4, generator=rng)
-    layer(layer(x)).square().sum().backward()
+    sgd.step(layer(layer(x)).square().sum())
     twin(twin(x)).square().sum().backward()
     with torch.no_grad():
         for a, b in zip(layer.parameters(), twin.parameters(), strict=True):
@@ -50,8 +50,8 @@ def test_a_parameter_that_is_used_twice_takes_one_step(rng: torch.Generator) -> 
 
 def test_no_gradient_outlives_the_step(rng: torch.Generator) -> None:
     trained = network()
-    SGDInBackward(trained, learning_rate=0.1, momentum=0.9)
-    loss(trained, torch.randn(10, 6, generator=rng)).backward()  # type: ignore[no-untyped-call]
+    sgd = SGD(trained, learning_rate=0.1, momentum=0.9)
+    sgd.step(loss(trained, torch.randn(10, 6, generator=rng)))
     assert all(parameter.grad is None for parameter in trained.parameters())
 
 
@@ -75,13 +75,13 @@ def test_an_observer_sees_a_gradient_before_its_step_and_the_parameter_after_it(
     rng: torch.Generator,
 ) -> None:
     layer = nn.Linear(4, 2)
-    optimizer = SGDInBackward(layer, learning_rate=0.5, momentum=0.9)
+    optimizer = SGD(layer, learning_rate=0.5, momentum=0.9)
     steps = Steps()
     optimizer.observer = steps
-    layer(torch.randn(3, 4, generator=rng)).sum().backward()
+    optimizer.step(layer(torch.randn(3, 4, generator=rng)).sum())
     assert len(steps.after_step) == 2
     for (before, gradient), after in zip(steps.before_step, steps.after_step, strict=True):
         torch.testing.assert_close(after, before - 0.5 * gradient)  # momentum has no past yet
     optimizer.observer = None
-    layer(torch.randn(3, 4, generator=rng)).sum().backward()
+    optimizer.step(layer(torch.randn(3, 4, generator=rng)).sum())
     assert len(steps.after_step) == 2
