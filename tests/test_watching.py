@@ -68,7 +68,7 @@ def test_clipping() -> None:
     run(SETUP, recipe("clipping"))
     assert (read_run("runs/clipping", "steps")["norm_before_clipping"] > 0.1).all()
     trace = read_run("runs/clipping", "trace").query("statistic == 'l2_norm' and step == 1")
-    squares = trace[trace["tensor"].str.endswith("_gradient")]["value"] ** 2
+    squares = trace[trace["tensor"].isin(["weight_gradient", "bias_gradient"])]["value"] ** 2
     assert squares.sum() ** 0.5 == pytest.approx(0.1, rel=1e-3)
 
 
@@ -76,7 +76,18 @@ def test_two_optimizers() -> None:
     run(SETUP, recipe("pair"))
     steps = read_run("runs/pair", "steps").groupby("optimizer")["step"].max()
     assert steps.to_dict() == {"discriminator": 24, "generator": 24}
-    assert set(read_run("runs/pair", "trace")["layer"]) == {"generator", "discriminator"}
+    trace = read_run("runs/pair", "trace").query("tensor == 'weight_gradient'")
+    assert set(trace["layer"]) == {"generator", "discriminator"}
+
+
+def test_a_compiled_model() -> None:
+    run(SETUP, recipe("compiled"))
+    trace = read_run("runs/compiled", "trace")
+    of_modules = trace[trace["tensor"] == "backpropagated_gradient"]
+    assert of_modules["step"].unique().tolist() == [1, 11, 21]
+    assert of_modules["layer"].unique().tolist() == ["0", "2", "4"]
+    gradients = trace[trace["tensor"] == "weight_gradient"]
+    assert gradients["step"].unique().tolist() == list(range(1, 11))
 
 
 def test_the_page_has_the_columns_of_every_table() -> None:

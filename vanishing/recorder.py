@@ -9,17 +9,22 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vanishing.errors import StudyError
-from vanishing.recording import step_tables, watch_tables
+from vanishing.recording import module_tables, step_tables, watch_tables
 from vanishing.recording.description import describe, owners_of
+from vanishing.recording.module_calls import CallMeasurement, ModuleCalls, Modules
+from vanishing.recording.module_places import modules_by_optimizer
 from vanishing.recording.optimizer_steps import OptimizerSteps
 from vanishing.recording.parameters import Choice, NamedParameter, by_name, choose, name_parameters
+from vanishing.recording.watch_probe import is_compiled, probe, uncompiled
 from vanishing.results import watched
 
 _FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
@@ -29,7 +34,7 @@ _FLUSH_S = 10.0
 _FLUSH_SHARE = 0.01
 
 
-def watch(
+def watch(  # noqa: PLR0913 - keywords
     model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module],
     optimizer: Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer],
     *,
@@ -37,6 +42,7 @@ def watch(
     every: int = 50,
     parameters: Choice | None = None,
     updates: bool = True,
+    modules: bool = True,
 ) -> "Watch":
     """Watch a training loop from now on, and write tables of its gradients into a folder.
 
@@ -56,6 +62,8 @@ def watch(
         updates: Whether updates and their ratios are recorded. They need a copy of the recorded
             parameters during a traced step; without them a traced step needs memory for a few
             copies of the largest gradient.
+        modules: Whether the outputs of modules, and the gradients that come back to them, are
+            recorded at traced steps, by hooks that exist for these steps alone.
 
     Returns:
         A watch, to be closed by `with` or `close`.
@@ -66,13 +74,33 @@ def watch(
     """
     if every < 1:
         raise StudyError(f"watch: every: should be at least 1; given {every}")
-    named = name_parameters(by_name(model, nn.Module))
+    given = by_name(model, nn.Module)
+    networks = {name: uncompiled(network) for name, network in given.items()}
+    named = name_parameters(networks)
     several = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
     optimizers = by_name(several, Optimizer)
     owners = owners_of(optimizers, named)
     chosen = choose(named, parameters)
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
-    return Watch(Path(folder).absolute(), optimizers, chosen, every, updates)
+    recorded = modules_by_optimizer(networks, chosen, owners, list(optimizers)) if modules else {}
+    content = _Content(chosen, every, updates, recorded)
+    return Watch(Path(folder).absolute(), given, optimizers, content)
+
+
+class _Content(NamedTuple):
+    """What is recorded.
+
+    Attributes:
+        parameters: Which ones.
+        every: Of how many steps one is traced.
+        updates: Whether updates are recorded.
+        modules: {optimizer: modules that count for its steps}; {} for none.
+    """
+
+    parameters: Sequence[NamedParameter]
+    every: int
+    updates: bool
+    modules: Mapping[str, Modules]
 
 
 class Watch:
@@ -81,19 +109,24 @@ class Watch:
     def __init__(
         self,
         folder: Path,
+        networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
-        parameters: Sequence[NamedParameter],
-        every: int,
-        updates: bool,
+        content: _Content,
     ) -> None:
         self._folder = folder
-        self._names = {named.parameter: named for named in parameters}
+        self._networks = {name: uncompiled(network) for name, network in networks.items()}
+        self._modules = content.modules
+        self._probes: dict[str, dict[int, CallMeasurement]] = {}  # by optimizer and step
+        self._names = {named.parameter: named for named in content.parameters}
+        compiled = any(map(is_compiled, networks.values()))
+        calls = {} if compiled else self._make_calls()
         self._optimizers = {
             name: OptimizerSteps(
                 optimizer,
                 self._names,
-                lambda step: step <= _FIRST_STEPS or step % every == 0,
-                updates,
+                lambda step: step <= _FIRST_STEPS or step % content.every == 0,
+                content.updates,
+                calls.get(name),
                 self._flush_if_due,
             )
             for name, optimizer in optimizers.items()
@@ -117,6 +150,46 @@ class Watch:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _make_calls(self) -> dict[str, ModuleCalls]:
+        """Make a recorder of modules for each optimizer."""
+        networks = list(self._networks.values())
+        return {name: ModuleCalls(modules, networks) for name, modules in self._modules.items()}
+
+    def probe(self, batch: Any, loss_function: Callable[[Any, Any], Tensor]) -> None:
+        """Record the modules in a pass of a batch of its own, as of the step that comes.
+
+        For networks that are compiled, whose modules cannot be seen while they train, and for a
+        batch that stays the same. The pass goes through the modules as they were before
+        `torch.compile`, in the mode in which they are. Parameters, their `grad`, running statistics
+        and random states are afterwards as they were. Gradients come from `torch.autograd.grad`,
+        with which a reentrant checkpoint does not work.
+
+        Args:
+            batch: Anything.
+            loss_function: Called with the model (several: {name: model}) and the batch; returns the
+                loss, one number.
+
+        Raises:
+            StudyError: If modules are not recorded, or the loss is not one number, or depends on no
+                parameter.
+        """
+        if not self._modules:
+            raise StudyError("watch.probe: modules are not recorded; remove modules=False")
+        calls = self._make_calls()
+        model = self._networks.get("", self._networks)
+        with ExitStack() as stack:
+            for steps in self._optimizers.values():
+                stack.enter_context(steps.modules_paused())
+            measured = probe(
+                list(self._networks.values()),
+                list(calls.values()),
+                lambda: loss_function(model, batch),
+            )
+        for name, measurement in zip(calls, measured, strict=True):
+            if measurement is not None:
+                step = self._optimizers[name].attempted + 1
+                self._probes.setdefault(name, {})[step] = measurement
 
     def loss(self, loss: Tensor | float) -> None:
         """Record the loss of a batch, without waiting for the device.
@@ -177,6 +250,10 @@ class Watch:
                     part = step.number, step.measurement, self._names
                     tables["trace"].append(step_tables.trace(*part))
                     tables["trace_histograms"].append(step_tables.histograms(*part))
+            calls = {step.number: step.calls for step in traced if step.calls is not None}
+            for number, measurement in (calls | self._probes.pop(name, {})).items():
+                tables["trace"].append(module_tables.trace(number, measurement))
+                tables["units"] += module_tables.units(number, measurement)
             tables["parameters"] += watch_tables.parameters(name, traced, self._names)
             tables["steps"].append(watch_tables.steps(name, taken))
         open_step = math.inf if ended else self._first.attempted

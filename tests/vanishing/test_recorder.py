@@ -94,7 +94,7 @@ def test_the_norm_before_clipping_is_known_under_whatever_name_clipping_was_impo
     model, other = small_model(), nn.Linear(4, 1)
     optimizers = [SGD(model.parameters(), 0.1), SGD(other.parameters(), 0.1)]
     norms = []
-    with vanishing.watch([model, other], optimizers, folder=tmp_path, every=2):
+    with vanishing.watch([model, other], optimizers, folder=tmp_path, every=2, modules=False):
         for step in range(13):
             (model(torch.ones(2, 4)).sum() + other(torch.ones(2, 4)).sum()).backward()
             is_clipped = step % 3 == 0
@@ -149,7 +149,7 @@ def test_parameters_of_every_kind_are_recorded_and_tied_ones_once(tmp_path: Path
         {"params": dense, "lr": 0.2},
     ]
     optimizer = SGD(groups, lr=0.1)
-    with vanishing.watch(zoo, optimizer, folder=tmp_path):
+    with vanishing.watch(zoo, optimizer, folder=tmp_path, modules=False):
         zoo(torch.tensor([[1, 2, 2, 7]])).square().mean().backward()
         expected: dict[str, tuple[float, float]] = {}
         for name, parameter in zoo.named_parameters():
@@ -189,7 +189,7 @@ def test_frozen_absent_and_zero_gradients_are_told_apart_and_what_is_unfrozen_jo
     model["b"].requires_grad_(False)
     optimizer = SGD([p for name in "abcd" for p in model[name].parameters()], 0.1)
     states = []
-    with vanishing.watch(model, optimizer, folder=tmp_path):
+    with vanishing.watch(model, optimizer, folder=tmp_path, modules=False):
         for step in range(3):
             if step == 1:
                 model["b"].requires_grad_(True)

@@ -13,6 +13,10 @@ and of any training loop that `vanishing.watch` watches:
 - optimizer_steps: the steps of one optimizer, by PyTorch's hooks
 - interception: clipping and skipped steps, for which PyTorch has no hooks
 - step_tables: a traced step as columns of tables
+- module_calls: outputs of modules, and the gradients that come back to them
+- module_places: which modules count with which optimizer's steps
+- module_tables: calls of modules as columns of tables
+- watch_probe: a pass of a batch that changes nothing
 - watch_tables: all steps as columns of further tables
 - description: parameters, optimizers and machine for run.json
 """

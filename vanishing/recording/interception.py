@@ -1,9 +1,10 @@
-"""What PyTorch has no hooks for: norms before clipping, and steps that a GradScaler skips.
+"""What PyTorch has no hooks for: norms before clipping, and what a GradScaler does.
 
-While there are listeners, two functions of torch are wrapped: the one that all ways of clipping by
-the norm end in, under whatever name a program imported theirs, and `GradScaler.step`, which does
-not call the optimizer's step at all if a gradient is infinite or NaN. Neither wrapper reads from
-the device. With the last listener torch's own functions are back.
+While there are listeners, functions of torch are wrapped: the one that all ways of clipping by the
+norm end in, under whatever name a program imported theirs; `GradScaler.step`, which does not call
+the optimizer's step at all if a gradient is infinite or NaN; and `scale` and `update`, between
+which losses are scaled. No wrapper reads from the device. With the last listener torch's own
+functions are back.
 """
 
 import functools
@@ -37,6 +38,7 @@ class Listener(Protocol):
 
 
 _listeners: list[Listener] = []
+_loss_scales: list[Tensor] = []  # the one that counts now, or none
 _originals: list[tuple[Any, str, Any, Any]] = []  # place, name, torch's function, the wrapper
 
 
@@ -46,8 +48,9 @@ def listen(listener: Listener) -> None:
         clip = getattr(clip_grad, _CLIPPING)
         for place, name in ((clip_grad, _CLIPPING), (torch.nn.utils, _CLIPPING.removeprefix("_"))):
             _wrap(place, name, _clipping(clip), clip)
-        step = torch.amp.GradScaler.step
-        _wrap(torch.amp.GradScaler, "step", _stepping(step), step)
+        for name, wrapping in (("scale", _scaling), ("step", _stepping), ("update", _updating)):
+            function = getattr(torch.amp.GradScaler, name)
+            _wrap(torch.amp.GradScaler, name, wrapping(function), function)
     _listeners.append(listener)
 
 
@@ -60,6 +63,12 @@ def ignore(listener: Listener) -> None:
             if vars(place)[name] is wrapper:
                 setattr(place, name, original)
         _originals.clear()
+        _loss_scales.clear()
+
+
+def loss_scale() -> Tensor | None:
+    """Return the scale of the losses whose gradients are computed now; None if they have none."""
+    return _loss_scales[0] if _loss_scales else None
 
 
 def _wrap(place: Any, name: str, wrapper: Any, original: Any) -> None:
@@ -95,3 +104,22 @@ def _stepping(original: Any) -> Any:
         return result
 
     return step
+
+
+def _scaling(original: Any) -> Any:
+    @functools.wraps(original)
+    def scale(scaler: Any, outputs: Any) -> Any:
+        result = original(scaler, outputs)
+        _loss_scales[:] = [scaler._scale] if scaler.is_enabled() else []
+        return result
+
+    return scale
+
+
+def _updating(original: Any) -> Any:
+    @functools.wraps(original)
+    def update(scaler: Any, *arguments: Any, **options: Any) -> Any:
+        _loss_scales.clear()
+        return original(scaler, *arguments, **options)
+
+    return update

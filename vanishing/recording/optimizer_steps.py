@@ -9,12 +9,14 @@ optimizer skipped it.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from vanishing.recording import interception
+from vanishing.recording.module_calls import CallMeasurement, ModuleCalls
 from vanishing.recording.parameters import NamedParameter
 from vanishing.recording.step_trace import Measurement, StepTrace
 
@@ -45,12 +47,14 @@ class TracedStep(NamedTuple):
     Attributes:
         number: Of the step.
         measurement: None if no parameter had a gradient.
+        calls: Of the modules; None if they are not recorded, or no gradient reached them.
         states: {parameter: (group, how its gradient is)} of every parameter that the optimizer
             holds and the watch has chosen.
     """
 
     number: int
     measurement: Measurement | None
+    calls: CallMeasurement | None
     states: dict[Tensor, tuple[str, str]]
 
 
@@ -72,6 +76,7 @@ class OptimizerSteps:
             optimizer is given later joins.
         is_traced: Whether the step of a number is traced. On other steps the device is not read.
         updates: As for `StepTrace`.
+        calls: Records the calls of modules before a traced step; None for no modules.
 
     Attributes:
         attempted: How many steps were tried.
@@ -86,6 +91,7 @@ class OptimizerSteps:
         parameters: Mapping[Tensor, NamedParameter],
         is_traced: Callable[[int], bool],
         updates: bool,
+        calls: ModuleCalls | None,
         on_traced: Callable[[], object],
     ) -> None:
         self.optimizer = optimizer
@@ -96,6 +102,7 @@ class OptimizerSteps:
         self._parameters = parameters
         self._is_traced = is_traced
         self._updates = updates
+        self._calls = calls
         self._norm: Tensor | None = None
         self._trace: StepTrace | None = None  # of the traced step that is being taken
         self._frozen: set[Tensor] = set()
@@ -104,14 +111,22 @@ class OptimizerSteps:
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
         ]
-
         interception.listen(self)
+        self._prepare()
 
     def detach(self) -> None:
         """See no more steps."""
         interception.ignore(self)
+        if self._calls is not None:
+            self._calls.remove()
         for hook in self._hooks:
             hook.remove()
+
+    @contextmanager
+    def modules_paused(self) -> Iterator[None]:
+        """Record no calls of modules meanwhile."""
+        with nullcontext() if self._calls is None else self._calls.paused():
+            yield
 
     def held(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the group and the tensor of each parameter that is recorded, in their order."""
@@ -170,12 +185,13 @@ class OptimizerSteps:
     def _read(self, trace: StepTrace) -> TracedStep:
         trace.close()
         measurement = trace.read()
+        calls = None if self._calls is None else self._calls.read(last_pass=self._has_closure)
         zeros: dict[Tensor, bool] = {}
         if measurement is not None:
             fractions = measurement.gradients.statistics["fraction_zero"]
             zeros = dict(zip(measurement.parameters, (fractions == 1).tolist(), strict=True))
         states = {p: (group, self._state(p, zeros.get(p))) for group, p in self.held()}
-        return TracedStep(self.attempted, measurement, states)
+        return TracedStep(self.attempted, measurement, calls, states)
 
     def _state(self, parameter: Tensor, is_zero: bool | None) -> str:
         if parameter in self._frozen:
@@ -189,6 +205,14 @@ class OptimizerSteps:
         rates = {name: _rate(group) for name, group in group_names(self.optimizer).items()}
         self.steps.append(Step(self.attempted, traced, skipped, self._norm, rates))
         self._norm = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Record the calls of modules if the step that comes is traced."""
+        if self._calls is not None:
+            self._calls.stop()
+            if self._is_traced(self.attempted + 1):
+                self._calls.start()
 
 
 def _rate(group: dict[str, Any]) -> Tensor | float:

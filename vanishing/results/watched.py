@@ -1,8 +1,9 @@
 """The folder of a watched training: run.json and tables, in numbered parts while it goes on.
 
-`trace`, `trace_histograms` and `losses` are the study's tables, with the folder's name as `variant`
-and 0 as `seed`. A flush writes a part of each table, `trace-0001.parquet`; the end joins them into
-`trace.parquet`. After a crash the parts are there up to the last flush; `read_run` joins them.
+`trace`, `trace_histograms`, `losses` and `units` are the study's tables, with the folder's name as
+`variant` and 0 as `seed`. A flush writes a part of each table, `trace-0001.parquet`; the end joins
+them into `trace.parquet`. After a crash the parts are there up to the last flush; `read_run` joins
+them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from vanishing.errors import StudyError, did_you_mean
 from vanishing.files import replacing, write_json
 from vanishing.results import parquet
-from vanishing.results.schemas import LOSSES, PARAMETERS, STEPS, TRACE, TRACE_HISTOGRAMS
+from vanishing.results.schemas import LOSSES, PARAMETERS, STEPS, TRACE, TRACE_HISTOGRAMS, UNITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ TABLES = {
     "losses": LOSSES,
     "steps": STEPS,
     "parameters": PARAMETERS,
+    "units": UNITS,
 }
 
 
@@ -84,7 +86,7 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
 
     Args:
         folder: Of the run.
-        table: `trace`, `trace_histograms`, `losses`, `steps` or `parameters`.
+        table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters` or `units`.
 
     Returns:
         A frame with the table's columns; without rows before the first flush.

@@ -1,0 +1,374 @@
+"""Outputs of modules and the gradients that come back to them, as a watch records them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import LBFGS, SGD
+from torch.utils.checkpoint import checkpoint
+
+import vanishing
+from vanishing import read_run
+from vanishing.errors import StudyError
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+def make_model(seed: int = 0) -> nn.Sequential:
+    """Make a network with an activation in place, one with normalization, and one without both."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Linear(6, 8),
+        nn.ReLU(inplace=True),
+        nn.Linear(8, 8),
+        nn.BatchNorm1d(8),
+        nn.Sigmoid(),
+        nn.Linear(8, 3),
+    )
+
+
+def call(model: nn.Module, x: Tensor) -> Tensor:
+    """Pass a batch through the model."""
+    output: Tensor = model(x)
+    return output
+
+
+def train(
+    model: nn.Module,
+    folder: Path | None,
+    forward: Forward = call,
+    steps: int = 3,
+    **options: Any,
+) -> Tensor:
+    """Take steps on the same batches every time, watched where there is a folder.
+
+    Returns:
+        All losses.
+    """
+    rng = torch.Generator().manual_seed(1)
+    optimizer = SGD(model.parameters(), 0.1)
+    watch = vanishing.watch(model, optimizer, folder=folder, **options) if folder else None
+    losses = []
+    for _ in range(steps):
+        loss = forward(model, torch.randn(5, 6, generator=rng)).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.detach())
+    if watch:
+        watch.close()
+    return torch.stack(losses)
+
+
+def norms(folder: Path, step: int) -> dict[tuple[str, str], float]:
+    """Return {(layer, tensor): l2 norm} of the modules at a step."""
+    trace = read_run(folder, "trace")
+    of_modules = ["preactivation", "activation", "backpropagated_gradient"]
+    rows = trace[(trace["step"] == step) & (trace["statistic"] == "l2_norm")]
+    rows = rows[rows["tensor"].isin(of_modules)]
+    assert not rows.duplicated(["layer", "tensor"]).any()
+    return rows.set_index(["layer", "tensor"])["value"].to_dict()
+
+
+def size(tensor: Tensor | None) -> Any:
+    """Return a norm to compare with."""
+    assert tensor is not None
+    return pytest.approx(tensor.detach().double().norm().item(), rel=1e-5)
+
+
+def test_they_are_those_of_a_network_written_out(tmp_path: Path) -> None:
+    train(make_model(), tmp_path, steps=1)
+    first, _, second, normalization, _, last = twin = make_model()
+    twin.train()
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    z1 = first(x)
+    h1 = z1.relu()
+    z2 = second(h1)
+    n2 = normalization(z2)
+    h2 = n2.sigmoid()
+    y = last(h2)
+    gradients = torch.autograd.grad(y.square().mean(), [z1, z2, n2, y])
+    assert norms(tmp_path, 1) == {
+        ("0", "preactivation"): size(z1),
+        ("0", "activation"): size(h1),
+        ("0", "backpropagated_gradient"): size(gradients[0]),
+        ("2", "preactivation"): size(z2),
+        ("2", "backpropagated_gradient"): size(gradients[1]),
+        ("3", "preactivation"): size(n2),
+        ("3", "activation"): size(h2),
+        ("3", "backpropagated_gradient"): size(gradients[2]),
+        ("5", "preactivation"): size(y),
+        ("5", "backpropagated_gradient"): size(gradients[3]),
+    }
+    units = read_run(tmp_path, "units")
+    active = units[units["layer"] == "0"].sort_values("unit")["fraction_active"]
+    assert active.tolist() == pytest.approx((h1 > 0).double().mean(0).tolist())
+    flat = units[units["layer"] == "0"].sort_values("unit")["fraction_flat"]
+    assert flat.tolist() == pytest.approx((z1 <= 0).double().mean(0).tolist())
+
+
+def test_training_goes_on_byte_for_byte_as_without_a_watch(tmp_path: Path) -> None:
+    watched, plain = make_model(), make_model()
+    losses = train(watched, tmp_path, steps=15, every=4)
+    assert torch.equal(losses, train(plain, None, steps=15))
+    for name, values in watched.state_dict().items():
+        assert torch.equal(values, plain.state_dict()[name]), name
+    steps = read_run(tmp_path, "trace").query("tensor == 'preactivation'")["step"].unique()
+    assert steps.tolist() == [*range(1, 11), 12]
+    assert not any(module._forward_hooks for module in watched.modules())
+
+
+def test_modules_can_be_left_out(tmp_path: Path) -> None:
+    train(make_model(), tmp_path, modules=False)
+    assert not norms(tmp_path, 1)
+
+
+class Twice(nn.Module):
+    """A network whose middle is called twice, and whose sum works in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.middle = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the network."""
+        h = self.first(x)
+        out = self.middle(h)
+        out += h
+        result: Tensor = self.middle(out.tanh())
+        return result
+
+
+def test_a_module_that_is_called_twice_has_a_row_per_call(tmp_path: Path) -> None:
+    train(Twice(), tmp_path, steps=2)
+    twin = Twice()
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    h = twin.first(x)
+    a = twin.middle(h)
+    b = twin.middle((a + h).tanh())
+    gradients = torch.autograd.grad(b.square().mean(), [h, a, b])
+    for step in (1, 2):
+        assert {layer for layer, _ in norms(tmp_path, step)} == {"first", "middle", "middle#2"}
+    measured = norms(tmp_path, 1)
+    values = {"first": h, "middle": a, "middle#2": b}
+    for (layer, value), gradient in zip(values.items(), gradients, strict=True):
+        assert measured[layer, "preactivation"] == size(value)
+        assert measured[layer, "backpropagated_gradient"] == size(gradient)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpointed_block_is_counted_once(reentrant: bool, tmp_path: Path) -> None:
+    def forward(model: nn.Module, x: Tensor) -> Tensor:
+        block, rest = model[:5], model[5:]  # type: ignore[index]
+        hidden = checkpoint(block, x.requires_grad_(), use_reentrant=reentrant)
+        output: Tensor = rest(hidden)
+        return output
+
+    train(make_model(), tmp_path / "checkpointed", forward, steps=2)
+    train(make_model(), tmp_path / "plain", steps=2)
+    for step in (1, 2):
+        expected = norms(tmp_path / "plain", step)
+        assert norms(tmp_path / "checkpointed", step) == pytest.approx(expected)
+    trace = read_run(tmp_path / "checkpointed", "trace_histograms")
+    assert not trace.duplicated(["step", "layer", "tensor", "bin_left"]).any()
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_passes_without_a_backward_pass_do_not_count(
+    context: Callable[[], Any], tmp_path: Path
+) -> None:
+    def forward(model: nn.Module, x: Tensor) -> Tensor:
+        with context():
+            model.eval()(100 * x)
+        output: Tensor = model.train()(x)
+        with context():
+            model.eval()(100 * x)
+        model.train()
+        return output
+
+    train(make_model(), tmp_path / "interrupted", forward)
+    train(make_model(), tmp_path / "plain")
+    for step in (1, 2, 3):
+        assert norms(tmp_path / "interrupted", step) == norms(tmp_path / "plain", step)
+
+
+@dataclass
+class Result:
+    """An output of a class of its own."""
+
+    hidden: list[Tensor]
+
+
+class Container(nn.Module):
+    """A linear layer whose output is in a container."""
+
+    def __init__(self, wrap: Callable[[Tensor], Any], unwrap: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(6))
+        self.wrap, self.unwrap = wrap, unwrap
+
+    def forward(self, x: Tensor) -> Any:
+        """Apply the layer."""
+        return self.wrap(x @ self.weight)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "unwrap"),
+    [
+        (lambda h: (h, None), lambda output: output[0]),
+        (lambda h: {"hidden": h}, lambda output: output["hidden"]),
+        (lambda h: Result([h]), lambda output: output.hidden[0]),
+    ],
+    ids=["tuple", "mapping", "dataclass"],
+)
+def test_outputs_in_containers_are_seen(
+    wrap: Callable[[Tensor], Any], unwrap: Callable[[Any], Tensor], tmp_path: Path
+) -> None:
+    layer = Container(wrap, unwrap)
+
+    def forward(model: nn.Module, x: Tensor) -> Tensor:
+        return unwrap(model(x))
+
+    train(layer, tmp_path, forward, steps=1)
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    assert norms(tmp_path, 1) == {
+        ("", "preactivation"): size(x),
+        ("", "backpropagated_gradient"): size(2 * x / x.numel()),
+    }
+
+
+def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
+    x = torch.randn(12, 6, generator=torch.Generator().manual_seed(1))
+    for name, parts in (("whole", 1), ("parts", 3)):
+        model = nn.Sequential(nn.Linear(6, 4), nn.ReLU())
+        nn.init.constant_(model[0].weight, 0.1)  # type: ignore[arg-type]
+        nn.init.zeros_(model[0].bias)  # type: ignore[arg-type]
+        optimizer = SGD(model.parameters(), 0.1)
+        with vanishing.watch(model, optimizer, folder=tmp_path / name):
+            for part in x.chunk(parts):
+                (model(part).square().sum() / 12).backward()
+            optimizer.step()
+    assert norms(tmp_path / "parts", 1) == pytest.approx(norms(tmp_path / "whole", 1))
+    units = [read_run(tmp_path / name, "units") for name in ("parts", "whole")]
+    pd.testing.assert_frame_equal(
+        units[0].drop(columns="variant"), units[1].drop(columns="variant")
+    )
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_scale_of_the_loss_moves_nothing(fused: bool, tmp_path: Path) -> None:
+    for power in (0, 16):
+        model = make_model()
+        optimizer = SGD(model.parameters(), 0.1, fused=fused)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**power, growth_interval=2)
+        with vanishing.watch(model, optimizer, folder=tmp_path / str(power)):
+            for step in range(4):
+                x = torch.randn(5, 6, generator=torch.Generator().manual_seed(step))
+                scaler.scale(model(x).square().mean()).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad()
+    for step in range(1, 5):
+        expected = norms(tmp_path / "0", step)
+        assert norms(tmp_path / "16", step) == pytest.approx(expected, rel=1e-6)
+
+
+def test_of_a_closure_the_last_evaluation_counts(tmp_path: Path) -> None:
+    model = nn.Linear(6, 1)
+    optimizer = LBFGS(model.parameters(), max_iter=4)
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    outputs: list[Tensor] = []
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        outputs.append(model(x))
+        loss = (outputs[-1] - 1).square().mean()
+        loss.backward()
+        return loss
+
+    with vanishing.watch(model, optimizer, folder=tmp_path):
+        optimizer.step(closure)  # type: ignore[arg-type]
+    assert len(outputs) > 1
+    assert norms(tmp_path, 1)["", "preactivation"] == size(outputs[-1])
+
+
+def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
+    """Return some loss."""
+    loss: Tensor = model(batch).square().mean()
+    return loss
+
+
+def test_a_probe_records_and_changes_nothing(tmp_path: Path) -> None:
+    model = nn.Sequential(make_model(), nn.Dropout())
+    optimizer = SGD(model.parameters(), 0.1)
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    loss_of(model, x).backward()  # type: ignore[no-untyped-call]
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    random = torch.get_rng_state()
+    with vanishing.watch(model, optimizer, folder=tmp_path, every=2) as watch:
+        watch.probe(x, loss_of)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(v, before[name]) for name, v in model.state_dict().items())
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        assert parameter.grad is not None
+        assert torch.equal(parameter.grad, gradient)
+    assert norms(tmp_path, 1)["0.0", "preactivation"] == size(model[0][0](x))  # type: ignore[index]
+
+
+def test_where_modules_are_probed_the_probe_counts(tmp_path: Path) -> None:
+    model = make_model()
+    optimizer = SGD(model.parameters(), 0.1)
+    x = torch.ones(5, 6)
+    with vanishing.watch(model, optimizer, folder=tmp_path) as watch:
+        watch.probe(x, loss_of)
+        loss_of(model, 100 * x).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert norms(tmp_path, 1)["0", "preactivation"] == size(make_model()[0](x))
+
+
+@pytest.mark.parametrize(
+    "loss", [lambda model, x: model(x), lambda _model, x: x.sum(), lambda _model, _x: 1.0]
+)
+def test_a_loss_that_is_none_is_refused(loss: Any, tmp_path: Path) -> None:
+    model = make_model()
+    with (
+        vanishing.watch(model, SGD(model.parameters(), 0.1), folder=tmp_path) as watch,
+        pytest.raises(StudyError, match=r"watch\.probe: loss_function should return one number"),
+    ):
+        watch.probe(torch.ones(5, 6), loss)
+
+
+@pytest.mark.parametrize("given", ["compiled", "original"])
+def test_a_compiled_network_is_compiled_once_and_can_be_probed(given: str, tmp_path: Path) -> None:
+    import torch._dynamo  # noqa: PLC0415 - a second
+
+    torch._dynamo.reset()
+    model = make_model()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    optimizer = SGD(model.parameters(), 0.1)
+    watched = compiled if given == "compiled" else model
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    with (
+        torch._dynamo.config.patch(error_on_recompile=True),
+        vanishing.watch(watched, optimizer, folder=tmp_path, every=4) as watch,
+    ):
+        for step in range(14):
+            if step == 11:
+                watch.probe(x, loss_of)
+            compiled(x).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    trace = read_run(tmp_path, "trace")
+    of_modules = trace[trace["tensor"] == "backpropagated_gradient"]
+    assert of_modules["step"].unique().tolist() == [12]
+    assert of_modules["layer"].unique().tolist() == ["0", "2", "3", "5"]
+    gradients = trace[trace["tensor"] == "weight_gradient"]
+    assert gradients["step"].unique().tolist() == [*range(1, 11), 12]
+    assert gradients["layer"].unique().tolist() == ["0", "2", "3", "5"]

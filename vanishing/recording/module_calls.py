@@ -1,0 +1,312 @@
+"""Outputs of modules in the passes before a traced step, and the gradients that come back to them.
+
+Forward hooks exist while a step is prepared that will be traced. They take an output's statistics
+at once, before anything overwrites it, and put a hook on the tensor, by which its gradient is
+taken. A call of a module counts once a gradient has reached its output. So these do not:
+passes under `no_grad` or `inference_mode`, a forward pass without a backward pass, what is computed
+anew for a checkpointed block.
+"""
+
+import dataclasses
+import functools
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vanishing.recording import interception
+from vanishing.recording.probe import REGISTERED
+from vanishing.recording.step_trace import _join as join
+from vanishing.recording.step_trace import accumulate_any
+from vanishing.stats.fast import Accumulation, Summary, pack, summarize_packed
+from vanishing.stats.units import fraction_active, fraction_flat
+
+PREACTIVATION, ACTIVATION, GRADIENT = "preactivation", "activation", "backpropagated_gradient"
+_UNITS_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding)  # else they are axis 1
+
+
+class Place(NamedTuple):
+    """Where a module stands in its network: see `NamedParameter`."""
+
+    layer_index: int
+    layer: str
+
+
+Modules = dict[nn.Module, Place]
+
+
+class Units(NamedTuple):
+    """Shares of each unit of one call: see `stats.units`.
+
+    Attributes:
+        examples: How many examples they are of.
+        active: (units,), float64.
+        flat: (units,), float64.
+    """
+
+    examples: int
+    active: NDArray[np.float64]
+    flat: NDArray[np.float64]
+
+
+@dataclasses.dataclass(eq=False)
+class _Output:
+    """A tensor that a module gave back, and what was taken of it.
+
+    Attributes:
+        tensor: Itself, as long as somebody else needs it.
+        units_last: Whether its units are the last axis; else they are axis 1.
+        taken: {PREACTIVATION, …: accumulation}; GRADIENT is there once one has come.
+        units: None where no activation of the registry followed.
+    """
+
+    tensor: "weakref.ref[Tensor]"
+    units_last: bool
+    taken: dict[str, Accumulation]
+    units: Units | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class _Call:
+    """A call of a module.
+
+    Attributes:
+        place: Of the module.
+        number: Of the call among all; in their order.
+        pass_number: Of the forward pass; another one begins after a backward pass.
+        outputs: Those that require a gradient.
+    """
+
+    place: Place
+    number: int
+    pass_number: int
+    outputs: list[_Output]
+
+
+class CallMeasurement(NamedTuple):
+    """The numbers of a step's calls, on the host.
+
+    Attributes:
+        keys: (layer_index, layer, tensor) of each row; the layer of a second call is `layer#2`.
+        statistics: One row per key.
+        units: {(layer_index, layer): shares of its units}.
+    """
+
+    keys: list[tuple[int, str, str]]
+    statistics: Summary
+    units: dict[Place, Units]
+
+
+class ModuleCalls:
+    """Records the calls of some modules.
+
+    Args:
+        modules: {module: its place}, those that have parameters.
+        networks: Whose modules these are; their activations are looked for.
+    """
+
+    def __init__(self, modules: Modules, networks: Sequence[nn.Module]) -> None:
+        self._modules = modules
+        self._activations = [
+            module
+            for network in networks
+            for module in network.modules()
+            if type(module) in REGISTERED
+        ]
+        self._hooks: list[Any] = []
+        self._is_recording = self._has_been_called = False
+        self._begin()
+
+    def start(self) -> None:
+        """Record from the next call on."""
+        self._is_recording = True
+        if self._hooks:
+            return
+        for module, place in self._modules.items():
+            hook = functools.partial(self._called, place)
+            self._hooks.append(module.register_forward_hook(hook))
+        for module in self._activations:
+            self._hooks.append(module.register_forward_pre_hook(self._before_activation))
+            self._hooks.append(module.register_forward_hook(self._after_activation))
+
+    def stop(self) -> None:
+        """Record no more calls, and forget those that were recorded.
+
+        Hooks that were never called stay: the modules run in a graph that `torch.compile` made with
+        the hooks, as nothing, and would make anew without them.
+        """
+        self._is_recording = False
+        self._begin()
+        if self._has_been_called:
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the hooks."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+
+    def read(self, last_pass: bool = False) -> CallMeasurement | None:
+        """Copy what was recorded since the last reading from the devices, and forget it.
+
+        Args:
+            last_pass: Whether only the last forward pass counts, as where an optimizer evaluates
+                its closure several times in a step. Else several are micro-batches.
+
+        Returns:
+            The numbers of the calls that a gradient has reached; None if there are none.
+        """
+        counted = [c for c in self._calls if not last_pass or c.pass_number == self._pass_number]
+        calls = _numbered(counted)
+        self._begin()
+        rows: dict[tuple[int, str, str], Accumulation] = {}
+        units: dict[Place, Units] = {}
+        for place, outputs in calls.items():
+            for tensor in (PREACTIVATION, ACTIVATION, GRADIENT):
+                parts = [output.taken[tensor] for output in outputs if tensor in output.taken]
+                if parts:
+                    rows[*place, tensor] = parts[0] if len(parts) == 1 else join(parts)
+            shares = [output.units for output in outputs if output.units is not None]
+            if shares:
+                units[place] = _mean(shares)
+        return CallMeasurement(list(rows), _summarize(list(rows.values())), units) if rows else None
+
+    def _begin(self) -> None:
+        self._calls: list[_Call] = []
+        self._produced: dict[int, _Output] = {}  # {id of its tensor: output}
+        self._pass_number = 0
+        self._gradient_came = False
+        self._activated: _Output | None = None  # whose activation is being called
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Record no forward pass meanwhile."""
+        before, self._is_recording = self._is_recording, False
+        try:
+            yield
+        finally:
+            self._is_recording = before
+
+    def _called(self, place: Place, module: nn.Module, _inputs: Any, output: Any) -> None:
+        if torch.compiler.is_compiling() or not self._is_recording:
+            return  # first asked: nothing else may be read while a graph is made
+        self._has_been_called = True
+        tensors = [tensor for tensor in _tensors(output) if _takes_gradient(tensor)]
+        if not tensors:
+            return
+        if self._gradient_came and torch._C._current_graph_task_id() == -1:
+            self._gradient_came = False  # this is no recomputation within the backward pass
+            self._pass_number += 1
+            self._produced.clear()
+        call = _Call(place, len(self._calls), self._pass_number, [])
+        self._calls.append(call)
+        for tensor in tensors:
+            units_last = isinstance(module, _UNITS_LAST)
+            record = _Output(
+                weakref.ref(tensor), units_last, {PREACTIVATION: accumulate_any(tensor)}
+            )
+            call.outputs.append(record)
+            take = functools.partial(self._take_gradient, record)
+            tensor.register_hook(take)  # type: ignore[no-untyped-call]
+            self._produced[id(tensor)] = record
+
+    def _before_activation(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if torch.compiler.is_compiling() or not self._is_recording or not inputs:
+            return
+        self._activated = None
+        z = inputs[0]
+        record = self._produced.get(id(z))
+        if record is None or record.tensor() is not z:
+            return  # no output of a module that is recorded
+        self._activated = record
+        if z.dim() > 1:
+            by_unit = _by_unit(z, record)
+            flat = fraction_flat(by_unit, REGISTERED[type(module)])  # now: φ may work in place
+            record.units = Units(len(by_unit), np.zeros(len(flat)), np.array(flat))
+
+    def _after_activation(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        if torch.compiler.is_compiling() or self._activated is None:
+            return
+        record, self._activated = self._activated, None
+        record.taken[ACTIVATION] = accumulate_any(output)
+        if record.units is not None:
+            active = fraction_active(_by_unit(output, record))
+            record.units = record.units._replace(active=np.array(active))
+
+    def _take_gradient(self, record: _Output, gradient: Tensor) -> None:
+        self._gradient_came = True
+        taken = accumulate_any(gradient, interception.loss_scale())
+        before = record.taken.get(GRADIENT)
+        record.taken[GRADIENT] = taken if before is None else join([before, taken])
+
+
+def _takes_gradient(tensor: Tensor) -> bool:
+    return tensor.requires_grad and tensor.numel() > 0 and tensor.layout == torch.strided
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    """Yield the tensors of an output: of a tensor, or of containers of tensors."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for item in output.values():
+            yield from _tensors(item)
+    elif isinstance(output, list | tuple):
+        for item in output:
+            yield from _tensors(item)
+    elif dataclasses.is_dataclass(output):
+        for field in dataclasses.fields(output):
+            yield from _tensors(getattr(output, field.name))
+
+
+def _numbered(calls: list[_Call]) -> dict[Place, list[_Output]]:
+    """Return {place: outputs that a gradient has reached}, in the order of the layers.
+
+    The second call of a module in a forward pass is `layer#2`; calls of the same number in several
+    passes, those of micro-batches, belong together.
+    """
+    counts: dict[tuple[Place, int], int] = {}
+    places: dict[Place, list[_Output]] = {}
+    for call in calls:
+        outputs = [output for output in call.outputs if GRADIENT in output.taken]
+        if not outputs:
+            continue
+        number = counts[call.place, call.pass_number] = (
+            counts.get((call.place, call.pass_number), 0) + 1
+        )
+        name = call.place.layer if number == 1 else f"{call.place.layer}#{number}"
+        places.setdefault(Place(call.place.layer_index, name), []).extend(outputs)
+    return dict(sorted(places.items(), key=lambda item: item[0].layer_index))
+
+
+def _by_unit(values: Tensor, record: _Output) -> Tensor:
+    """Return values whose axis 1 is that of the units."""
+    return values.detach().flatten(0, -2) if record.units_last else values.detach()
+
+
+def _mean(shares: list[Units]) -> Units:
+    """Return the shares of several micro-batches together."""
+    examples = sum(part.examples for part in shares)
+    weights = [part.examples / examples for part in shares]
+    return Units(
+        examples,
+        np.average([part.active for part in shares], axis=0, weights=weights),
+        np.average([part.flat for part in shares], axis=0, weights=weights),
+    )
+
+
+def _summarize(accumulations: list[Accumulation]) -> Summary:
+    """Copy accumulations from each device at once."""
+    by_device: dict[torch.device, list[int]] = {}
+    for index, accumulation in enumerate(accumulations):
+        by_device.setdefault(accumulation.cells.device, []).append(index)
+    numbers: dict[int, NDArray[np.float64]] = {}
+    for indices in by_device.values():
+        packed = pack([accumulations[index] for index in indices]).cpu().numpy()
+        numbers.update(zip(indices, packed, strict=True))
+    return summarize_packed(np.stack([numbers[index] for index in range(len(accumulations))]))

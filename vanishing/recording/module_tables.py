@@ -1,0 +1,37 @@
+"""Calls of modules as columns of tables, without `variant` and `seed`."""
+
+import numpy as np
+
+from vanishing.recording.module_calls import CallMeasurement
+from vanishing.recording.step_tables import Columns
+from vanishing.stats.fast import STATISTICS
+
+
+def trace(step: int, calls: CallMeasurement) -> Columns:
+    """Return the columns of the trace at a step: every statistic of every tensor."""
+    values = np.stack([calls.statistics.statistics[name] for name in STATISTICS], axis=1)
+    count = len(STATISTICS)
+    return {
+        "step": np.full(values.size, step),
+        "layer_index": np.repeat([index for index, _, _ in calls.keys], count),
+        "layer": [layer for _, layer, _ in calls.keys for _ in STATISTICS],
+        "tensor": [tensor for _, _, tensor in calls.keys for _ in STATISTICS],
+        "statistic": [*STATISTICS] * len(calls.keys),
+        "value": values.flatten(),
+    }
+
+
+def units(step: int, calls: CallMeasurement) -> list[Columns]:
+    """Return the columns of the units at a step, in pieces of one layer."""
+    return [
+        {
+            "epoch": [None] * len(shares.active),  # a loop does not say
+            "step": np.full(len(shares.active), step),
+            "layer_index": np.full(len(shares.active), index),
+            "layer": [layer] * len(shares.active),
+            "unit": np.arange(len(shares.active)),
+            "fraction_active": shares.active,
+            "fraction_flat": shares.flat,
+        }
+        for (index, layer), shares in calls.units.items()
+    ]
