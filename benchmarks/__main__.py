@@ -23,6 +23,8 @@ from vanishing.paths import RAW, REPORTS
 NAMES = (
     "training",
     "recording",
+    "watching",
+    "correctness",
     "neighbour",
     "extraction",
     "pipeline",
@@ -32,6 +34,8 @@ NAMES = (
 )
 ON_GPU = "gpu"
 TITLES = {
+    "watching": "A watched step over a plain one, medians and their 95 % intervals",
+    "correctness": "What each tool records where the optimizer used another gradient",
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",
     "files": "Size of the study's Parquet files",

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Subset
 
+from benchmarks.watchers.wandb_watch import begin_offline
 from vanishing.params.study import Study
 from vanishing.paths import RAW
 
@@ -71,14 +73,10 @@ class UsualLoop:
 @contextmanager
 def wandb_watch(network: nn.Module) -> Iterator[AfterBackward]:
     """Record with wandb.watch, offline, at every step."""
-    import wandb  # noqa: PLC0415 - installed for the benchmarks alone
-
-    with tempfile.TemporaryDirectory() as folder:
-        settings = wandb.Settings(silent=True, x_disable_stats=True, console="off")
-        with wandb.init(mode="offline", dir=folder, project="bench", settings=settings) as run:
-            run.watch(network, log="gradients", log_freq=1)
-            yield lambda: run.log({})
-            run.unwatch(network)
+    with tempfile.TemporaryDirectory() as folder, begin_offline(Path(folder)) as run:
+        run.watch(network, log="gradients", log_freq=1)
+        yield lambda: run.log({})
+        run.unwatch(network)
 
 
 @contextmanager
