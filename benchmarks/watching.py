@@ -37,6 +37,7 @@ NETWORKS = {
     "a transformer": networks.transformer,
 }
 REPEATS = 9
+_REPEATS_BETWEEN = 30  # of one step each: they cost next to nothing, which needs more repeats
 _TURN_S = 0.3  # of each turn, for one step or as many as fit; their median counts
 _WARM_UP = {1: 2, EVERY: 11}  # steps: at its cadence ours records the first ten
 _FLUSHES = 5
@@ -45,7 +46,7 @@ _PLAIN = "plain"
 _TOOLS: dict[str, type[Watcher]] = {_PLAIN: Watcher, **WATCHERS}
 
 Build = Callable[[], tuple[nn.Module, Batch]]
-Times = dict[str, list[float]]  # {tool: seconds of a step, one per repeat}
+Times = dict[str, list[float]]  # {tool: seconds of a step}
 
 
 class Loop:
@@ -66,11 +67,15 @@ class Loop:
         self.watcher.after_step(loss.detach())
         self._optimizer.zero_grad()
 
+    def step_s(self) -> float:
+        """Time a step."""
+        return seconds(self.step)
+
     def median_step_s(self) -> float:
         """Time the steps of a turn and return the median."""
-        times_s = [seconds(self.step)]
+        times_s = [self.step_s()]
         while sum(times_s) + times_s[-1] <= _TURN_S:
-            times_s.append(seconds(self.step))
+            times_s.append(self.step_s())
         return statistics.median(times_s)
 
 
@@ -78,8 +83,8 @@ class Timing(NamedTuple):
     """Times of one network.
 
     Attributes:
-        every_step: Of steps that are all recorded.
-        between: Of steps between two records.
+        every_step: Of steps that are all recorded, medians of turns.
+        between: Of single steps between two records.
         flush_s: How long ours takes to write what it recorded in ten seconds.
         crashed: The tools that ended the training with an error.
     """
@@ -93,22 +98,20 @@ class Timing(NamedTuple):
 def time_network(build: Build, repeats: int, label: str) -> Timing:
     """Time a plain loop and all tools in turn, at every step and between two records."""
     with loops(build, 1) as (watched, crashed):
-        every_step = interleave(_cases(watched), repeats, label)
+        turns: dict[str, Case] = {name: loop.median_step_s for name, loop in watched.items()}
+        every_step = interleave(turns, repeats, label)
         ours = watched[OURS].watcher
         assert isinstance(ours, Ours)  # noqa: S101
         flush_s = statistics.median(_flush_s(watched[OURS], ours) for _ in range(_FLUSHES))
     with loops(build, EVERY) as (watched, _):
-        between = interleave(_cases(watched), repeats, f"{label}, one step in {EVERY}")
+        steps: dict[str, Case] = {name: loop.step_s for name, loop in watched.items()}
+        between = interleave(steps, _REPEATS_BETWEEN, f"{label}, one step in {EVERY}")
     return Timing(every_step, between, flush_s, crashed)
 
 
 def _flush_s(loop: Loop, ours: Ours) -> float:
     loop.step()
     return seconds(ours.flush)
-
-
-def _cases(watched: dict[str, Loop]) -> dict[str, Case]:
-    return {name: loop.median_step_s for name, loop in watched.items()}
 
 
 @contextlib.contextmanager
@@ -162,9 +165,9 @@ def over_plain(times: Times, tool: str) -> NDArray[np.float64]:
 
 
 def at_cadence(timing: Timing, tool: str) -> NDArray[np.float64]:
-    """Return the ratios of a mean step where one in `EVERY` is recorded."""
-    between = over_plain(timing.between, tool)
-    mixed: NDArray[np.float64] = over_plain(timing.every_step, tool) + (EVERY - 1) * between
+    """Return the ratios of a mean step where one in `EVERY` is recorded, one per step between."""
+    recorded = np.median(over_plain(timing.every_step, tool))
+    mixed: NDArray[np.float64] = recorded + (EVERY - 1) * over_plain(timing.between, tool)
     return mixed / EVERY
 
 

@@ -166,6 +166,7 @@ def test_tools_are_timed_side_by_side_and_one_that_crashes_is_named(
     tools = {"plain": Watcher, OURS: Ours, "crashing": Crashing}
     monkeypatch.setattr(watching, "_TOOLS", tools)
     monkeypatch.setattr(watching, "_TURN_S", 0.0)
+    monkeypatch.setattr(watching, "_REPEATS_BETWEEN", 2)
     before = Path.cwd()
     timing = watching.time_network(build, 2, "label")
     assert Path.cwd() == before
