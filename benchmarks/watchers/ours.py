@@ -33,9 +33,9 @@ class Ours(Watcher):
     def records(self) -> Records:
         """Read the norms of the gradients from the table `trace`."""
         trace = vanishing.read_run(self.folder / "run", "trace")
-        gradients = trace[
-            trace["tensor"].str.endswith("_gradient") & (trace["statistic"] == "l2_norm")
-        ]
+        trace = trace[trace["statistic"] == "l2_norm"]
+        of_parameters = trace["tensor"].str.endswith("_gradient")
+        gradients = trace[of_parameters & (trace["tensor"] != "backpropagated_gradient")]
         names = gradients["layer"] + "." + gradients["tensor"].str.removesuffix("_gradient")
         records: Records = {}
         for step, name, value in zip(gradients["step"], names, gradients["value"], strict=True):
