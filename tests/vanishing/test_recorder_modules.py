@@ -1,5 +1,6 @@
 """Outputs of modules and the gradients that come back to them, as a watch records them."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,19 @@ def test_training_goes_on_byte_for_byte_as_without_a_watch(tmp_path: Path) -> No
 def test_modules_can_be_left_out(tmp_path: Path) -> None:
     train(make_model(), tmp_path, modules=False)
     assert not norms(tmp_path, 1)
+
+
+def test_passes_without_a_backward_pass_leave_nothing_behind(tmp_path: Path) -> None:
+    model = make_model()
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    with vanishing.watch(model, SGD(model.parameters(), 0.1), folder=tmp_path):
+        model(x)
+        gc.collect()
+        before = sum(type(item) is Tensor for item in gc.get_objects())
+        for _ in range(5):
+            model(x)
+        gc.collect()
+        assert sum(type(item) is Tensor for item in gc.get_objects()) == before
 
 
 class Twice(nn.Module):

@@ -120,6 +120,8 @@ class ModuleCalls:
         ]
         self._hooks: list[Any] = []
         self._is_recording = self._has_been_called = False
+        self._count = 0  # of calls
+        self._pass_number = 0
         self._begin()
 
     def start(self) -> None:
@@ -161,12 +163,13 @@ class ModuleCalls:
         Returns:
             The numbers of the calls that a gradient has reached; None if there are none.
         """
-        counted = [c for c in self._calls if not last_pass or c.pass_number == self._pass_number]
-        calls = _numbered(counted)
+        calls = [call for _, call in sorted(self._counted.items())]
+        last = max((call.pass_number for call in calls), default=0)
+        counted = [call for call in calls if not last_pass or call.pass_number == last]
         self._begin()
         rows: dict[tuple[int, str, str], Accumulation] = {}
         units: dict[Place, Units] = {}
-        for place, outputs in calls.items():
+        for place, outputs in _numbered(counted).items():
             for tensor in (PREACTIVATION, ACTIVATION, GRADIENT):
                 parts = [output.taken[tensor] for output in outputs if tensor in output.taken]
                 if parts:
@@ -177,9 +180,10 @@ class ModuleCalls:
         return CallMeasurement(list(rows), _summarize(list(rows.values())), units) if rows else None
 
     def _begin(self) -> None:
-        self._calls: list[_Call] = []
-        self._produced: dict[int, _Output] = {}  # {id of its tensor: output}
-        self._pass_number = 0
+        # A call belongs to the hooks of its outputs until a gradient comes, and goes with the graph
+        # if none does: passes without a backward pass would pile up.
+        self._counted: dict[int, _Call] = {}  # by number
+        self._produced: weakref.WeakValueDictionary[int, _Output] = weakref.WeakValueDictionary()
         self._gradient_came = False
         self._activated: _Output | None = None  # whose activation is being called
 
@@ -203,15 +207,15 @@ class ModuleCalls:
             self._gradient_came = False  # this is no recomputation within the backward pass
             self._pass_number += 1
             self._produced.clear()
-        call = _Call(place, len(self._calls), self._pass_number, [])
-        self._calls.append(call)
+        self._count += 1
+        call = _Call(place, self._count, self._pass_number, [])
         for tensor in tensors:
             units_last = isinstance(module, _UNITS_LAST)
             record = _Output(
                 weakref.ref(tensor), units_last, {PREACTIVATION: accumulate_any(tensor)}
             )
             call.outputs.append(record)
-            take = functools.partial(self._take_gradient, record)
+            take = functools.partial(self._take_gradient, call, record)
             tensor.register_hook(take)  # type: ignore[no-untyped-call]
             self._produced[id(tensor)] = record
 
@@ -238,8 +242,9 @@ class ModuleCalls:
             active = fraction_active(_by_unit(output, record))
             record.units = record.units._replace(active=np.array(active))
 
-    def _take_gradient(self, record: _Output, gradient: Tensor) -> None:
+    def _take_gradient(self, call: _Call, record: _Output, gradient: Tensor) -> None:
         self._gradient_came = True
+        self._counted[call.number] = call
         taken = accumulate_any(gradient, interception.loss_scale())
         before = record.taken.get(GRADIENT)
         record.taken[GRADIENT] = taken if before is None else join([before, taken])
