@@ -1,11 +1,17 @@
-"""The command `vanishing`: `vanishing predict VARIANT` and `vanishing --version`."""
+"""The command `vanishing`: `predict` a variant, `report` on watched runs and `check` them."""
 
 import argparse
 import math
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vanishing.errors import run_command
+from vanishing.errors import StudyError, run_command
 from vanishing.version import __version__
+
+if TYPE_CHECKING:
+    from vanishing.judging.runs import Run
+    from vanishing.params.diagnose import Diagnose
 
 
 def main() -> int:
@@ -41,7 +47,40 @@ def _parser() -> argparse.ArgumentParser:
         help="rms(dL/dz) below which you call a gradient vanished (default: %(default)g)",
     )
     predict.set_defaults(command=_predict)
+    report = commands.add_parser(
+        "report",
+        help="judge watched trainings, and draw their gradients",
+        description="Apply the health rules to the folders that vanishing.watch wrote. Prints the"
+        " problems and a line per block; writes README.md and a figure into a folder.",
+    )
+    report.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folder of a run")
+    report.add_argument(
+        "--out", metavar="FOLDER", type=Path, help="where to write (default: RUN/report)"
+    )
+    _add_rules(report)
+    report.set_defaults(command=_report)
+    check = commands.add_parser(
+        "check",
+        help="fail if a watched training has other problems than expected",
+        description="Hold the verdicts of a run against the section `expect` of a file,"
+        " {rule: true or false}. Exits with 1 if one differs.",
+    )
+    check.add_argument("run", metavar="RUN", type=Path, help="folder of a run")
+    check.add_argument(
+        "--expect", metavar="FILE", type=Path, required=True, help="YAML with a section `expect`"
+    )
+    _add_rules(check)
+    check.set_defaults(command=_check)
     return parser
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rules",
+        metavar="FILE",
+        type=Path,
+        help="YAML with a section `diagnose`, as in params.yaml: thresholds of your own",
+    )
 
 
 def _positive(text: str) -> float:
@@ -64,6 +103,57 @@ def _predict(arguments: argparse.Namespace) -> None:
     study = load(Study)
     name = arguments.variant
     print(describe(name, study.variant(name), study.data, arguments.threshold))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from vanishing.files import write_text  # noqa: PLC0415
+    from vanishing.judging.runs import examine  # noqa: PLC0415
+    from vanishing.reporting import runs as pages  # noqa: PLC0415
+    from vanishing.reporting.figures import save  # noqa: PLC0415
+
+    rules = _rules(arguments)
+    runs = {str(folder): _read_run(folder) for folder in arguments.runs}
+    judged = {label: (run, examine(run, rules)) for label, run in runs.items()}
+    out = arguments.out or arguments.runs[0] / "report"
+    traced = {label: run for label, run in runs.items() if len(run.tables["trace"])}
+    if not traced:
+        raise StudyError(f"{arguments.runs[0]}: has no traced step yet; nothing to report")
+    save(lambda: pages.draw(traced), out / pages.FIGURE)
+    write_text(out / "README.md", pages.write_markdown(judged))
+    print("\n".join(pages.summarize(run, rows) for run, rows in judged.values()))
+    print(f"{out / 'README.md'} has the figure and all rules")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from vanishing.judging.runs import RULES, examine  # noqa: PLC0415
+    from vanishing.judging.verdicts import NOT_APPLICABLE, unmet_expectations  # noqa: PLC0415
+    from vanishing.params.rules import read_expectations  # noqa: PLC0415
+
+    expected = read_expectations(arguments.expect)
+    run = _read_run(arguments.run)
+    rows = examine(run, _rules(arguments))
+    silent = {row["rule"] for row in rows if row["verdict"] == NOT_APPLICABLE}
+    for rule in expected:
+        if rule in silent:
+            reason = "needs records of a study" if rule not in RULES else "has nothing to look at"
+            raise StudyError(f"{arguments.expect}: expect.{rule}: {reason} in {arguments.run}")
+    unmet = unmet_expectations(rows, {run.name: expected})
+    if unmet:
+        raise StudyError("\n".join(unmet))
+    print(f"{run.name}: all {len(expected)} expectations hold")
+
+
+def _rules(arguments: argparse.Namespace) -> "Diagnose":
+    from vanishing.params.rules import DEFAULT, read_rules  # noqa: PLC0415
+
+    return read_rules(arguments.rules or DEFAULT)
+
+
+def _read_run(folder: Path) -> "Run":
+    from vanishing.judging.runs import TABLES, Run  # noqa: PLC0415
+    from vanishing.results.watched import read_run  # noqa: PLC0415
+
+    return Run(folder.resolve().name, {table: read_run(folder, table) for table in TABLES})
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def norms(folder: Path, step: int) -> dict[tuple[str, str], float]:
     rows = trace[(trace["step"] == step) & (trace["statistic"] == "l2_norm")]
     rows = rows[rows["tensor"].isin(of_modules)]
     assert not rows.duplicated(["layer", "tensor"]).any()
-    return rows.set_index(["layer", "tensor"])["value"].to_dict()
+    measured: dict[Any, float] = rows.set_index(["layer", "tensor"])["value"].to_dict()
+    return measured
 
 
 def size(tensor: Tensor | None) -> Any:
@@ -303,11 +304,11 @@ def test_of_a_closure_the_last_evaluation_counts(tmp_path: Path) -> None:
         optimizer.zero_grad()
         outputs.append(model(x))
         loss = (outputs[-1] - 1).square().mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     with vanishing.watch(model, optimizer, folder=tmp_path):
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     assert len(outputs) > 1
     assert norms(tmp_path, 1)["", "preactivation"] == size(outputs[-1])
 
@@ -365,7 +366,7 @@ def test_a_compiled_network_is_compiled_once_and_can_be_probed(given: str, tmp_p
 
     torch._dynamo.reset()
     model = make_model()
-    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
     optimizer = SGD(model.parameters(), 0.1)
     watched = compiled if given == "compiled" else model
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))

@@ -6,4 +6,5 @@
 - extract: how statistics are taken
 - comparisons: variants that differ from their reference in more than one thing
 - diagnose: thresholds of the health rules, expectations, and all sections together
+- rules: the same for trainings outside of a study; rules.yaml has the defaults
 """

@@ -223,10 +223,10 @@ class ModuleCalls:
         if torch.compiler.is_compiling() or not self._is_recording or not inputs:
             return
         self._activated = None
-        z = inputs[0]
-        record = self._produced.get(id(z))
-        if record is None or record.tensor() is not z:
+        record = self._produced.get(id(inputs[0]))
+        if record is None or record.tensor() is not inputs[0]:
             return  # no output of a module that is recorded
+        z = inputs[0]
         self._activated = record
         if z.dim() > 1:
             by_unit = _by_unit(z, record)

@@ -9,5 +9,6 @@
 - style: colours, lines, signs, and marks for values that an axis cannot show
 - colors: colours of variants where lines differ in nothing else, for MLflow
 - plot_data: the frame behind each figure
+- runs: what is said of watched trainings
 - dvc_plots: the CSV files that `dvc plots` draws
 """

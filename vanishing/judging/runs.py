@@ -1,0 +1,224 @@
+"""The health rules on the tables of a watched training, whatever the network.
+
+They are those of `judging.health`, with its thresholds, on what a watch records: batches of the
+training in place of a probe, traced steps in place of snapshots. What needs records that only a
+study has (test losses and accuracies, values of the weights) does not apply.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vanishing.judging.checks import Check, judge, not_applicable
+from vanishing.judging.health import longest_stall
+from vanishing.judging.limits import Limit
+from vanishing.judging.verdicts import PROBLEM, Row
+from vanishing.params import diagnose
+from vanishing.results.tables import select
+
+TABLES = ("trace", "losses", "units")
+
+_LEAST = 1e-300  # stands for 0, which has no logarithm
+_OF_MODULES = ("preactivation", "activation", "backpropagated_gradient")
+
+Checks = Iterator[Check]
+
+
+class Run(NamedTuple):
+    """A watched training.
+
+    Attributes:
+        name: Of its folder.
+        tables: {a name of TABLES: frame}, as `read_run` returns them.
+    """
+
+    name: str
+    tables: Mapping[str, pd.DataFrame]
+
+    def gradients(self, statistic: str) -> pd.DataFrame:
+        """Return a statistic of the parameters' gradients, by layer and step."""
+        trace = self.tables["trace"]
+        of_parameters = trace["tensor"].str.endswith("_gradient")
+        of_parameters &= ~trace["tensor"].isin(_OF_MODULES)
+        return trace[of_parameters & (trace["statistic"] == statistic)]
+
+    def update_ratios(self) -> pd.DataFrame:
+        """Return ‖update‖ / ‖values before it‖ of the parameters, by layer and step."""
+        trace = self.tables["trace"]
+        return trace[trace["statistic"] == "ratio"]
+
+    def attenuation(self) -> pd.DataFrame:
+        """Return rms(dL/dz) over that of the last layer, at the first traced step.
+
+        Of the first call of each module in the order of definition, without the last.
+        """
+        rms = select(self.tables["trace"], "backpropagated_gradient", "rms")
+        rms = rms[(rms["step"] == rms["step"].min()) & ~rms["layer"].str.contains("#")]
+        rms = rms.sort_values("layer_index", kind="stable")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = rms["value"] / rms["value"].iloc[-1:].sum()
+        attenuation: pd.DataFrame = rms.assign(value=relative)[:-1]
+        return attenuation
+
+
+def examine(run: Run, thresholds: diagnose.Diagnose) -> list[Row]:
+    """Apply every rule to a run.
+
+    Args:
+        run: The run.
+        thresholds: By rule.
+
+    Returns:
+        Rows as of `health.examine`, with the run's name as `variant`.
+    """
+    rows = []
+    for rule in diagnose.Diagnose.model_fields:
+        make_checks = RULES.get(rule)
+        checks = make_checks(run, getattr(thresholds, rule)) if make_checks else ()
+        results = [judge(check) for check in checks if len(check.candidates)]
+        rows += [
+            {"variant": run.name, "rule": rule, **result}
+            for result in results or [not_applicable()]
+        ]
+    return rows
+
+
+def problems(rows: list[Row]) -> list[Row]:
+    """Return the rows that are problems, the furthest beyond its threshold first."""
+    grave = [row for row in rows if row["verdict"] == PROBLEM]
+    return sorted(grave, key=_excess, reverse=True)
+
+
+def _excess(row: Row) -> float:
+    """Return by how many powers of ten a number is beyond its threshold; 0 and infinity are far."""
+    measured, threshold = (
+        math.log10(min(max(abs(row[key]), _LEAST), 1 / _LEAST)) for key in ("measured", "threshold")
+    )
+    return abs(measured - threshold)
+
+
+def _vanishing_gradient(run: Run, rule: diagnose.VanishingGradient) -> Checks:
+    means = run.gradients("mean_abs")
+    weights = means[means["tensor"].str.startswith("weight")]
+    yield Check("mean |dL/dW|", weights, Limit("<", rule.mean_abs_below))
+
+
+def _vanishing_attenuation(run: Run, rule: diagnose.VanishingAttenuation) -> Checks:
+    yield Check("attenuation", run.attenuation(), Limit("<", rule.below))
+
+
+def _exploding_attenuation(run: Run, rule: diagnose.ExplodingAttenuation) -> Checks:
+    yield Check("attenuation", run.attenuation(), Limit(">", rule.above))
+
+
+def _exploding_tensor(run: Run, rule: diagnose.ExplodingTensor) -> Checks:
+    trace = run.tables["trace"]
+    shares = trace[trace["statistic"] == "fraction_nonfinite"]
+    limit = Limit(">", rule.nonfinite_above)
+    yield Check("share of NaN and infinity", shares, limit, name_tensor=True)
+
+
+def _nonfinite_loss(run: Run, rule: diagnose.NonfiniteLoss) -> Checks:
+    losses = run.tables["losses"]
+    if len(losses):
+        count = float((~np.isfinite(losses["loss"])).sum())
+        counts = pd.DataFrame({"value": [count]})
+        yield Check("steps with a loss that is not finite", counts, Limit(">", rule.count_above))
+
+
+def _poor_initialisation(run: Run, rule: diagnose.PoorInitialisation) -> Checks:
+    losses = run.tables["losses"]
+    first = losses[losses["step"] <= rule.first_steps]
+    if len(first):
+        stall = pd.DataFrame({"value": [float(longest_stall(first["loss"]))]})
+        yield Check(
+            f"consecutive steps without a new lowest loss, of the first {rule.first_steps}",
+            stall,
+            Limit(">=", rule.stalled_from),
+        )
+
+
+def _saturated_activation(run: Run, rule: diagnose.SaturatedActivation) -> Checks:
+    units = run.tables["units"]
+    # An activation that is exactly 0 for some examples is flat there by design.
+    flat_at_zero = units.groupby("layer")["fraction_active"].transform("min") < 1
+    yield Check(
+        f"share of units flat for more than {rule.unit_above:.0%} of the examples",
+        _share_of_units(units[~flat_at_zero], "fraction_flat", Limit(">", rule.unit_above)),
+        Limit(">", rule.layer_above),
+    )
+
+
+def _dead_relu(run: Run, rule: diagnose.DeadRelu) -> Checks:
+    units = run.tables["units"]
+    yield Check(
+        f"share of units active for less than {rule.unit_below:.0%} of the examples",
+        _share_of_units(units, "fraction_active", Limit("<", rule.unit_below)),
+        Limit(">", rule.layer_above),
+    )
+
+
+def _share_of_units(units: pd.DataFrame, share: str, limit: Limit) -> pd.DataFrame:
+    """Return the share of a layer's units that are on the limit's side, by step."""
+    counted = units.assign(value=[float(limit.holds(value)) for value in units[share]])
+    keys = ["step", "layer_index", "layer"]
+    return counted.groupby(keys)["value"].mean().reset_index()
+
+
+def _update_ratio(run: Run, rule: diagnose.UpdateRatio) -> Checks:
+    quantity = "size of a step over size of the values"
+    ratios = run.update_ratios()
+    ratios = ratios[np.isfinite(ratios["value"])]  # infinite where zeros are updated
+    yield Check(quantity, ratios, Limit(">", rule.above))
+    yield Check(quantity, ratios, Limit("<", rule.below))
+
+
+def _all_zero(run: Run, rule: diagnose.AllZero) -> Checks:
+    trace = run.tables["trace"]
+    shares = trace[trace["statistic"] == "fraction_zero"]
+    yield Check("share of zeros", shares, Limit(">=", rule.share_from), name_tensor=True)
+
+
+def _unchanged_tensor(run: Run, rule: diagnose.UnchangedTensor) -> Checks:
+    ratios = run.update_ratios().sort_values("step", kind="stable")
+    by_tensor = ratios.groupby(["layer", "tensor"], sort=False)["value"]
+    largest = by_tensor.transform(lambda values: values.rolling(rule.steps).max())
+    yield Check(
+        f"size of a step over size of the values, the largest of {rule.steps} consecutive"
+        " traced steps",
+        ratios.assign(value=largest),
+        Limit("<", rule.ratio_below),
+    )
+
+
+def _loss_not_decreasing(run: Run, rule: diagnose.LossNotDecreasing) -> Checks:
+    losses = run.tables["losses"].sort_values("step")
+    count = len(losses) // 10  # a tenth at each end: single losses are noise
+    if count:
+        start, end = losses["loss"][:count].mean(), losses["loss"][-count:].mean()
+        steps = losses["step"][-count:].mean() - losses["step"][:count].mean()
+        fall = pd.DataFrame({"value": [1 - (end / start) ** (rule.steps / steps)]})
+        yield Check(
+            f"fall of the loss in {rule.steps} steps, the mean over training",
+            fall,
+            Limit("<", rule.share_below),
+        )
+
+
+RULES: dict[str, Callable[[Run, Any], Checks]] = {
+    "vanishing_gradient": _vanishing_gradient,
+    "vanishing_attenuation": _vanishing_attenuation,
+    "exploding_attenuation": _exploding_attenuation,
+    "exploding_tensor": _exploding_tensor,
+    "nonfinite_loss": _nonfinite_loss,
+    "poor_initialisation": _poor_initialisation,
+    "saturated_activation": _saturated_activation,
+    "dead_relu": _dead_relu,
+    "update_ratio": _update_ratio,
+    "all_zero": _all_zero,
+    "unchanged_tensor": _unchanged_tensor,
+    "loss_not_decreasing": _loss_not_decreasing,
+}

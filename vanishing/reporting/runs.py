@@ -1,0 +1,146 @@
+"""What `vanishing report` says of watched trainings: on the terminal, in Markdown, and drawn."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from tabulate import tabulate
+
+from vanishing.judging.blocks import block_of, blocks
+from vanishing.judging.runs import Run, problems
+from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
+from vanishing.reporting import panels
+from vanishing.reporting.layout import WIDTH, add_legend_above
+from vanishing.reporting.style import line_styles
+
+_HEADERS = ["block", "layers", "‖gradient‖, first", "last", "‖update‖ / ‖values‖", "problems"]
+FIGURE = "gradients.png"
+
+
+def summarize(run: Run, rows: Sequence[Row]) -> str:
+    """Write the answer, the problems with the gravest first, and a line per block.
+
+    Args:
+        run: The run.
+        rows: As `judging.runs.examine` returns them.
+
+    Returns:
+        Lines for a terminal.
+    """
+    lines = [f"{run.name}: {_answer(run, rows)}"]
+    lines += [f"  {row['rule']}: {describe(row)}" for row in problems([*rows])]
+    if len(run.tables["trace"]):
+        lines += ["", _table(run, rows, "simple")]
+    return "\n".join(lines) + "\n"
+
+
+def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
+    """Write a page on runs, with the figure beside it.
+
+    Args:
+        runs: {heading: run and its rows}.
+
+    Returns:
+        The page, in GitHub's Markdown.
+    """
+    parts = ["# Gradients of watched trainings", f"![Gradients by layer and step]({FIGURE})"]
+    for heading, (run, rows) in runs.items():
+        parts += [f"## {heading}", f"{_answer(run, rows).capitalize()}."]
+        grave = [f"- **{row['rule']}**: {describe(row)}" for row in problems([*rows])]
+        if grave:
+            parts.append("\n".join(grave))
+        if len(run.tables["trace"]):
+            parts.append(_table(run, rows, "github"))
+        checks = [
+            [row["rule"], row["verdict"], "" if _is_silent(row) else _in_a_cell(describe(row))]
+            for row in rows
+        ]
+        table = tabulate(checks, ["rule", "verdict", "measured"], "github", disable_numparse=True)
+        parts.append(f"<details><summary>All rules</summary>\n\n{table}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
+
+
+def draw(runs: Mapping[str, Run]) -> Figure:
+    """Draw gradients by layer, gradients over time, and updates by layer, a line per run.
+
+    Args:
+        runs: {label: run}, at least one with a trace.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    by_layer, over_time, updates = figure.subplots(1, 3)
+    styles = line_styles(list(runs))
+    gradients = _labelled({label: run.gradients("l2_norm") for label, run in runs.items()})
+    ratios = _labelled({label: run.update_ratios() for label, run in runs.items()})
+    for axes in (by_layer, over_time, updates):
+        axes.set_yscale("log")
+    panels.draw_lines(_at_end(gradients), by_layer, "layer_index", "value", styles)
+    panels.draw_lines(_over_time(gradients), over_time, "step", "value", styles)
+    panels.draw_lines(_at_end(ratios), updates, "layer_index", "value", styles)
+    by_layer.set(xlabel="layer, in depth order", ylabel="‖gradient‖ at the last traced step")
+    over_time.set(xlabel="step", ylabel="‖gradient‖ of all parameters")
+    updates.set(xlabel="layer, in depth order", ylabel="‖update‖ / ‖values‖, likewise")
+    add_legend_above(figure)
+    return figure
+
+
+def _answer(run: Run, rows: Sequence[Row]) -> str:
+    """Say how many rules are broken, and of how much that is said."""
+    broken = len({row["rule"] for row in problems([*rows])})
+    applied = len({row["rule"] for row in rows if not _is_silent(row)})
+    trace = run.tables["trace"]
+    seen = f"{trace['step'].nunique()} traced steps, {trace['layer'].nunique()} layers"
+    found = f"{broken} of {applied} rules find a problem" if broken else "no rule finds a problem"
+    return f"{found} ({seen})"
+
+
+def _in_a_cell(text: str) -> str:
+    return text.replace("|", "\\|")  # as in |dL/dW|
+
+
+def _is_silent(row: Row) -> bool:
+    return row["verdict"] in {NOT_APPLICABLE, UNDEFINED}
+
+
+def _table(run: Run, rows: Sequence[Row], style: str) -> str:
+    rules: dict[str, list[str]] = {}
+    for row in problems([*rows]):
+        if row["layer"] is not None:
+            names = rules.setdefault(block_of(row["layer"].partition("#")[0]), [])
+            if row["rule"] not in names:
+                names.append(row["rule"])
+    lines = [
+        [
+            row["block"] or "(model)",
+            row["layers"],
+            *(_number(row[key]) for key in ("gradient_first", "gradient_last", "update_ratio")),
+            ", ".join(rules.get(row["block"], [])),
+        ]
+        for row in blocks(run).to_dict("records")
+    ]
+    align = ("left", "right", "right", "right", "right", "left")
+    return tabulate(lines, _HEADERS, style, colalign=align, disable_numparse=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2e}" if np.isfinite(value) else "-"
+
+
+def _labelled(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([frame.assign(variant=label) for label, frame in frames.items()])
+
+
+def _at_end(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the weights' values at each run's last traced step, by layer."""
+    last = rows["step"] == rows.groupby("variant")["step"].transform("max")
+    return rows[last & rows["tensor"].isin(["weight_gradient", "update"])]
+
+
+def _over_time(gradients: pd.DataFrame) -> pd.DataFrame:
+    """Return the norm of all gradients together, by run and step."""
+    squares = gradients.assign(value=gradients["value"] ** 2)
+    norms = squares.groupby(["variant", "step"], sort=False)["value"].sum() ** 0.5
+    return norms.reset_index()
