@@ -224,9 +224,9 @@ class ModuleCalls:
             return
         self._activated = None
         record = self._produced.get(id(inputs[0]))
-        if record is None or record.tensor() is not inputs[0]:
+        z = None if record is None else record.tensor()
+        if record is None or z is None or z is not inputs[0]:
             return  # no output of a module that is recorded
-        z = inputs[0]
         self._activated = record
         if z.dim() > 1:
             by_unit = _by_unit(z, record)
