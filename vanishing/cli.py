@@ -1,4 +1,4 @@
-"""The command `vanishing`: `predict` a variant, `report` on watched runs and `check` them."""
+"""The command `vanishing`: `predict` a variant; `report`, `check` and `compare` watched runs."""
 
 import argparse
 import math
@@ -71,6 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_rules(check)
     check.set_defaults(command=_check)
+    compare = commands.add_parser(
+        "compare",
+        help="set two watched trainings side by side",
+        description="Print which verdicts and settings differ between two runs, and the gradients"
+        " and updates of their blocks.",
+    )
+    compare.add_argument("base", metavar="BASE", type=Path, help="folder of a run")
+    compare.add_argument("head", metavar="HEAD", type=Path, help="folder of another run")
+    _add_rules(compare)
+    compare.set_defaults(command=_compare)
     return parser
 
 
@@ -141,6 +151,22 @@ def _check(arguments: argparse.Namespace) -> None:
     if unmet:
         raise StudyError("\n".join(unmet))
     print(f"{run.name}: all {len(expected)} expectations hold")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from vanishing.comparing.runs import Judged, compare  # noqa: PLC0415
+    from vanishing.files import read_json  # noqa: PLC0415
+    from vanishing.judging.runs import examine  # noqa: PLC0415
+    from vanishing.results.watched import record_path  # noqa: PLC0415
+
+    rules = _rules(arguments)
+    judged = []
+    for folder in (arguments.base, arguments.head):
+        run = _read_run(folder)
+        if run.tables["trace"].empty:
+            raise StudyError(f"{folder}: has no traced step yet; nothing to compare")
+        judged.append(Judged(run, read_json(record_path(folder)), examine(run, rules)))
+    print(compare(*judged))
 
 
 def _rules(arguments: argparse.Namespace) -> "Diagnose":

@@ -177,6 +177,43 @@ def test_check_fails_in_one_line_and_says_why(
     assert re.search(message, line)
 
 
+def test_compare_names_verdicts_settings_and_blocks_that_differ(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "compare", runs / "deep", runs / "healthy") == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert re.match(r"deep → healthy: \d+ verdicts changed, 1 setting changed, the loss of", first)
+    assert "  parameters: 34 of the base alone, 0 of the head alone" in lines
+    assert any(line.startswith("  vanishing_gradient: problem → fine; mean") for line in lines)
+    blocks = [line.split()[0] for line in lines if re.match(r"0\.\d+ |1 ", line)]
+    assert blocks == ["0.0", "0.1", "0.2", "1", *(f"0.{i}" for i in range(3, 20))]
+
+
+def test_a_run_does_not_differ_from_itself(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "compare", runs / "deep", runs / "deep") == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("deep → deep: no verdicts changed, no settings changed")
+    ratios = {line.split()[3] for line in lines if re.match(r"0\.\d+ |1 ", line)}
+    assert ratios == {"1"}
+
+
+def test_an_optimizer_of_other_settings_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate in (0.1, 0.2):
+        model = nn.Linear(2, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+        with vanishing.watch(model, optimizer, folder=tmp_path / str(rate)):
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+    assert command(monkeypatch, "compare", tmp_path / "0.1", tmp_path / "0.2") == 0
+    printed = capsys.readouterr().out
+    assert "0.1 → 0.2: no verdicts changed, 1 setting changed\n" in printed
+    assert re.search(r"^  optimizers\.0\.groups\.0\.settings\.lr: 0\.1 → 0\.2$", printed, re.M)
+
+
 def test_thresholds_of_a_file_take_the_place_of_the_packaged_ones(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

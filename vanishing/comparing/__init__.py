@@ -12,4 +12,5 @@
 - answer, page: a comparison in three lines, and as Markdown
 - words: names, numbers and tables in Markdown
 - curves: the one figure of a comparison
+- runs: two watched trainings, for a terminal
 """
