@@ -24,6 +24,7 @@ from vanishing.recording.module_calls import CallMeasurement, ModuleCalls, Modul
 from vanishing.recording.module_places import modules_by_optimizer
 from vanishing.recording.optimizer_steps import OptimizerSteps
 from vanishing.recording.parameters import Choice, NamedParameter, by_name, choose, name_parameters
+from vanishing.recording.processes import is_bystander, refuse_shards, replicated
 from vanishing.recording.watch_probe import is_compiled, probe, uncompiled
 from vanishing.results import watched
 
@@ -70,21 +71,31 @@ def watch(  # noqa: PLR0913 - keywords
 
     Raises:
         StudyError: If the model has no parameters, the optimizer holds none of them, two
-            optimizers hold the same one, or the folder holds a run or cannot be written.
+            optimizers hold the same one, parameters are sharded, or the folder holds a run or
+            cannot be written.
     """
     if every < 1:
         raise StudyError(f"watch: every: should be at least 1; given {every}")
     given = by_name(model, nn.Module)
-    networks = {name: uncompiled(network) for name, network in given.items()}
+    refuse_shards(given.values())
+    networks = {name: _original(network) for name, network in given.items()}
     named = name_parameters(networks)
     several = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
     optimizers = by_name(several, Optimizer)
     owners = owners_of(optimizers, named)
     chosen = choose(named, parameters)
+    if is_bystander(given.values()):
+        return _Bystander()
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
     recorded = modules_by_optimizer(networks, chosen, owners, list(optimizers)) if modules else {}
     content = _Content(chosen, every, updates, recorded)
     return Watch(Path(folder).absolute(), given, optimizers, content)
+
+
+def _original(network: nn.Module) -> nn.Module:
+    """Return what `torch.compile` and DistributedDataParallel were given, in whatever order."""
+    inner = replicated(uncompiled(network))
+    return network if inner is network else _original(inner)
 
 
 class _Content(NamedTuple):
@@ -114,7 +125,7 @@ class Watch:
         content: _Content,
     ) -> None:
         self._folder = folder
-        self._networks = {name: uncompiled(network) for name, network in networks.items()}
+        self._networks = {name: _original(network) for name, network in networks.items()}
         self._modules = content.modules
         self._probes: dict[str, dict[int, CallMeasurement]] = {}  # by optimizer and step
         self._names = {named.parameter: named for named in content.parameters}
@@ -269,3 +280,22 @@ class Watch:
             if not self._warned:
                 warnings.warn(f"vanishing.watch: {error}; training goes on", stacklevel=2)
             self._warned = True
+
+
+class _Bystander(Watch):
+    """A watch on a process that leaves recording to rank 0."""
+
+    def __init__(self) -> None:
+        """Attach nothing."""
+
+    def probe(self, batch: Any, loss_function: Callable[[Any, Any], Tensor]) -> None:
+        """Do nothing."""
+
+    def loss(self, loss: Tensor | float) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -16,6 +16,7 @@ and of any training loop that `vanishing.watch` watches:
 - module_calls: outputs of modules, and the gradients that come back to them
 - module_places: which modules count with which optimizer's steps
 - module_tables: calls of modules as columns of tables
+- processes: networks that several processes train together
 - watch_probe: a pass of a batch that changes nothing
 - watch_tables: all steps as columns of further tables
 - description: parameters, optimizers and machine for run.json
