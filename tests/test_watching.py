@@ -1,6 +1,8 @@
 """The page on watching a loop: each recipe runs, and the page has the columns of every table."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,25 @@ def test_a_compiled_model() -> None:
     assert of_modules["layer"].unique().tolist() == ["0", "2", "4"]
     gradients = trace[trace["tensor"] == "weight_gradient"]
     assert gradients["step"].unique().tolist() == list(range(1, 11))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["replicated", "sharded"])
+def test_several_processes(name: str, tmp_path: Path) -> None:
+    script = tmp_path / f"{name}.py"
+    script.write_text(SETUP + recipe(name), encoding="utf-8")
+    assert recipe(name).startswith(
+        f"# python -m torch.distributed.run --nproc-per-node 2 {name}.py"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script]
+    done = subprocess.run(
+        [*command[:3], "--standalone", *command[3:]], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    trace = read_run(f"runs/{name}", "trace").query("statistic == 'l2_norm' and step == 1")
+    gradients = trace[trace["tensor"] == "weight_gradient"]
+    assert gradients["layer"].tolist() == ["0", "2", "4"]
+    assert (gradients["value"] > 0).all()
 
 
 def test_the_page_has_the_columns_of_every_table() -> None:

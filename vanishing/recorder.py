@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from vanishing.errors import StudyError
@@ -24,15 +24,18 @@ from vanishing.recording.module_calls import CallMeasurement, ModuleCalls, Modul
 from vanishing.recording.module_places import modules_by_optimizer
 from vanishing.recording.optimizer_steps import OptimizerSteps
 from vanishing.recording.parameters import Choice, NamedParameter, by_name, choose, name_parameters
-from vanishing.recording.processes import is_bystander, refuse_shards, replicated
+from vanishing.recording.processes import is_bystander, refuse_flat_shards, replicated
+from vanishing.recording.sharding import any_sharded, check_parts
 from vanishing.recording.watch_probe import is_compiled, probe, uncompiled
 from vanishing.results import watched
 
 _FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
-# A flush comes after ten seconds, later after a hundredth of the time since the start: a crash
-# loses no more than that, and a training of any length leaves some hundred parts.
+# A flush comes after ten seconds, later after a hundredth of the time since the start, and so long
+# after the last one that half a percent of the time goes into writing: a crash loses no more than
+# that, and a training of any length leaves some hundred parts.
 _FLUSH_S = 10.0
 _FLUSH_SHARE = 0.01
+_WRITING_SHARE = 0.005
 
 
 def watch(  # noqa: PLR0913 - keywords
@@ -77,15 +80,19 @@ def watch(  # noqa: PLR0913 - keywords
     if every < 1:
         raise StudyError(f"watch: every: should be at least 1; given {every}")
     given = by_name(model, nn.Module)
-    refuse_shards(given.values())
+    refuse_flat_shards(given.values())
     networks = {name: _original(network) for name, network in given.items()}
     named = name_parameters(networks)
     several = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
     optimizers = by_name(several, Optimizer)
     owners = owners_of(optimizers, named)
     chosen = choose(named, parameters)
+    check_parts({p.name: p.parameter for p in chosen})
     if is_bystander(given.values()):
         return _Bystander()
+    if any_sharded(p.parameter for p in chosen) and distributed.get_rank() != 0:
+        content = _Content(chosen, every, updates, {})
+        return _Contributor(Path(folder).absolute(), given, optimizers, content)
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
     recorded = modules_by_optimizer(networks, chosen, owners, list(optimizers)) if modules else {}
     content = _Content(chosen, every, updates, recorded)
@@ -147,6 +154,7 @@ class Watch:
         self._loss_comes_first: bool | None = None
         self._part = 0
         self._start_s = self._flushed_s = time.monotonic()
+        self._writing_s = 0.0  # of the last flush
         self._warned = False
         self._closed = False
         atexit.register(self.close)  # for a program that does not
@@ -182,9 +190,14 @@ class Watch:
                 loss, one number.
 
         Raises:
-            StudyError: If modules are not recorded, or the loss is not one number, or depends on no
-                parameter.
+            StudyError: If modules are not recorded, parameters are sharded, or the loss is not one
+                number, or depends on no parameter.
         """
+        if any_sharded(self._names):
+            raise StudyError(
+                "watch.probe: parameters are sharded, so that a pass needs all processes; leave it"
+                " out: traced steps record the modules of process 0"
+            )
         if not self._modules:
             raise StudyError("watch.probe: modules are not recorded; remove modules=False")
         calls = self._make_calls()
@@ -236,19 +249,25 @@ class Watch:
         for steps in self._optimizers.values():
             steps.detach()
         self._write(ended=True)
+        self._join()
+
+    def _join(self) -> None:
         self._or_warn(lambda: watched.join(self._folder))
 
     def _flush_if_due(self) -> None:
         now_s = time.monotonic()
-        due_s = max(_FLUSH_S, _FLUSH_SHARE * (now_s - self._start_s))
+        share_s = _FLUSH_SHARE * (now_s - self._start_s)
+        due_s = max(_FLUSH_S, share_s, self._writing_s / _WRITING_SHARE)
         if now_s - self._flushed_s >= due_s:
             self.flush()
 
     def _write(self, ended: bool) -> None:
+        start_s = time.monotonic()
         tables = self._take(ended)
         self._part += 1
         self._or_warn(lambda: watched.write_parts(self._folder, self._part, tables))
         self._flushed_s = time.monotonic()
+        self._writing_s = self._flushed_s - start_s
 
     def _take(self, ended: bool) -> dict[str, list[step_tables.Columns]]:
         """Take what was recorded, as columns; losses of a step that may get more stay."""
@@ -280,6 +299,25 @@ class Watch:
             if not self._warned:
                 warnings.warn(f"vanishing.watch: {error}; training goes on", stacklevel=2)
             self._warned = True
+
+
+class _Contributor(Watch):
+    """A watch on a process that gives its parts of sharded parameters to what rank 0 records."""
+
+    def loss(self, loss: Tensor | float) -> None:
+        """Do nothing: rank 0 records its own."""
+
+    def flush(self) -> None:
+        """Forget what was recorded; rank 0 writes it."""
+        for optimizer in self._optimizers.values():
+            optimizer.traced.clear()
+            optimizer.steps.clear()
+
+    def _write(self, ended: bool) -> None:  # noqa: ARG002
+        self.flush()
+
+    def _join(self) -> None:
+        """Do nothing."""
 
 
 class _Bystander(Watch):

@@ -1,5 +1,6 @@
 """A watched training: what it leaves alone, what it leaves on the disk, and what is refused."""
 
+import math
 import random
 import resource
 import signal
@@ -156,6 +157,7 @@ def test_a_run_is_written_while_it_goes_on_and_its_tables_are_whole_at_the_end(
 ) -> None:
     monkeypatch.setattr(recorder, "_FLUSH_S", 0.0)
     monkeypatch.setattr(recorder, "_FLUSH_SHARE", 0.0)
+    monkeypatch.setattr(recorder, "_WRITING_SHARE", math.inf)
     model = small_model()
     optimizer = SGD(model.parameters(), 0.1)
     with vanishing.watch(model, optimizer, folder=tmp_path, every=5):

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from vanishing.recording import interception
 from vanishing.recording.probe import REGISTERED
-from vanishing.recording.step_trace import _join as join
+from vanishing.recording.sharding import is_sharded
 from vanishing.recording.step_trace import accumulate_any
-from vanishing.stats.fast import Accumulation, Summary, pack, summarize_packed
+from vanishing.stats.fast import Accumulation, Summary, join, pack, summarize_packed
 from vanishing.stats.units import fraction_active, fraction_flat
 
 PREACTIVATION, ACTIVATION, GRADIENT = "preactivation", "activation", "backpropagated_gradient"
@@ -45,13 +45,13 @@ class Units(NamedTuple):
 
     Attributes:
         examples: How many examples they are of.
-        active: (units,), float64.
-        flat: (units,), float64.
+        active: (units,), float64, on the device of the call.
+        flat: (units,), float64, likewise.
     """
 
     examples: int
-    active: NDArray[np.float64]
-    flat: NDArray[np.float64]
+    active: Tensor
+    flat: Tensor
 
 
 @dataclasses.dataclass(eq=False)
@@ -94,12 +94,12 @@ class CallMeasurement(NamedTuple):
     Attributes:
         keys: (layer_index, layer, tensor) of each row; the layer of a second call is `layer#2`.
         statistics: One row per key.
-        units: {(layer_index, layer): shares of its units}.
+        units: {(layer_index, layer): (shares active, shares flat) of its units}.
     """
 
     keys: list[tuple[int, str, str]]
     statistics: Summary
-    units: dict[Place, Units]
+    units: dict[Place, NDArray[np.float64]]
 
 
 class ModuleCalls:
@@ -168,15 +168,15 @@ class ModuleCalls:
         counted = [call for call in calls if not last_pass or call.pass_number == last]
         self._begin()
         rows: dict[tuple[int, str, str], Accumulation] = {}
-        units: dict[Place, Units] = {}
+        units: dict[Place, NDArray[np.float64]] = {}
         for place, outputs in _numbered(counted).items():
             for tensor in (PREACTIVATION, ACTIVATION, GRADIENT):
                 parts = [output.taken[tensor] for output in outputs if tensor in output.taken]
                 if parts:
-                    rows[*place, tensor] = parts[0] if len(parts) == 1 else join(parts)
+                    rows[*place, tensor] = join(parts)
             shares = [output.units for output in outputs if output.units is not None]
             if shares:
-                units[place] = _mean(shares)
+                units[place] = _mean(shares).cpu().numpy()
         return CallMeasurement(list(rows), _summarize(list(rows.values())), units) if rows else None
 
     def _begin(self) -> None:
@@ -231,7 +231,7 @@ class ModuleCalls:
         if z.dim() > 1:
             by_unit = _by_unit(z, record)
             flat = fraction_flat(by_unit, REGISTERED[type(module)])  # now: φ may work in place
-            record.units = Units(len(by_unit), np.zeros(len(flat)), np.array(flat))
+            record.units = Units(len(by_unit), torch.zeros_like(flat), flat)
 
     def _after_activation(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         if torch.compiler.is_compiling() or self._activated is None:
@@ -240,7 +240,7 @@ class ModuleCalls:
         record.taken[ACTIVATION] = accumulate_any(output)
         if record.units is not None:
             active = fraction_active(_by_unit(output, record))
-            record.units = record.units._replace(active=np.array(active))
+            record.units = record.units._replace(active=active)
 
     def _take_gradient(self, call: _Call, record: _Output, gradient: Tensor) -> None:
         self._gradient_came = True
@@ -251,7 +251,8 @@ class ModuleCalls:
 
 
 def _takes_gradient(tensor: Tensor) -> bool:
-    return tensor.requires_grad and tensor.numel() > 0 and tensor.layout == torch.strided
+    is_plain = tensor.layout == torch.strided and not is_sharded(tensor)
+    return is_plain and tensor.requires_grad and tensor.numel() > 0
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:
@@ -294,15 +295,11 @@ def _by_unit(values: Tensor, record: _Output) -> Tensor:
     return values.detach().flatten(0, -2) if record.units_last else values.detach()
 
 
-def _mean(shares: list[Units]) -> Units:
-    """Return the shares of several micro-batches together."""
+def _mean(shares: list[Units]) -> Tensor:
+    """Return the shares of several micro-batches together, (2, units): active, and flat."""
     examples = sum(part.examples for part in shares)
-    weights = [part.examples / examples for part in shares]
-    return Units(
-        examples,
-        np.average([part.active for part in shares], axis=0, weights=weights),
-        np.average([part.flat for part in shares], axis=0, weights=weights),
-    )
+    parts = [torch.stack([part.active, part.flat]) * part.examples for part in shares]
+    return torch.stack(parts).sum(0) / examples
 
 
 def _summarize(accumulations: list[Accumulation]) -> Summary:

@@ -25,13 +25,13 @@ def units(step: int, calls: CallMeasurement) -> list[Columns]:
     """Return the columns of the units at a step, in pieces of one layer."""
     return [
         {
-            "epoch": [None] * len(shares.active),  # a loop does not say
-            "step": np.full(len(shares.active), step),
-            "layer_index": np.full(len(shares.active), index),
-            "layer": [layer] * len(shares.active),
-            "unit": np.arange(len(shares.active)),
-            "fraction_active": shares.active,
-            "fraction_flat": shares.flat,
+            "epoch": [None] * len(active),  # a loop does not say
+            "step": np.full(len(active), step),
+            "layer_index": np.full(len(active), index),
+            "layer": [layer] * len(active),
+            "unit": np.arange(len(active)),
+            "fraction_active": active,
+            "fraction_flat": flat,
         }
-        for (index, layer), shares in calls.units.items()
+        for (index, layer), (active, flat) in calls.units.items()
     ]

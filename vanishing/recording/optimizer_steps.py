@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from vanishing.recording import interception
 from vanishing.recording.module_calls import CallMeasurement, ModuleCalls
 from vanishing.recording.parameters import NamedParameter
+from vanishing.recording.sharding import ShardedStepTrace, any_sharded, whole
 from vanishing.recording.step_trace import Measurement, StepTrace
 
 FROZEN, ABSENT, ZERO, PRESENT = "frozen", "absent", "zero", "present"
@@ -104,6 +105,7 @@ class OptimizerSteps:
         self._updates = updates
         self._calls = calls
         self._norm: Tensor | None = None
+        self._make_trace = ShardedStepTrace if any_sharded(parameters) else StepTrace
         self._trace: StepTrace | None = None  # of the traced step that is being taken
         self._frozen: set[Tensor] = set()
         self._has_closure = False
@@ -141,7 +143,7 @@ class OptimizerSteps:
         given = set(map(id, parameters))
         groups = self.optimizer.param_groups
         if any(id(parameter) in given for group in groups for parameter in group["params"]):
-            self._norm = total_norm.detach()
+            self._norm = whole(total_norm.detach())
 
     def skipped(self) -> None:
         """Count a step that a scaler did not let the optimizer take."""
@@ -153,7 +155,7 @@ class OptimizerSteps:
         self._trace = None
         if not self._is_traced(self.attempted):
             return
-        self._trace = StepTrace(self._parameters, self._updates)
+        self._trace = self._make_trace(self._parameters, self._updates)
         given = (*arguments[1:], *options.values())  # the first is the optimizer
         self._has_closure = any(callable(argument) for argument in given)
         self._frozen = {p for _, p in self.held() if not p.requires_grad}

@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 
 import torch.distributed
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vanishing.errors import StudyError
-
-_SHARDING_MODULES = {"FullyShardedDataParallel": "FullyShardedDataParallel (FSDP1)"}
-_SHARDED_TENSORS = {"DTensor": "fully_shard (FSDP2) or tensor parallelism"}
 
 
 def replicated(network: nn.Module) -> nn.Module:
@@ -26,21 +23,16 @@ def is_bystander(networks: Iterable[nn.Module]) -> bool:
     return is_replica and torch.distributed.get_rank() != 0
 
 
-def refuse_shards(networks: Iterable[nn.Module]) -> None:
-    """Check that this process holds whole parameters.
+def refuse_flat_shards(networks: Iterable[nn.Module]) -> None:
+    """Check that parameters are not flattened and cut, so that none has a gradient of its own.
 
     Raises:
-        StudyError: If a kind of sharding leaves it a part of them.
+        StudyError: If they are.
     """
     for network in networks:
-        kinds = [_SHARDING_MODULES.get(type(module).__name__) for module in network.modules()]
-        kinds += [_SHARDED_TENSORS.get(type(tensor).__name__) for tensor in _tensors(network)]
-        for kind in filter(None, kinds):
-            raise StudyError(
-                f"watch: parameters are sharded by {kind}, of which a process sees a part; watch"
-                " a training on one process, or under DistributedDataParallel"
-            )
-
-
-def _tensors(network: nn.Module) -> Iterable[Tensor]:
-    return (parameter.data for parameter in network.parameters())
+        for module in network.modules():
+            if type(module).__name__ == "FullyShardedDataParallel":
+                raise StudyError(
+                    "watch: FullyShardedDataParallel (FSDP1) joins parameters and cuts them"
+                    " anywhere, so that none has a gradient of its own; use fully_shard (FSDP2)"
+                )

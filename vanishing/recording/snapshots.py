@@ -125,8 +125,8 @@ def describe_units(layer: LayerRecord) -> Rows:
     """
     if layer.activation is None:
         return []
-    active = fraction_active(layer.tensors["activation"])
-    flat = fraction_flat(layer.tensors["preactivation"], layer.activation)
+    active = fraction_active(layer.tensors["activation"]).tolist()
+    flat = fraction_flat(layer.tensors["preactivation"], layer.activation).tolist()
     return [
         {"unit": unit, "fraction_active": share_active, "fraction_flat": share_flat}
         for unit, (share_active, share_flat) in enumerate(zip(active, flat, strict=True))

@@ -7,7 +7,7 @@ more than one copy of a parameter exists. `read` ends the step with one transfer
 """
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,14 @@ from vanishing.stats.fast import (
     Summary,
     accumulate,
     pack,
+    split,
     summarize_packed,
 )
 
-# Elements that are looked at together. What is computed of them on the way needs a few times their
-# memory; on the CPU it then stays in the cache, on a GPU calls of kernels stay few.
-_PART_OF_CPU = 2**18
-_PART_OF_GPU = 2**24
+_SAFE_SQUARES = (
+    2.0**-80,
+    2.0**80,
+)  # of a sum in float32: no square that matters has left its range
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ class StepTrace:
         self._updates = updates
         self._gradients: dict[Tensor, Accumulation] = {}
         self._values: dict[Tensor, Tensor] = {}  # before the step
-        self._norms: dict[Tensor, Tensor] = {}  # see `_l2_norms`
+        self._squares: dict[Tensor, Tensor] = {}  # see `_sums_of_squares`
         self._packed: dict[tuple[Tensor, ...], Tensor] = {}  # {parameters of a device: numbers}
 
     @torch.no_grad()
@@ -88,10 +89,11 @@ class StepTrace:
             return
         if gradient is not None:
             self.take(parameter, gradient)
+        values = self.part(parameter).detach()
         if self._updates:
-            self._values[parameter] = parameter.detach().clone()
+            self._values[parameter] = values.clone()
         else:
-            self._norms[parameter] = _l2_norms(parameter)
+            self._squares[parameter] = _sums_of_squares(values)
 
     @torch.no_grad()
     def take(self, parameter: Tensor, gradient: Tensor, scale: Tensor | None = None) -> None:
@@ -109,7 +111,11 @@ class StepTrace:
         """Take the update of a parameter of which `before` took the values."""
         values = self._values.pop(parameter, None)
         if values is not None:
-            self._norms[parameter] = _l2_norms(values, parameter)
+            self._squares[parameter] = _sums_of_squares(values, self.part(parameter))
+
+    def part(self, parameter: Tensor) -> Tensor:
+        """Return the part of a parameter that this process holds: all of it."""
+        return parameter
 
     def close(self) -> None:
         """Put the step's numbers together, on each device; nothing more is taken."""
@@ -118,9 +124,23 @@ class StepTrace:
             if parameter in self._gradients:
                 by_device.setdefault(parameter.device, []).append(parameter)
         for parameters in by_device.values():
-            packed = pack([self._gradients[parameter] for parameter in parameters])
-            norms = torch.stack([self._norms[parameter] for parameter in parameters])
-            self._packed[tuple(parameters)] = torch.cat([packed, norms], 1)
+            self._pack(
+                parameters,
+                [self._gradients[parameter] for parameter in parameters],
+                torch.stack([self._squares[parameter] for parameter in parameters]),
+            )
+
+    def _pack(
+        self, parameters: list[Tensor], gradients: list[Accumulation], squares: Tensor
+    ) -> None:
+        """Put the numbers of parameters together that are on one device.
+
+        Args:
+            parameters: Which ones.
+            gradients: One per parameter.
+            squares: (parameters, 1 or 2), as from `_sums_of_squares`.
+        """
+        self._packed[tuple(parameters)] = torch.cat([pack(gradients), squares.sqrt()], 1)
 
     def read(self) -> Measurement | None:
         """Copy the numbers of a closed step from each device at once.
@@ -138,10 +158,10 @@ class StepTrace:
 
 
 def accumulate_any(gradient: Tensor, scale: Tensor | None = None) -> Accumulation:
-    """Accumulate a gradient of any layout and type; see `StepTrace`.
+    """Accumulate a gradient of any layout, type and size; see `StepTrace`.
 
     Args:
-        gradient: Dense or sparse, with at least one element.
+        gradient: Dense or sparse.
         scale: What it is divided by first.
 
     Returns:
@@ -150,13 +170,9 @@ def accumulate_any(gradient: Tensor, scale: Tensor | None = None) -> Accumulatio
     values = gradient.detach()
     if values.layout != torch.strided:
         values = values.coalesce().values()
-        if not values.numel():  # a single zero stands for all
-            values = values.new_zeros(1)
-    parts = [
-        accumulate(part if scale is None else part.float() / scale.to(part.device))
-        for part in _parts(values)
-    ]
-    accumulation = parts[0] if len(parts) == 1 else _join(parts)
+    if not values.numel():  # a zero stands for all, and is taken off again below
+        values = values.new_zeros(1)
+    accumulation = accumulate(_real(values), scale)
     size = gradient.numel() * (2 if gradient.is_complex() else 1)
     missing = size - accumulation.size
     if missing:
@@ -166,51 +182,42 @@ def accumulate_any(gradient: Tensor, scale: Tensor | None = None) -> Accumulatio
     return accumulation
 
 
-def _join(parts: Sequence[Accumulation]) -> Accumulation:
-    """Join the accumulations of a tensor's parts into that of the tensor."""
-    sums = torch.stack([part.sums for part in parts]).double()  # (parts, 5)
-    total, magnitude, squares, scale, largest = sums.unbind(1)
-    joint = scale.gather(0, largest.argmax(keepdim=True))  # that of the largest element
-    return Accumulation(
-        sums=torch.stack(
-            [
-                total.sum(),
-                magnitude.sum(),
-                (squares * (joint / scale).square()).sum(),
-                joint.squeeze(),
-                largest.max(),
-            ]
-        ).float(),
-        zeros=torch.stack([part.zeros for part in parts]).sum(),
-        cells=functools.reduce(torch.add, [part.cells for part in parts]),
-        size=sum(part.size for part in parts),
-    )
+def _real(values: Tensor) -> Tensor:
+    """Return a tensor's real numbers, in one dimension."""
+    if values.is_complex():
+        values = torch.view_as_real(values.resolve_conj())
+    return values.detach().reshape(-1)
 
 
-def _parts(values: Tensor) -> tuple[Tensor, ...]:
-    """Cut a tensor, as real numbers in one dimension, into parts of bounded size."""
-    real = torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
-    size = _PART_OF_CPU if values.is_cpu else _PART_OF_GPU
-    return torch.split(real.reshape(-1), size)
-
-
-def _l2_norms(values: Tensor, later: Tensor | None = None) -> Tensor:
-    """Return the l2 norm of `values`, and that of `values` - `later`, where it is given.
+def _sums_of_squares(values: Tensor, later: Tensor | None = None) -> Tensor:
+    """Return Σ values², and Σ (values - later)² where `later` is given, which overwrites `values`.
 
     Returns:
         (1 or 2,), float64.
     """
-    squares = []
-    others = _parts((values if later is None else later).detach())
-    for part, later_part in zip(_parts(values.detach()), others, strict=True):
-        wide = _widen(part)
-        squares.append([torch.dot(wide, wide)])
-        if later is not None:
-            difference = wide - _widen(later_part)
-            squares[-1].append(torch.dot(difference, difference))
-    return torch.stack([torch.stack(row) for row in squares]).double().sum(0).sqrt()
+    parts = split(_real(values))
+    if later is None:
+        rows = [[_square(part)] for part in parts]
+    else:
+        rows = [
+            [_square(part), _square(_difference(part, later_part))]
+            for part, later_part in zip(parts, split(_real(later)), strict=True)
+        ]
+    sums = torch.stack([torch.stack(row) for row in rows])
+    return sums[0] if len(sums) == 1 else sums.sum(0)
 
 
-def _widen(values: Tensor) -> Tensor:
-    """Return a tensor in which differences and squares of half precision are exact enough."""
-    return values if values.dtype in {torch.float32, torch.float64} else values.float()
+def _difference(values: Tensor, later: Tensor) -> Tensor:
+    """Return values - later, in float32 or float64; overwrites `values` if it is of that type."""
+    wide = values if values.dtype in {torch.float32, torch.float64} else values.float()
+    return wide.sub_(later)
+
+
+def _square(values: Tensor) -> Tensor:
+    """Return Σ values², (), float64."""
+    if values.is_cpu and values.dtype == torch.float32:
+        square = torch.dot(values, values)
+        if _SAFE_SQUARES[0] < square.item() < _SAFE_SQUARES[1]:
+            return square.double()
+    wide = values.double()
+    return torch.dot(wide, wide)

@@ -58,7 +58,7 @@ def of_run(variant: str, seed: int, pieces: Sequence[Columns], schema: pa.Schema
         if set(piece) != names:
             raise ValueError(f"a piece has the columns {sorted(piece)}, not {sorted(names)}")
         size = len(piece["step"])
-        run = {"variant": [variant] * size, "seed": [seed] * size}
+        run = {"variant": pa.repeat(variant, size), "seed": pa.repeat(seed, size)}
         tables.append(pa.Table.from_pydict({**run, **piece}, schema=schema))
     return pa.concat_tables(tables)
 

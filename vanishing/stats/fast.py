@@ -6,8 +6,8 @@ finite, and the quantiles of |x| to within 1.6 %, in place of a sort; three sums
 the rest. Sums are float32's, off by at most some 1e-5 of a sum of magnitudes; where squares would
 leave float32's range they are scaled first.
 
-The order of calls: `accumulate` each tensor, `pack` the accumulations, copy the result to the host,
-`summarize_packed`.
+The order of calls: `accumulate` each tensor, `join` those that count as one, `pack` the
+accumulations, copy the result to the host, `summarize_packed`.
 """
 
 import functools
@@ -23,9 +23,13 @@ from torch import Tensor
 from vanishing.stats.histograms import EXPONENTS, MAGNITUDE_MASK, MANTISSA_BITS, exponent_counts
 
 _KEPT_BITS = 5  # of the mantissa, within a cell
-_CELLS = EXPONENTS << _KEPT_BITS
+CELLS = EXPONENTS << _KEPT_BITS  # in which magnitudes are counted
 _INFINITY = (EXPONENTS - 1) << _KEPT_BITS  # the cell of infinity; those of NaN come after it
 _SAFE_SQUARES = (2.0**-40, 2.0**40)  # of the largest |x|: no square that matters leaves float32
+# Elements that are looked at together. What is computed of them on the way needs a few times their
+# memory; on the CPU it then stays in the cache, on a GPU calls of kernels stay few.
+_PART_OF_CPU = 2**18
+_PART_OF_GPU = 2**24
 
 MAGNITUDE_QUANTILES = {
     "abs_q01": 0.01,
@@ -55,9 +59,9 @@ class Accumulation(NamedTuple):
     """Sums and counts of one tensor, on its device.
 
     Attributes:
-        sums: (5,), float32, the first five of `_PACKED_SUMS`.
+        sums: (5,), float64, the first five of `_PACKED_SUMS`.
         zeros: How many values are 0, int64.
-        cells: (_CELLS,), int64: how many values lie in each cell.
+        cells: (CELLS,), int64: how many values lie in each cell.
         size: How many values there are.
     """
 
@@ -79,38 +83,87 @@ class Summary(NamedTuple):
     counts: NDArray[np.int64]
 
 
-def accumulate(values: Tensor) -> Accumulation:
+def accumulate(values: Tensor, divisor: Tensor | None = None) -> Accumulation:
     """Add up and count a tensor's values; nothing is read from a GPU, where a read is a wait.
 
     Args:
-        values: At least one element, float32 or narrower.
+        values: Real, at least one element; float64 is rounded to float32.
+        divisor: (), what each value is divided by first, as float32.
 
     Returns:
         The sums and counts that `pack` needs.
     """
-    x = values.detach().reshape(-1).float()
+    flat = values.detach().reshape(-1)
+    accumulate_part = _accumulate_on_cpu if flat.is_cpu else _accumulate_on_gpu
+    parts = []
+    for part in split(flat):
+        x = part.float()
+        parts.append(accumulate_part(x if divisor is None else x / divisor.to(x.device)))
+    return join(parts)
+
+
+def split(flat: Tensor) -> tuple[Tensor, ...]:
+    """Cut a tensor of one dimension into parts of as many elements as to look at together."""
+    size = _PART_OF_CPU if flat.is_cpu else _PART_OF_GPU
+    return (flat,) if len(flat) <= size else torch.split(flat, size)
+
+
+def _accumulate_on_cpu(x: Tensor) -> Accumulation:
+    """Accumulate a part of a tensor; reading a number costs less than an operation on it."""
+    bits = x.view(torch.int32) & MAGNITUDE_MASK
+    magnitudes = bits.view(torch.float32)
+    largest = float(magnitudes.max())
+    scale, scaled = 1.0, x
+    if not _SAFE_SQUARES[0] < largest < _SAFE_SQUARES[1]:
+        # A power of two rounds nothing, and no square that matters underflows or overflows.
+        scale = math.ldexp(1.0, -min(max(math.frexp(largest)[1], -126), 126))
+        scaled = x * scale
+    squares = float(torch.dot(scaled, scaled))
+    sums = (float(x.sum()), float(magnitudes.sum()), squares, scale, largest)
+    bits >>= MANTISSA_BITS - _KEPT_BITS  # overwrites `magnitudes`, which is not used any more
+    cells = torch.bincount(bits, minlength=CELLS)
+    zeros = cells[0]
+    if zeros:  # the cell of zeros holds denormals too
+        zeros = len(x) - torch.count_nonzero(x)
+    return Accumulation(torch.tensor(sums, dtype=torch.float64), zeros, cells, len(x))
+
+
+def _accumulate_on_gpu(x: Tensor) -> Accumulation:
+    """Accumulate a part of a tensor by the same steps, of which none waits for the device."""
     bits = x.view(torch.int32) & MAGNITUDE_MASK
     magnitudes = bits.view(torch.float32)
     largest = magnitudes.max()
-    scale, scaled = torch.ones_like(largest), x
-    if not (x.is_cpu and _SAFE_SQUARES[0] < largest < _SAFE_SQUARES[1]):
-        # A power of two rounds nothing, and no square that matters underflows or overflows.
-        scale = torch.ldexp(scale, -largest.frexp().exponent.clamp(-126, 126))
-        scaled = x * scale
+    scale = scale_for(largest)
+    scaled = x * scale
     sums = torch.stack([x.sum(), magnitudes.sum(), torch.dot(scaled, scaled), scale, largest])
-    bits >>= MANTISSA_BITS - _KEPT_BITS  # overwrites `magnitudes`, which is not used any more
-    cells = _count(bits)
-    zeros = cells[0]
-    if not x.is_cpu or zeros:  # the cell of zeros holds denormals too
-        zeros = len(x) - torch.count_nonzero(x)
-    return Accumulation(sums, zeros, cells, len(x))
+    bits >>= MANTISSA_BITS - _KEPT_BITS
+    cells = torch.histc(bits, CELLS, 0, CELLS).long()  # bincount reads the maximum, which waits
+    return Accumulation(sums.double(), len(x) - torch.count_nonzero(x), cells, len(x))
 
 
-def _count(cells: Tensor) -> Tensor:
-    """Count how often each cell occurs."""
-    if cells.is_cpu:
-        return torch.bincount(cells, minlength=_CELLS)
-    return torch.histc(cells, _CELLS, 0, _CELLS).long()  # bincount reads the maximum, which waits
+def scale_for(largest: Tensor) -> Tensor:
+    """Return powers of two with which no square that matters underflows or overflows.
+
+    Args:
+        largest: max |x| of tensors, float32, of any shape.
+    """
+    return torch.ldexp(torch.ones_like(largest), -largest.frexp().exponent.clamp(-126, 126))
+
+
+def join(parts: Sequence[Accumulation]) -> Accumulation:
+    """Join the accumulations of tensors that count as one; all are on one device."""
+    if len(parts) == 1:
+        return parts[0]
+    total, magnitude, squares, scale, largest = torch.stack([part.sums for part in parts]).unbind(1)
+    joint = scale.gather(0, largest.argmax(keepdim=True))  # that of the largest element
+    squares = squares * (joint / scale).square()
+    sums = [total.sum(), magnitude.sum(), squares.sum(), joint.squeeze(), largest.max()]
+    return Accumulation(
+        torch.stack(sums),
+        torch.stack([part.zeros for part in parts]).sum(),
+        functools.reduce(torch.add, [part.cells for part in parts]),
+        sum(part.size for part in parts),
+    )
 
 
 def pack(accumulations: Sequence[Accumulation]) -> Tensor:
@@ -125,12 +178,30 @@ def pack(accumulations: Sequence[Accumulation]) -> Tensor:
     sums = torch.stack([accumulation.sums for accumulation in accumulations])
     zeros = torch.stack([accumulation.zeros for accumulation in accumulations])
     cells = torch.stack([accumulation.cells for accumulation in accumulations])
-    # The k-th smallest |x|, k = ⌈p·n⌉, lies in the first cell by which k values are counted.
+    by_exponent = cells.view(len(accumulations), EXPONENTS, -1)
+    exponents = by_exponent.sum(2)
     ranks = _ranks(tuple(accumulation.size for accumulation in accumulations), cells.device)
-    quantiles = torch.searchsorted(cells.cumsum(1), ranks)
-    exponents = cells.view(len(accumulations), EXPONENTS, -1).sum(2)
+    quantiles = _quantile_cells(by_exponent, exponents, ranks)
     counts = [zeros[:, None], cells[:, _INFINITY, None], quantiles, exponents]
-    return torch.cat([sums.double(), *(count.double() for count in counts)], dim=1)
+    return torch.cat([sums, *(count.double() for count in counts)], dim=1)
+
+
+def _quantile_cells(by_exponent: Tensor, exponents: Tensor, ranks: Tensor) -> Tensor:
+    """Return (tensors, quantiles): the first cell by which as many values are counted as a rank.
+
+    It is looked for among the exponents first, and then within one.
+
+    Args:
+        by_exponent: (tensors, EXPONENTS, cells of an exponent), the counts.
+        exponents: (tensors, EXPONENTS), their sums.
+        ranks: (tensors, quantiles): k of the k-th smallest |x|, k = ⌈p·n⌉.
+    """
+    counted = exponents.cumsum(1)
+    exponent = torch.searchsorted(counted, ranks)
+    before = counted.gather(1, exponent) - exponents.gather(1, exponent)
+    within = by_exponent.gather(1, exponent[:, :, None].expand(-1, -1, by_exponent.shape[2]))
+    cell = torch.searchsorted(within.cumsum(2), (ranks - before)[:, :, None]).squeeze(2)
+    return (exponent << _KEPT_BITS) + cell
 
 
 @functools.lru_cache(maxsize=8)  # a copy to a GPU cannot be captured in a CUDA graph
