@@ -100,7 +100,7 @@ def test_several_processes(name: str, tmp_path: Path) -> None:
     assert recipe(name).startswith(
         f"# python -m torch.distributed.run --nproc-per-node 2 {name}.py"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(
         [*command[:3], "--standalone", *command[3:]], capture_output=True, text=True, check=False
     )
