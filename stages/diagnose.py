@@ -31,8 +31,7 @@ def main(argv: list[str]) -> None:
     params = load(Params)
     names, seeds = params.variants, params.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in TABLES}
-    records = {name: {seed: run.load(name, seed) for seed in seeds} for name in names}
-    classes = {name: records[name][seeds[0]].classes for name in names}
+    classes = {name: run.load(name, seeds[0]).classes for name in params.trained}
     judgement = judge_study(params, frames, classes)
     summaries.write(paths.METRICS, judgement.metrics)
     summaries.write(paths.HEALTH, judgement.checks)
@@ -41,10 +40,11 @@ def main(argv: list[str]) -> None:
         {
             "variant": name,
             "seed": seed,
-            "machine": records[name][seed].machine.model_dump(),
+            "machine": load(name, seed).machine.model_dump(),
             "metrics": judgement.runs[name][seed],
         }
         for name in names
+        for load in [run.load if name in params.trained else run.load_recorded]
         for seed in seeds
     ]
     summaries.write(paths.RUNS, runs)

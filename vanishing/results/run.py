@@ -1,5 +1,7 @@
 """run.json: the parameters that a training run resolved, so that its results are readable alone."""
 
+from typing import Any, TypeVar
+
 from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
 from vanishing.errors import StudyError
@@ -54,18 +56,49 @@ class RunRecord(Section):
         write_json(run_record(self.variant, self.seed), content)
 
 
-def load(variant: str, seed: int) -> RunRecord:
-    """Read `data/training/V/seed-S/run.json`.
+class RecordedRun(Section):
+    """A variant that is a recorded run, in place of a `RunRecord`.
 
-    Returns:
-        The record.
+    Attributes:
+        variant: Its name.
+        seed: That of the study; the run's own is not known.
+        recorded: The run's folder, relative to the study's.
+        machine: Where it was trained.
+        watched: All that the folder's run.json says.
+    """
+
+    variant: VariantName
+    seed: NonNegativeInt
+    recorded: str
+    machine: Machine
+    watched: dict[str, Any]
+
+    def save(self) -> None:
+        """Write `data/training/V/seed-S/run.json`."""
+        write_json(run_record(self.variant, self.seed), self.model_dump(mode="json"))
+
+
+Record = TypeVar("Record", RunRecord, RecordedRun)
+
+
+def load(variant: str, seed: int) -> RunRecord:
+    """Read `data/training/V/seed-S/run.json` of a training run; an error as of `load_recorded`."""
+    return _load(RunRecord, variant, seed)
+
+
+def load_recorded(variant: str, seed: int) -> RecordedRun:
+    """Read `data/training/V/seed-S/run.json` of a recorded run.
 
     Raises:
         StudyError: If it is missing or damaged.
     """
+    return _load(RecordedRun, variant, seed)
+
+
+def _load(model: type[Record], variant: str, seed: int) -> Record:
     path = run_record(variant, seed)
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise StudyError(f"{path}: cannot be read ({reason}); restore it: dvc repro") from None

@@ -31,6 +31,9 @@ TABLES = {
 }
 
 
+KIND = "watched"  # of run.json
+
+
 def record_path(folder: Path) -> Path:
     """Return the path of the description of a run."""
     return folder / "run.json"
@@ -94,6 +97,12 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
     Raises:
         StudyError: If the folder holds no run, a file is damaged, or there is no such table.
     """
+    frame: pd.DataFrame = read_table(folder, table).to_pandas()
+    return frame
+
+
+def read_table(folder: str | Path, table: str) -> pa.Table:
+    """Read a table as `read_run` does, as Arrow has it: a null stays a null."""
     folder = Path(folder)
     if table not in TABLES:
         hint = did_you_mean(table, TABLES)
@@ -103,9 +112,11 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
     whole = table_path(folder, table)
     files = [whole] if whole.exists() else _parts(folder, table)
     schema = TABLES[table]
-    rows = pa.concat_tables([schema.empty_table(), *map(parquet.read_file, files)])
-    frame: pd.DataFrame = rows.to_pandas()
-    return frame
+    parts = [schema.empty_table(), *map(parquet.read_file, files)]
+    for file, part in zip(files, parts[1:], strict=True):
+        if not part.schema.equals(schema):
+            raise StudyError(f"{file}: has the columns {part.schema.names}, not {schema.names}")
+    return pa.concat_tables(parts)
 
 
 def _parts(folder: Path, table: str) -> list[Path]:
