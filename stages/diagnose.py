@@ -40,11 +40,10 @@ def main(argv: list[str]) -> None:
         {
             "variant": name,
             "seed": seed,
-            "machine": load(name, seed).machine.model_dump(),
+            "machine": run.load_any(name, seed).machine.model_dump(),
             "metrics": judgement.runs[name][seed],
         }
         for name in names
-        for load in [run.load if name in params.trained else run.load_recorded]
         for seed in seeds
     ]
     summaries.write(paths.RUNS, runs)

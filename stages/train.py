@@ -3,7 +3,8 @@
 In: params.yaml (`train`, `data`, `variants.V`), data/raw and the fingerprints of its code. Out:
 models/V/seed-S with the weights at each snapshot, data/training/V/seed-S with run.json,
 history.parquet, losses.parquet, trace.parquet and trace_histograms.parquet; and a journal. Of a
-recorded run the tables are taken over: there are no weights, no epochs and no journal.
+recorded run the tables are taken over: there are no weights (a text says so), no epochs and no
+journal.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> None:
     if isinstance(variant, Recorded):
         recorded.write_record(name, seed, variant)
         recorded.write_tables(paths.TRAINING, name, variant, seed)
-        paths.run_folder(paths.MODELS, name, seed).mkdir(parents=True, exist_ok=True)
+        print(f"{name} seed {seed}: taken over from {variant.recorded}, nothing is trained")
         return
     target = device.resolve(study.train.device)
     data = {split: examples.load(paths.RAW, split, study.data).to(target) for split in idx.FILES}

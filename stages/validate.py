@@ -1,10 +1,10 @@
 """Check all of params.yaml before any other stage runs: `python -m stages validate`.
 
-In: params.yaml, recorded runs and the folders of results. Out: data/validated, always the same; on stderr a
-warning for each variant that differs from its reference in more than one thing. Every stage checks
-the sections that it reads; but DVC removes a stage's outputs before it starts the stage, and hands
-the variants' names to a shell. So `train` and `initialise` depend on this stage's output: it runs
-after any edit of params.yaml, and as its output never changes, nothing else does.
+In: params.yaml, recorded runs and the folders of results. Out: data/validated, always the same; on
+stderr a warning for each variant that differs from its reference in more than one thing. Every
+stage checks the sections that it reads; but DVC removes a stage's outputs before it starts the
+stage, and hands the variants' names to a shell. So `train` and `initialise` depend on this stage's
+output: it runs after any edit of params.yaml, and as its output never changes, nothing else does.
 """
 
 import argparse

@@ -139,8 +139,9 @@ def mismatch(claim: Claim, variants: Mapping[str, AnyVariant]) -> str | None:
         variants: Those of params.yaml.
 
     Returns:
-        The first reason: a variant is missing, is a recorded run, has another setting than its name promises, or has
-        another depth or width than the variant that it is compared with. None where there is none.
+        The first reason: a variant is missing, is a recorded run, has another setting than
+        its name promises, or has another depth or width than the variant that it is compared with.
+        None where there is none.
     """
     for name in claim.about:
         if name not in variants:

@@ -47,20 +47,16 @@ def compute_run_metrics(tables: Tables) -> Metrics:
 def compute_recorded_metrics(run: Run) -> Metrics:
     """Reduce a recorded run to the numbers that it has; all others are not known.
 
-    - `attenuation_init`, `attenuation_final`: of the first module over the last one, at the first
-      and the last traced step (`Run.attenuation`)
+    - `attenuation_init`, `attenuation_final`: of a module over the last one, where it is furthest
+      from 1, at the first and the last traced step
     - `gradient_norm_first_start`, `_end`: as of a training run
 
     Returns:
         {metric: value}.
     """
-    attenuations = {
-        "attenuation_init": run.attenuation()["value"],
-        "attenuation_final": run.attenuation(at_end=True)["value"],
-    }
     return {
-        key: float(values.iloc[0]) if len(values) else math.nan
-        for key, values in attenuations.items()
+        "attenuation_init": run.furthest_attenuation(),
+        "attenuation_final": run.furthest_attenuation(at_end=True),
     } | gradient_norms(run.tables["trace"])
 
 

@@ -64,6 +64,13 @@ class Run(NamedTuple):
         attenuation: pd.DataFrame = rms.assign(value=relative)[:-1]
         return attenuation
 
+    def furthest_attenuation(self, at_end: bool = False) -> float:
+        """Return the attenuation that is furthest from 1; NaN where dL/dz was not recorded."""
+        values = self.attenuation(at_end)["value"].dropna()
+        with np.errstate(divide="ignore"):
+            distances = np.abs(np.log10(values.to_numpy()))
+        return float(values.iloc[int(distances.argmax())]) if len(values) else math.nan
+
 
 def examine(run: Run, thresholds: diagnose.Diagnose) -> list[Row]:
     """Apply every rule to a run.

@@ -9,7 +9,7 @@ from typing import Any
 
 from vanishing import paths
 from vanishing.errors import StudyError
-from vanishing.files import read_json
+from vanishing.files import read_json, write_text
 from vanishing.params.study import Recorded, Study
 from vanishing.paths import PARAMS
 from vanishing.results import tables, watched
@@ -24,12 +24,14 @@ def check(study: Study) -> None:
 
 
 def write_record(name: str, seed: int, variant: Recorded) -> None:
-    """Write run.json of a variant's run."""
+    """Write run.json of a variant's run, and in place of weights a text that there are none."""
     content = _read_description(name, variant)
     machine = Machine.model_validate(content["machine"])
     RecordedRun(
         variant=name, seed=seed, recorded=variant.recorded, machine=machine, watched=content
     ).save()
+    note = paths.run_folder(paths.MODELS, name, seed) / "README.txt"  # DVC warns of empty folders
+    write_text(note, f"vanishing.watch keeps no weights; {variant.recorded} has the tables.\n")
 
 
 def write_tables(parent: Path, name: str, variant: Recorded, seed: int | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from pydantic import NonNegativeInt, PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from vanishing.errors import StudyError
 from vanishing.files import write_json
@@ -78,27 +78,25 @@ class RecordedRun(Section):
         write_json(run_record(self.variant, self.seed), self.model_dump(mode="json"))
 
 
-Record = TypeVar("Record", RunRecord, RecordedRun)
+Record = TypeVar("Record")
+_TRAINED: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)
+_ANY: TypeAdapter[RunRecord | RecordedRun] = TypeAdapter(RunRecord | RecordedRun)
 
 
 def load(variant: str, seed: int) -> RunRecord:
-    """Read `data/training/V/seed-S/run.json` of a training run; an error as of `load_recorded`."""
-    return _load(RunRecord, variant, seed)
+    """Read `data/training/V/seed-S/run.json` of a training run; else an error with the remedy."""
+    return _load(_TRAINED, variant, seed)
 
 
-def load_recorded(variant: str, seed: int) -> RecordedRun:
-    """Read `data/training/V/seed-S/run.json` of a recorded run.
-
-    Raises:
-        StudyError: If it is missing or damaged.
-    """
-    return _load(RecordedRun, variant, seed)
+def load_any(variant: str, seed: int) -> RunRecord | RecordedRun:
+    """Read the run.json of a training run or of a recorded run; else an error as of `load`."""
+    return _load(_ANY, variant, seed)
 
 
-def _load(model: type[Record], variant: str, seed: int) -> Record:
+def _load(record: TypeAdapter[Record], variant: str, seed: int) -> Record:
     path = run_record(variant, seed)
     try:
-        return model.model_validate_json(path.read_bytes())
+        return record.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise StudyError(f"{path}: cannot be read ({reason}); restore it: dvc repro") from None

@@ -87,22 +87,28 @@ def join(folder: Path) -> None:
 def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
     """Read a table of a watched training, whether it has ended, goes on, or crashed.
 
+    A StudyError says that the folder holds no run, a file is damaged, or there is no such table.
+
     Args:
         folder: Of the run.
         table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters` or `units`.
 
     Returns:
         A frame with the table's columns; without rows before the first flush.
-
-    Raises:
-        StudyError: If the folder holds no run, a file is damaged, or there is no such table.
     """
     frame: pd.DataFrame = read_table(folder, table).to_pandas()
     return frame
 
 
 def read_table(folder: str | Path, table: str) -> pa.Table:
-    """Read a table as `read_run` does, as Arrow has it: a null stays a null."""
+    """Read a table as `read_run` does, as Arrow has it: a null stays a null.
+
+    Returns:
+        The table.
+
+    Raises:
+        StudyError: If the folder holds no run, a file is damaged, or there is no such table.
+    """
     folder = Path(folder)
     if table not in TABLES:
         hint = did_you_mean(table, TABLES)
