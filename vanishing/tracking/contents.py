@@ -157,11 +157,12 @@ def _settings(record: RunRecord | RecordedRun) -> dict[str, Any]:
 
 
 def _optimizers(watched: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a recorded run's optimizers, by dotted keys: optimizer.all.lr."""
+    """Return the settings of a recorded run's optimizers, by dotted keys: optimizer.0.0.lr."""
     settings = {"every": watched.get("every")}
     for optimizer in watched.get("optimizers", []):
         groups = {group["name"]: group["settings"] for group in optimizer["groups"]}
-        settings |= _flat({optimizer["name"]: {"class": optimizer["class"], **groups}})
+        named = {optimizer["name"]: {"class": optimizer["class"], **groups}}
+        settings |= _flat({"optimizer": named})
     return settings
 
 
