@@ -50,7 +50,7 @@ def passes_s(study: Measured) -> float:
 
 def probed_networks(study: Measured) -> Iterator[tuple[nn.Module, Examples]]:
     """Yield every network that the stages probe for VARIANT and the first seed, and its probe."""
-    settings, variant = study.extract, study.variant(VARIANT)
+    settings, variant = study.extract, study.trained[VARIANT]
     record = run.load(VARIANT, study.train.seeds[0])
     test = examples.load(RAW, "test", record.data)
     for epoch in record.train.snapshots:

@@ -124,7 +124,7 @@ def stage_memory() -> Result:
 
 def tensor_bytes(settings: Study) -> int:
     """Return the bytes of VARIANT's weights, gradients and velocities, and of all examples."""
-    network = build_network(settings, settings.variant(VARIANT))
+    network = build_network(settings, settings.trained[VARIANT])
     parameters = sum(parameter.numel() for parameter in network.parameters())
     splits = [examples.load(RAW, split, settings.data) for split in idx.FILES]
     return 3 * 4 * parameters + sum(s.images.nbytes + s.labels.nbytes for s in splits)

@@ -31,8 +31,7 @@ def main(argv: list[str]) -> None:
     params = load(Params)
     names, seeds = params.variants, params.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in TABLES}
-    records = {name: {seed: run.load(name, seed) for seed in seeds} for name in names}
-    classes = {name: records[name][seeds[0]].classes for name in names}
+    classes = {name: run.load(name, seeds[0]).classes for name in params.trained}
     judgement = judge_study(params, frames, classes)
     summaries.write(paths.METRICS, judgement.metrics)
     summaries.write(paths.HEALTH, judgement.checks)
@@ -41,7 +40,7 @@ def main(argv: list[str]) -> None:
         {
             "variant": name,
             "seed": seed,
-            "machine": records[name][seed].machine.model_dump(),
+            "machine": run.load_any(name, seed).machine.model_dump(),
             "metrics": judgement.runs[name][seed],
         }
         for name in names

@@ -3,7 +3,8 @@
 In: params.yaml (`extract`), models/V/seed-S, data/training/V/seed-S and the test images in
 data/raw. Out: data/statistics/V/seed-S with layers.parquet and histograms.parquet (a group of rows
 per snapshot, weight layer and tensor) and units.parquet (a row per snapshot and unit of each hidden
-layer).
+layer). A recorded run has no snapshots: its units are those of its traced steps, and the other
+tables have no rows.
 """
 
 import argparse
@@ -13,8 +14,9 @@ from vanishing.datasets import examples
 from vanishing.errors import StudyError
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
+from vanishing.params.study import Recorded
 from vanishing.recording.snapshots import probe_snapshots
-from vanishing.results import run, tables
+from vanishing.results import recorded, run, tables
 
 
 def main(argv: list[str]) -> None:
@@ -30,6 +32,9 @@ def main(argv: list[str]) -> None:
     study = load(Measured)
     name, seed = arguments.variant, study.seed(arguments.seed)
     variant = study.variant(name)
+    if isinstance(variant, Recorded):
+        recorded.write_tables(paths.STATISTICS, name, variant, seed)
+        return
     record = run.load(name, seed)
     if record.network != variant:
         raise StudyError(

@@ -3,7 +3,7 @@
 In: params.yaml (`extract`, `data`, `variants.V`) and the test images in data/raw; no training is
 needed. Out: data/initialisation/V with initialisation.parquet (fresh initialisations at the
 variant's own depth), depths.parquet (at other depths) and theory.parquet (mean-field predictions of
-these, beside the measurements).
+these, beside the measurements). Of a recorded run there are none: the tables have no rows.
 """
 
 import argparse
@@ -16,8 +16,9 @@ from vanishing.datasets.registry import DATASETS
 from vanishing.networks import memory
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
+from vanishing.params.study import Recorded
 from vanishing.recording.initialisation import probe_initialisations
-from vanishing.results import tables
+from vanishing.results import recorded, tables
 from vanishing.theory.comparison import compare
 
 
@@ -28,6 +29,9 @@ def main(argv: list[str]) -> None:
     name = parser.parse_args(argv).variant
     study = load(Measured)
     variant = study.variant(name)
+    if isinstance(variant, Recorded):
+        recorded.write_tables(paths.INITIALISATION, name, variant)
+        return
     target = device.resolve(study.train.device)
     test = examples.load(paths.RAW, "test", study.data).to(target)
     inputs, classes = test.images.shape[1], DATASETS[study.data.dataset].classes

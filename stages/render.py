@@ -31,7 +31,12 @@ def main(argv: list[str]) -> None:
     for path, draw in tqdm(drawers.items(), desc="figures", unit="figure", disable=None):
         figures.save(draw, path)
     for name in tqdm(study.variants, desc="variants", unit="figure", disable=None):
-        frames_of_variant = {table: tables.read(table, [name], seeds) for table in card.TABLES}
-        figures.save(partial(card.draw_card, name, frames_of_variant), paths.card(name))
+        draw_card, names_of_tables = (
+            (card.draw_card, card.TABLES)
+            if name in study.trained
+            else (card.draw_recorded_card, card.TABLES_OF_RECORDED)
+        )
+        frames_of_variant = {table: tables.read(table, [name], seeds) for table in names_of_tables}
+        figures.save(partial(draw_card, name, frames_of_variant), paths.card(name))
     write_text(paths.plot("curves"), dvc_plots.curves(frames["history"]))
     write_text(paths.plot("gradients"), dvc_plots.gradients(frames["layers"]))

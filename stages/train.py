@@ -2,7 +2,9 @@
 
 In: params.yaml (`train`, `data`, `variants.V`), data/raw and the fingerprints of its code. Out:
 models/V/seed-S with the weights at each snapshot, data/training/V/seed-S with run.json,
-history.parquet, losses.parquet, trace.parquet and trace_histograms.parquet; and a journal.
+history.parquet, losses.parquet, trace.parquet and trace_histograms.parquet; and a journal. Of a
+recorded run the tables are taken over: there are no weights (a text says so), no epochs and no
+journal.
 """
 
 import argparse
@@ -18,8 +20,8 @@ from vanishing.errors import StudyError
 from vanishing.networks import memory
 from vanishing.networks.build import build
 from vanishing.params.load import load
-from vanishing.params.study import Study
-from vanishing.results import tables
+from vanishing.params.study import Recorded, Study
+from vanishing.results import recorded, tables
 from vanishing.results.run import Machine, RunRecord
 from vanishing.seeds import generator
 from vanishing.tracking.journal import Journal, Reporter
@@ -42,6 +44,11 @@ def main(argv: list[str]) -> None:
     study = load(Study)
     name, seed = arguments.variant, study.seed(arguments.seed)
     variant = study.variant(name)
+    if isinstance(variant, Recorded):
+        recorded.write_record(name, seed, variant)
+        recorded.write_tables(paths.TRAINING, name, variant, seed)
+        print(f"{name} seed {seed}: taken over from {variant.recorded}, nothing is trained")
+        return
     target = device.resolve(study.train.device)
     data = {split: examples.load(paths.RAW, split, study.data).to(target) for split in idx.FILES}
     count = len(data["train"].labels)

@@ -105,7 +105,7 @@ def train_a_step(params: Params) -> None:
     few = {split: part.first(size) for split, part in data.items()}
     once = params.train.model_copy(update={"epochs": 1, "snapshots": (0, 1)})
     for seed in once.seeds:
-        for variant in params.variants.values():
+        for variant in params.trained.values():
             network = build(variant, 784, 10, generator(seed, "initialisation"))
             order = generator(seed, "order")
             outcome = loop.train(network, once, few, order, Nothing(), Nothing())

@@ -15,7 +15,7 @@ from vanishing.errors import run_command
 from vanishing.networks.memory import check_study, parameter_count
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
-from vanishing.params.study import Variant
+from vanishing.params.study import Recorded, Variant
 
 _STEPS = 5
 # Measured on two cores, in steps of the same network: a forward pass without gradients, and the
@@ -67,6 +67,8 @@ def steps_of(study: Measured, stage: str) -> float:
     """
     kind, _, item = stage.partition("@")
     variant = study.variants[item if kind == "initialise" else item.rpartition("-")[0]]
+    if isinstance(variant, Recorded):
+        return 0
     train, extract = study.train, study.extract
     if kind == "train":
         steps = train.epochs * study.data.train_examples / train.batch_size
@@ -86,7 +88,7 @@ def _size(study: Measured, variant: Variant) -> float:
     """Return the parameters of a network, over those of the baseline."""
     dataset = DATASETS[study.data.dataset]
     ends = dataset.inputs, dataset.classes
-    baseline = study.variants[study.baseline]
+    baseline = study.trained[study.baseline]
     return parameter_count(variant, *ends) / parameter_count(baseline, *ends)
 
 
@@ -121,7 +123,7 @@ def main(_argv: list[str]) -> None:
     check_study(study, dataset.inputs, dataset.classes)  # before a giant takes the memory
     target = device.resolve(study.train.device)
     generator = torch.Generator().manual_seed(0)
-    variant = study.variants[study.baseline]
+    variant = study.trained[study.baseline]
     network = build(variant, dataset.inputs, dataset.classes, generator).to(target)
     optimizer = SGD(network, study.train.learning_rate, study.train.momentum)
     images = torch.randn(size, dataset.inputs, generator=generator).to(target)

@@ -24,9 +24,11 @@ from vanishing.params.comparisons import warn_of_impure
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.paths import FINGERPRINTS, IDENTITIES, MODELS, PIPELINE, RAW
+from vanishing.paths import FINGERPRINTS, IDENTITIES, MODELS, PIPELINE, RAW, variant_fingerprint
+from vanishing.pipeline.fingerprint import fingerprints
 from vanishing.pipeline.folders import check_folders
 from vanishing.pipeline.leftovers import remove_leftovers
+from vanishing.results import recorded
 from vanishing.tracking.identity import store_address
 
 _ENDING_S = 10.0  # the longest that DVC or `cluster` may take to end after Ctrl-C
@@ -54,8 +56,11 @@ def reproduce(arguments: argparse.Namespace) -> None:
     params = load(Params)
     targets = choose_targets(params, arguments.variants.split(), arguments.seeds.split())
     check_folders()
+    recorded.check(params)
     recover.main([])
     remove_leftovers(params.variants, params.train.seeds)
+    if changed_recordings(params):  # which DVC does not see: it watches none of their folders
+        run_dvc(["--force", "--single-item", stale.FINGERPRINT], 1)
     status = stale.dvc_status(targets)
     outdated = stale.stale_stages(status)
     without_weights = not targets and needs_no_weights(status, outdated)
@@ -72,6 +77,19 @@ def reproduce(arguments: argparse.Namespace) -> None:
     if not targets and "track" not in ran:  # MLflow's store may be another one, or gone
         _track()
     summary.show(stale.stale_stages(stale.dvc_status()) if targets else {})
+
+
+def changed_recordings(study: Study) -> list[str]:
+    """Return the variants that are recorded runs, and whose fingerprints are not those of now."""
+    files = {
+        variant_fingerprint(name): name for name in study.variants if name not in study.trained
+    }
+    texts = fingerprints(study, files) if files else {}
+    return [
+        files[path]
+        for path, text in texts.items()
+        if not path.is_file() or path.read_text("utf-8") != text
+    ]
 
 
 def choose_targets(study: Study, variants: Sequence[str], seeds: Sequence[str]) -> list[str]:

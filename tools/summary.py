@@ -19,7 +19,7 @@ from vanishing.files import read_json
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.pipeline import lock
-from vanishing.reporting.markdown import number, percent
+from vanishing.reporting.markdown import missing_number, number, percent
 from vanishing.results import summaries
 from vanishing.tracking import identity, pages
 
@@ -44,8 +44,8 @@ def show(reasons: Mapping[str, str]) -> None:
     rows = [
         [
             name,
-            percent(metrics["test_accuracy"]),
-            number(metrics["attenuation_init"]),
+            percent(metrics["test_accuracy"], missing_number(study.variants.get(name))),
+            number(metrics["attenuation_init"], missing_number(study.variants.get(name))),
             f"stale: {metrics['verdict']}" if name in outdated else metrics["verdict"],
         ]
         for name, metrics in metrics_by_variant.items()

@@ -15,7 +15,7 @@ from vanishing.judging.effects import Tables
 from vanishing.judging.formulas import Formula
 from vanishing.judging.limits import Limit
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED
-from vanishing.params.study import Variant
+from vanishing.params.study import AnyVariant, Recorded
 from vanishing.stats.intervals import Average, arithmetic_mean, geometric_mean, interval
 
 AVERAGES: dict[str, Average] = {"arithmetic": arithmetic_mean, "geometric": geometric_mean}
@@ -92,12 +92,12 @@ class Claim:
         return REFUTED if self.refuted.holds_between(low, high) else INCONCLUSIVE
 
 
-def judge(claim: Claim, tables: Tables, variants: Mapping[str, Variant]) -> dict[str, Any]:
+def judge(claim: Claim, tables: Tables, variants: Mapping[str, AnyVariant]) -> dict[str, Any]:
     """Compute a claim's effect and give its verdict.
 
     Args:
         claim: The claim.
-        tables: {table: frame of all variants}.
+        tables: {table: frame of all variants that the study trains}.
         variants: Those of params.yaml.
 
     Returns:
@@ -131,7 +131,7 @@ def judge(claim: Claim, tables: Tables, variants: Mapping[str, Variant]) -> dict
     }
 
 
-def mismatch(claim: Claim, variants: Mapping[str, Variant]) -> str | None:
+def mismatch(claim: Claim, variants: Mapping[str, AnyVariant]) -> str | None:
     """Say in which way params.yaml lacks the variants that a claim is about.
 
     Args:
@@ -139,12 +139,15 @@ def mismatch(claim: Claim, variants: Mapping[str, Variant]) -> str | None:
         variants: Those of params.yaml.
 
     Returns:
-        The first reason: a variant is missing, has another setting than its name promises, or has
-        another depth or width than the variant that it is compared with. None where there is none.
+        The first reason: a variant is missing, is a recorded run, has another setting than
+        its name promises, or has another depth or width than the variant that it is compared with.
+        None where there is none.
     """
     for name in claim.about:
         if name not in variants:
             return f"params.yaml has no variant {name}"
+        if isinstance(variants[name], Recorded):
+            return f"params.yaml has {name} as a recorded run"
         for key, expected in EXPECTED_SETTINGS[name].items():
             if getattr(variants[name], key) != expected:
                 return f"params.yaml has {name} with another {key} than its name says"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from vanishing.judging.effects import Tables
+from vanishing.judging.runs import Run
 from vanishing.results.tables import select
 from vanishing.stats.intervals import geometric_mean
 
@@ -41,6 +42,22 @@ def compute_run_metrics(tables: Tables) -> Metrics:
         | propagation_metrics(tables["layers"])
         | weight_gradient_metrics(tables["layers"], tables["histograms"], tables["trace"])
     )
+
+
+def compute_recorded_metrics(run: Run) -> Metrics:
+    """Reduce a recorded run to the numbers that it has; all others are not known.
+
+    - `attenuation_init`, `attenuation_final`: of a module over the last one, where it is furthest
+      from 1, at the first and the last traced step
+    - `gradient_norm_first_start`, `_end`: as of a training run
+
+    Returns:
+        {metric: value}.
+    """
+    return {
+        "attenuation_init": run.furthest_attenuation(),
+        "attenuation_final": run.furthest_attenuation(at_end=True),
+    } | gradient_norms(run.tables["trace"])
 
 
 def training_metrics(history: pd.DataFrame) -> Metrics:
@@ -97,8 +114,7 @@ def weight_gradient_metrics(
       the geometric middle of the power-of-two bin that holds it
     - `gradient_outside_share_init`, `_final`: its share, over all layers, that is not between
       -0.02 and 0.02, the two bins of the article's histogram around zero
-    - `gradient_norm_first_start`, `_end`: its norm in the first layer, at the first and the last
-      traced step
+    - `gradient_norm_first_start`, `_end`: see `gradient_norms`
 
     Returns:
         {metric: value}.
@@ -107,15 +123,25 @@ def weight_gradient_metrics(
     gradients = histograms[histograms["tensor"] == "weight_gradient"]
     start = gradients[gradients["epoch"] == gradients["epoch"].min()]
     end = gradients[gradients["epoch"] == gradients["epoch"].max()]
-    first = select(trace[trace["layer_index"] == 0], "weight_gradient", "l2_norm")
-    norms = first.groupby("step")["value"].mean()
     return {
         "weight_gradient_ratio_init": float(ratios.iloc[0]),
         "gradient_median_magnitude_init": median_magnitude(start[start["layer_index"] == 0]),
         "gradient_outside_share_init": outside_share(start),
         "gradient_outside_share_final": outside_share(end),
-        "gradient_norm_first_start": float(norms.iloc[0]),
-        "gradient_norm_first_end": float(norms.iloc[-1]),
+    } | gradient_norms(trace)
+
+
+def gradient_norms(trace: pd.DataFrame) -> Metrics:
+    """Return the norm of dL/dW in the first layer, at the first and the last traced step.
+
+    Returns:
+        {metric: value}; NaN where the first layer has no `weight`, as an LSTM.
+    """
+    first = select(trace[trace["layer_index"] == 0], "weight_gradient", "l2_norm")
+    norms = first.groupby("step")["value"].mean()
+    return {
+        "gradient_norm_first_start": float(norms.iloc[0]) if len(norms) else math.nan,
+        "gradient_norm_first_end": float(norms.iloc[-1]) if len(norms) else math.nan,
     }
 
 

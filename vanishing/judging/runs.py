@@ -50,18 +50,26 @@ class Run(NamedTuple):
         trace = self.tables["trace"]
         return trace[trace["statistic"] == "ratio"]
 
-    def attenuation(self) -> pd.DataFrame:
-        """Return rms(dL/dz) over that of the last layer, at the first traced step.
+    def attenuation(self, at_end: bool = False) -> pd.DataFrame:
+        """Return rms(dL/dz) over that of the last layer, at the first or the last traced step.
 
         Of the first call of each module in the order of definition, without the last.
         """
         rms = select(self.tables["trace"], "backpropagated_gradient", "rms")
-        rms = rms[(rms["step"] == rms["step"].min()) & ~rms["layer"].str.contains("#")]
+        step = rms["step"].max() if at_end else rms["step"].min()
+        rms = rms[(rms["step"] == step) & ~rms["layer"].str.contains("#")]
         rms = rms.sort_values("layer_index", kind="stable")
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = rms["value"] / rms["value"].iloc[-1:].sum()
         attenuation: pd.DataFrame = rms.assign(value=relative)[:-1]
         return attenuation
+
+    def furthest_attenuation(self, at_end: bool = False) -> float:
+        """Return the attenuation that is furthest from 1; NaN where dL/dz was not recorded."""
+        values = self.attenuation(at_end)["value"].dropna()
+        with np.errstate(divide="ignore"):
+            distances = np.abs(np.log10(values.to_numpy()))
+        return float(values.iloc[int(distances.argmax())]) if len(values) else math.nan
 
 
 def examine(run: Run, thresholds: diagnose.Diagnose) -> list[Row]:

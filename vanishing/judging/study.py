@@ -1,5 +1,6 @@
 """A whole study judged: metrics, health and claims from the tables of all variants."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,10 +15,14 @@ from vanishing.judging.metrics import (
     TABLES_OF_A_RUN,
     Metrics,
     compute_metrics,
+    compute_recorded_metrics,
     compute_run_metrics,
 )
+from vanishing.judging.runs import Run
+from vanishing.judging.runs import examine as examine_run
 from vanishing.judging.verdicts import Row, summarise
 from vanishing.params.diagnose import Params
+from vanishing.params.study import Recorded
 
 # Every table that a metric, a rule or a claim needs.
 TABLES = (
@@ -57,7 +62,7 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
     Args:
         settings: All of params.yaml.
         tables: {table: frame of all variants}, for each of TABLES.
-        classes: {variant: number of classes}.
+        classes: {variant: number of classes}, of those that the study trains.
 
     Returns:
         The judgement, variants in the order of params.yaml.
@@ -73,14 +78,38 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
             table: tables[table].iloc[positions[table].get(name, [])].reset_index(drop=True)
             for table in TABLES
         }
-        subject = Subject(name, ACTIVATIONS[variant.activation], classes[name], tables_of_variant)
-        rows = examine(subject, settings.diagnose)
+        if isinstance(variant, Recorded):
+            run = Run(name, tables_of_variant)
+            rows = examine_run(run, settings.diagnose)
+            numbers = compute_recorded_metrics(run)
+            of_seeds = dict.fromkeys(settings.train.seeds, numbers)
+        else:
+            activation = ACTIVATIONS[variant.activation]
+            subject = Subject(name, activation, classes[name], tables_of_variant)
+            rows = examine(subject, settings.diagnose)
+            numbers = compute_metrics(tables_of_variant, variant.depth)
+            of_seeds = {seed: _run(tables_of_variant, seed) for seed in settings.train.seeds}
         checks += rows
-        numbers = compute_metrics(tables_of_variant, variant.depth)
         metrics[name] = numbers | {"verdict": summarise(rows)}
-        runs[name] = {seed: _run(tables_of_variant, seed) for seed in settings.train.seeds}
+        runs[name] = of_seeds
+    if len(settings.trained) < len(settings.variants):
+        _complete(settings, metrics, runs)
+        tables = {
+            table: frame[frame["variant"].isin(settings.trained)] for table, frame in tables.items()
+        }
     rows_of_claims = [judge(claim, tables, settings.variants) for claim in CLAIMS]
     return Judgement(metrics, runs, checks, rows_of_claims)
+
+
+def _complete(
+    settings: Params, metrics: dict[str, dict[str, Any]], runs: dict[str, dict[int, Metrics]]
+) -> None:
+    """Give recorded runs the metrics of the others, as NaN, in the same order."""
+    seed = settings.train.seeds[0]
+    for name in settings.variants.keys() - settings.trained.keys():
+        unknown = dict.fromkeys(metrics[settings.baseline], math.nan)
+        metrics[name] = unknown | metrics[name]
+        runs[name][seed] = dict.fromkeys(runs[settings.baseline][seed], math.nan) | runs[name][seed]
 
 
 def _run(tables: Tables, seed: int) -> Metrics:

@@ -24,14 +24,17 @@ def summarise(rows: list[Row]) -> str:
         rows: Of the variant.
 
     Returns:
-        Two words, with a comma: `vanishing`, `exploding`, `not finite` or `steady` for the
-        attenuation at initialisation; `at chance`, `diverged` or `learned` for the training.
+        Two words, with a comma: `vanishing`, `exploding`, `not finite`, `steady` or `not recorded`
+        for the attenuation at initialisation; `at chance`, `diverged`, `learned` or `not tested`
+        for the training. The last word of each is of recorded runs.
     """
     return f"{_gradient(rows)}, {_training(rows)}"
 
 
 def _gradient(rows: list[Row]) -> str:
     vanishing = verdict(rows, "vanishing_attenuation")
+    if vanishing == NOT_APPLICABLE:
+        return "not recorded"
     if vanishing == UNDEFINED:
         return "not finite"
     if verdict(rows, "exploding_attenuation") == PROBLEM:
@@ -42,7 +45,10 @@ def _gradient(rows: list[Row]) -> str:
 def _training(rows: list[Row]) -> str:
     if verdict(rows, "nonfinite_loss") == PROBLEM:
         return "diverged"
-    return "at chance" if verdict(rows, "at_chance") == PROBLEM else "learned"
+    at_chance = verdict(rows, "at_chance")
+    if at_chance == NOT_APPLICABLE:
+        return "not tested"
+    return "at chance" if at_chance == PROBLEM else "learned"
 
 
 def unmet_expectations(rows: list[Row], expected: Mapping[str, Mapping[str, bool]]) -> list[str]:

@@ -55,7 +55,7 @@ def check_study(study: Measured, inputs: int, classes: int) -> None:
     extract = study.extract
     trained = min(study.train.batch_size, study.data.train_examples)
     probed = min(extract.batch_size, max(extract.probe_size, extract.init_probe_size))
-    for name, variant in study.variants.items():
+    for name, variant in study.trained.items():
         check(f"variants.{name}", variant, (inputs, classes), trained)
         deepest = variant.at_depth(extract.sweep_depths[-1])
         check("extract.sweep_depths", deepest, (inputs, classes), probed)

@@ -2,9 +2,9 @@
 
 import math
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -80,7 +80,7 @@ def _explain_all(model: type[BaseModel], details: list[ErrorDetails]) -> list[st
     """Explain each problem once, at the first variant that has it: the others inherit it."""
     shared: dict[object, list[str]] = {}
     for detail in details:
-        location = detail["loc"]
+        location = _without_tags(detail)
         inherited = location[:1] == ("variants",) and location[2:]
         problem = (location[2:], str(detail["input"])) if inherited else location
         shared.setdefault(problem, []).append(_explain(model, detail))
@@ -92,12 +92,12 @@ def _explain_all(model: type[BaseModel], details: list[ErrorDetails]) -> list[st
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     """Say in one line which key is wrong, its value and the values allowed."""
-    location = [str(part) for part in detail["loc"] if part != "[key]"]
+    location = [str(part) for part in _without_tags(detail)]
     key = ".".join(location) or "the file"
     given = repr(detail["input"])
     given = given if len(given) <= _LONGEST else given[: _LONGEST - 3] + "..."
     if detail["type"] == "extra_forbidden":
-        allowed = _allowed_keys(model, location[:-1])
+        allowed = _allowed_keys(model, detail["loc"][:-1])
         suggestion = did_you_mean(location[-1], allowed)
         return f"{key}: unknown key{suggestion}; allowed: {', '.join(allowed)}"
     if detail["type"] == "missing":
@@ -110,15 +110,23 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     return f"{key}: {message}; given {given}"
 
 
-def _allowed_keys(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Return the keys that the section at `location` may have."""
+def _without_tags(detail: ErrorDetails) -> tuple[int | str, ...]:
+    """Return the location without what pydantic adds to keys: [key], [trained] and the like."""
+    return tuple(part for part in detail["loc"] if not str(part).startswith("["))
+
+
+def _allowed_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the section at `location`, with its tags, may have."""
     current = model
     parts = iter(location)
     for part in parts:
-        annotation = current.model_fields[part].annotation
+        annotation: Any = current.model_fields[str(part)].annotation
         if get_origin(annotation) is dict:  # of named sections
             annotation = get_args(annotation)[1]
             next(parts, None)
+            if get_origin(annotation) is Annotated:  # of several kinds, each with its tag
+                kinds = dict(reversed(get_args(kind)) for kind in get_args(get_args(annotation)[0]))
+                annotation = kinds[Tag(str(next(parts)))]
         assert isinstance(annotation, type)  # noqa: S101 - sections nest plainly
         current = annotation
     return [field.alias or name for name, field in current.model_fields.items()]

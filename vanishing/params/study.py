@@ -3,11 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     StringConstraints,
+    Tag,
     field_validator,
     model_validator,
 )
@@ -90,7 +93,7 @@ class Train(Training):
 
 
 class Variant(Section):
-    """A network, and the variant that it is compared to.
+    """A network that the study trains, and the variant that it is compared to.
 
     Attributes:
         network: `module:function` of a module beside params.yaml, called as `networks.build.build`
@@ -116,14 +119,52 @@ class Variant(Section):
             )
         return self
 
-    def differences(self, other: "Variant") -> dict[str, tuple[Any, Any]]:
+    def differences(self, other: "AnyVariant") -> dict[str, tuple[Any, Any]]:
         """Return {field: (value in `other`, value here)} where the two networks differ."""
+        if isinstance(other, Recorded):
+            return {"recorded": (other.recorded, None)}
         ours, theirs = (v.model_dump(exclude={"compare_to"}) for v in (self, other))
         return {key: (theirs[key], ours[key]) for key in ours if ours[key] != theirs[key]}
 
     def at_depth(self, depth: int) -> "Variant":
         """Return the same network with another number of hidden layers."""
         return self.model_copy(update={"depth": depth})
+
+
+def _relative(folder: str) -> str:
+    if not folder.strip() or "\n" in folder or folder.startswith("/"):
+        raise ValueError("Input should be a folder, relative to the study's folder")
+    return folder
+
+
+class Recorded(Section):
+    """A training that `vanishing.watch` recorded: the study judges it, and trains nothing.
+
+    Its tables have no epochs, no test images and no snapshots; those that need them are empty.
+
+    Attributes:
+        recorded: The run's folder, relative to the study's folder.
+        compare_to: Another variant; the baseline is trained.
+    """
+
+    recorded: Annotated[str, AfterValidator(_relative)]
+    compare_to: VariantName
+
+    def differences(self, other: "AnyVariant") -> dict[str, tuple[Any, Any]]:
+        """Return that it is a recorded run: one thing, since its settings are not the study's."""
+        return {"recorded": (getattr(other, "recorded", None), self.recorded)}
+
+
+AnyVariant = Variant | Recorded
+_TRAINED, _RECORDED = "[trained]", "[recorded]"  # in brackets, as pydantic's "[key]"
+
+
+def _kind(content: Any) -> str:
+    """Tell which section a variant of params.yaml is."""
+    is_recorded = isinstance(content, Recorded) or (
+        isinstance(content, dict) and "recorded" in content
+    )
+    return _RECORDED if is_recorded else _TRAINED
 
 
 class Study(Section):
@@ -140,11 +181,17 @@ class Study(Section):
     code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./-]*$")]
     data: Data
     train: Train
-    variants: dict[VariantName, Variant] = Field(min_length=1)
+    variants: dict[
+        VariantName,
+        Annotated[
+            Annotated[Variant, Tag(_TRAINED)] | Annotated[Recorded, Tag(_RECORDED)],
+            Discriminator(_kind),
+        ],
+    ] = Field(min_length=1)
 
     @field_validator("variants")
     @classmethod
-    def _references_exist(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+    def _references_exist(cls, variants: dict[str, AnyVariant]) -> dict[str, AnyVariant]:
         for name, variant in variants.items():
             reference = variant.compare_to
             if reference is None:
@@ -162,7 +209,7 @@ class Study(Section):
     @model_validator(mode="after")
     def _batch_normalization_has_a_batch(self) -> "Study":
         if self.train.batch_size == 1:
-            for name, variant in self.variants.items():
+            for name, variant in self.trained.items():
                 if variant.normalization == "batch":
                     raise ValueError(
                         f"variants.{name}.normalization: batch needs train.batch_size to be 2 or"
@@ -170,12 +217,29 @@ class Study(Section):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _a_recorded_run_has_one_seed(self) -> "Study":
+        recorded = [name for name in self.variants if name not in self.trained]
+        if recorded and len(self.train.seeds) > 1:
+            raise ValueError(
+                f"train.seeds: should be one seed, since variants.{recorded[0]} is one recorded"
+                f" run; given {list(self.train.seeds)}"
+            )
+        return self
+
+    @property
+    def trained(self) -> dict[str, Variant]:
+        """The variants that the study trains, without those that are recorded runs."""
+        return {
+            name: variant for name, variant in self.variants.items() if isinstance(variant, Variant)
+        }
+
     @property
     def baseline(self) -> str:
         """The first variant that is compared to no other."""
         return next(name for name, variant in self.variants.items() if variant.compare_to is None)
 
-    def variant(self, name: str) -> Variant:
+    def variant(self, name: str) -> AnyVariant:
         """Look up a variant that the command line names.
 
         Returns:

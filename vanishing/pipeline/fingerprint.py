@@ -1,5 +1,7 @@
 """Fingerprints of code: texts that change when the code that a stage runs does, and not before.
 
+That of a variant which is a recorded run has a line per file of the run instead.
+
 A fingerprint has a line per definition (function, class, assignment, import) that a stage uses,
 directly or not: its name and the SHA-256 of its syntax tree without comments, docstrings, positions
 and formatting. Each stage depends on the one file that holds its own. The lines are the same on
@@ -15,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from vanishing.errors import StudyError
-from vanishing.params.study import Study, Variant
+from vanishing.files import sha256
+from vanishing.params.study import AnyVariant, Recorded, Study
 from vanishing.paths import LIBRARY, PARAMS, STAGES, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.source import Definitions, Source
 from vanishing.pipeline.syntax import Definition, is_docstring
@@ -74,21 +77,26 @@ def fingerprint_stage(stage: str, source: Source) -> str:
     return _write(source.used_by(f"stages.{stage}", without))
 
 
-def fingerprint_variant(variant: Variant, study: Study, source: Source) -> str:
-    """Return the fingerprint of the code that one variant names.
+def fingerprint_variant(variant: AnyVariant, study: Study, source: Source) -> str:
+    """Return the fingerprint of the code that one variant names, or of the run that it is.
 
     Args:
         variant: Its entries of the registries count. Where it names a function of the study's own
             code, all of that module counts, all that it uses, and every entry of the registries.
+            Of a recorded run its files count.
         study: It says where its own code is.
         source: The code.
 
     Returns:
-        A line per definition, in alphabetical order.
+        A line per definition or file, in alphabetical order.
 
     Raises:
         StudyError: If a module of the study's own is missing, or is not in `code`.
     """
+    if isinstance(variant, Recorded):
+        folder = Path(variant.recorded)  # one without a run is refused by `validate` and `train`
+        files = sorted([*folder.glob("run.json"), *folder.glob("*.parquet")])
+        return "".join(f"{file.as_posix()} {sha256(file)}\n" for file in files)
     used: Definitions = {}
     if variant.network is None:
         for key, registry in _REGISTRIES.items():

@@ -36,7 +36,7 @@ def guard(stage: str, arguments: Sequence[str], run: Callable[[], None]) -> None
     before = inputs(stage, arguments)
     edited = edited_code(before)
     if edited:
-        raise StudyError(f"{_list(edited)}: edited since `fingerprint` ran; run: dvc repro")
+        raise StudyError(f"{_list(edited)}: edited since `fingerprint` ran; run: make repro")
     run()
     after = inputs(stage, arguments)
     changed = [name for name in before | after if before.get(name) != after.get(name)]

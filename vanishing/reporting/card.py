@@ -1,4 +1,4 @@
-"""A variant's card: one figure of six panels, from its own tables alone."""
+"""A variant's card: one figure of six panels, or three of a recorded run, from its own tables."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +9,7 @@ from vanishing.reporting.layout import WIDTH, describe_epoch, finite_range
 from vanishing.reporting.style import layer_colors, line_styles
 
 TABLES = ("history", "trace", "layers", "histograms", "theory")
+TABLES_OF_RECORDED = ("losses", "trace")
 
 
 def draw_card(name: str, tables: Tables) -> Figure:
@@ -40,6 +41,39 @@ def draw_card(name: str, tables: Tables) -> Figure:
     panels.draw_gradient_trace(norms, trace, finite_range(norms["log10_norm"]))
     trace.set(xlabel="step", ylabel="weight layer")
     figure.colorbar(trace.images[0], ax=trace, label="log10 ‖dL/dW‖")
+    return figure
+
+
+def draw_recorded_card(name: str, tables: Tables) -> Figure:
+    """Draw a recorded run in three panels; a panel without rows says so.
+
+    Args:
+        name: Of the variant.
+        tables: {table: frame}, for each of TABLES_OF_RECORDED, of this variant.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    figure.suptitle(f"{name} (a recorded run)", fontsize=10)
+    losses, decay, trace = figure.subplots(1, 3)
+    panels.draw_lines(tables["losses"], losses, "step", "loss", line_styles([name]))
+    losses.set(xlabel="step", ylabel="loss of a batch")
+    frame = plot_data.traced_gradient_decay(tables["trace"])
+    decay.set_yscale("log")
+    styles = line_styles(list(frame["moment"].unique()))
+    panels.draw_lines(frame, decay, "layer_index", "rms", styles, by="moment")
+    decay.set(xlabel="module, in the order of definition", ylabel="rms of dL/dz")
+    norms = plot_data.gradient_trace(tables["trace"])
+    trace.set(xlabel="step", ylabel="weight layer")
+    if len(frame):
+        decay.legend()
+    if len(norms):
+        panels.draw_gradient_trace(norms, trace, finite_range(norms["log10_norm"]))
+        figure.colorbar(trace.images[0], ax=trace, label="log10 ‖dL/dW‖")
+    for axes, rows in ((losses, tables["losses"]), (decay, frame), (trace, norms)):
+        if rows.empty:
+            axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
     return figure
 
 

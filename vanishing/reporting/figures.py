@@ -55,6 +55,8 @@ def comparisons(
 ) -> dict[Path, Drawer]:
     """Return what draws each figure that sets variants side by side, by the figure's path.
 
+    A recorded run is in the figures of which it has the tables, and in no other.
+
     Args:
         settings: Of the study.
         metrics: As in reports/metrics.json.
@@ -67,15 +69,16 @@ def comparisons(
     """
     histograms, layers, history = tables["histograms"], tables["layers"], tables["history"]
     baseline = histograms[histograms["variant"] == settings.baseline]
-    shown_metrics = {name: metrics[name] for name in names}
-    shown_checks = [row for row in checks if row["variant"] in shown_metrics]
+    trained = {name: settings.trained[name] for name in names if name in settings.trained}
+    shown_checks = [row for row in checks if row["variant"] in names]
+    fresh = {name: metrics[name] for name in trained}
     drawers = {
         "gradient-histogram": partial(gradient_histogram, baseline),
         "gradient-distributions": partial(gradient_distributions, histograms, names),
         "activation-distributions": partial(activation_distributions, layers, names),
         "gradient-decay": partial(gradient_decay, layers, names),
         "attenuation-by-depth": partial(attenuation_by_depth, tables["theory"], names),
-        "attenuation-by-variant": partial(attenuation_by_variant, shown_metrics),
+        "attenuation-by-variant": partial(attenuation_by_variant, fresh),
         "learning-curves": partial(learning_curves, history, names),
         "generalization-gap": partial(generalization_gap, history, names),
         "gradient-trace": partial(gradient_trace, tables["trace"], names),
@@ -85,7 +88,7 @@ def comparisons(
         "saturation": partial(saturation, layers, names),
         "health": partial(health_matrix, shown_checks),
     }
-    pairs = xavier_pairs({name: settings.variants[name] for name in names})
+    pairs = xavier_pairs(trained)
     if pairs:
         drawers["standard-and-xavier"] = partial(standard_and_xavier, histograms, pairs)
     return {paths.figure(name): draw for name, draw in drawers.items()}

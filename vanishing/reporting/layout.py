@@ -23,7 +23,7 @@ def draw_grid(
     sharex: bool = True,
     sharey: bool = True,
 ) -> Figure:
-    """Draw a panel per variant, three in a row.
+    """Draw a panel per variant that has rows, three in a row.
 
     Args:
         frame: With a column variant.
@@ -36,6 +36,7 @@ def draw_grid(
     Returns:
         The figure.
     """
+    names = [name for name in names if (frame["variant"] == name).any()]
     rows = math.ceil(len(names) / COLUMNS)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * rows), layout="constrained")
     grid = figure.subplots(rows, COLUMNS, sharex=sharex, sharey=sharey, squeeze=False).flatten()

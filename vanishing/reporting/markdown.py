@@ -3,11 +3,12 @@
 from tabulate import tabulate
 
 from vanishing.judging.verdicts import PROBLEM, Row, verdict
-from vanishing.params.study import Variant
+from vanishing.params.study import AnyVariant, Recorded
 from vanishing.reporting.selection import Metrics, by_verdict
 from vanishing.reporting.style import VERDICT_STYLES
 
 MOST_NAMES = 12  # in a sentence
+NOT_FINITE = "not finite"
 
 
 def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
@@ -31,21 +32,19 @@ def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
     return _table(headers, rows, "lrrrrrr")
 
 
-def variants_table(variants: dict[str, Variant], metrics: Metrics) -> str:
+def variants_table(variants: dict[str, AnyVariant], metrics: Metrics) -> str:
     """Lay out variants, a row for each that has metrics."""
-    rows = [
-        [
-            name,
-            describe_difference(variants, name),
-            percent(values["test_accuracy"]),
-            nats(values["train_loss"]),
-            nats(values["generalization_gap"]),
-            number(values["attenuation_init"]),
-            number(values["attenuation_final"]),
-            values["verdict"],
+    rows = []
+    for name, values in metrics.items():
+        missing = missing_number(variants[name])
+        cells = [
+            percent(values["test_accuracy"], missing),
+            nats(values["train_loss"], missing),
+            nats(values["generalization_gap"], missing),
+            number(values["attenuation_init"], missing),
+            number(values["attenuation_final"], missing),
         ]
-        for name, values in metrics.items()
-    ]
+        rows.append([name, describe_difference(variants, name), *cells, values["verdict"]])
     headers = [
         "variant",
         "differs from its reference in",
@@ -150,12 +149,14 @@ def _table(headers: list[str], rows: list[list[str]], alignment: str) -> str:
     )
 
 
-def describe_difference(variants: dict[str, Variant], name: str) -> str:
+def describe_difference(variants: dict[str, AnyVariant], name: str) -> str:
     """Say how a variant differs from the one that it is compared to."""
-    reference = variants[name].compare_to
+    variant, reference = variants[name], variants[name].compare_to
     if reference is None:
         return "(reference)"
-    changes = variants[name].differences(variants[reference])
+    if isinstance(variant, Recorded):
+        return f"{reference}: recorded in {variant.recorded}"
+    changes = variant.differences(variants[reference])
     return f"{reference}: " + ", ".join(f"{key} {new}".lower() for key, (_, new) in changes.items())
 
 
@@ -166,9 +167,14 @@ def enumerate_names(names: list[str], nothing: str = "none") -> str:
     return ", ".join(names[:MOST_NAMES] + rest) or nothing
 
 
-def number(value: float | None) -> str:
+def missing_number(variant: AnyVariant | None) -> str:
+    """Say why a variant's number is None: a recorded run has few, and others all, finite or not."""
+    return "does not apply" if isinstance(variant, Recorded) else NOT_FINITE
+
+
+def number(value: float | None, missing: str = NOT_FINITE) -> str:
     """Write a number to three significant digits."""
-    return "not finite" if value is None else f"{value:.3g}"
+    return missing if value is None else f"{value:.3g}"
 
 
 def predicted(value: float | None) -> str:
@@ -191,14 +197,14 @@ def interval(ends: list[float | None] | None) -> str:
     return f"{effect(ends[0])} to {effect(ends[1])}"
 
 
-def nats(value: float | None) -> str:
+def nats(value: float | None, missing: str = NOT_FINITE) -> str:
     """Write a loss to four decimals."""
-    return "not finite" if value is None else f"{value:.4f}"
+    return missing if value is None else f"{value:.4f}"
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, missing: str = NOT_FINITE) -> str:
     """Write a share as a percentage."""
-    return "not finite" if value is None else f"{value:.1%}"
+    return missing if value is None else f"{value:.1%}"
 
 
 def capitalise(text: str) -> str:

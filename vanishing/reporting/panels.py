@@ -34,7 +34,7 @@ def draw_lines(
     styles: dict[str, LineStyle],
     by: str = "variant",
 ) -> Axes:
-    """Draw column y against column x, a line per name.
+    """Draw column y against column x, a line per name that has rows.
 
     Args:
         frame: Columns x, y and `by`.
@@ -48,6 +48,7 @@ def draw_lines(
         The axes.
     """
     lines = {name: frame[frame[by] == name].sort_values(x) for name in styles}
+    lines = {name: rows for name, rows in lines.items() if len(rows)}
     for name, rows in lines.items():
         marker_distance = max(1, len(rows) // MOST_MARKS)
         style = styles[name]._asdict()
@@ -215,8 +216,9 @@ def draw_gradient_trace(frame: pd.DataFrame, axes: Axes, norm: Normalize) -> Axe
 
 
 def trace_image(frame: pd.DataFrame) -> np.ndarray:
-    """Lay the trace out as (layers, steps); values that are not finite are masked."""
+    """Lay the trace out as (layers, steps); values that are missing or not finite are masked."""
     wide = frame.pivot_table(index="layer_index", columns="step", values="log10_norm", dropna=False)
+    wide = wide.reindex(range(int(frame["layer_index"].max()) + 1))
     return np.ma.masked_invalid(wide.to_numpy())
 
 

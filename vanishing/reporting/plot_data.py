@@ -77,6 +77,23 @@ def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
     return norms[norms["epoch"].isin([norms["epoch"].min(), norms["epoch"].max()])]
 
 
+def traced_gradient_decay(trace: pd.DataFrame) -> pd.DataFrame:
+    """Return rms(dL/dz) of each module of a recorded run, at its first and its last traced step.
+
+    Returns:
+        Columns moment (in words), layer_index, rms; of modules that are called several times, the
+        first call.
+    """
+    rows = select(trace, "backpropagated_gradient", "rms")
+    rows = rows[
+        ~rows["layer"].str.contains("#") & rows["step"].isin(rows["step"].agg(["min", "max"]))
+    ]
+    moments = "step " + rows["step"].astype(str)
+    return pd.DataFrame(
+        {"moment": moments, "layer_index": rows["layer_index"], "rms": rows["value"]}
+    )
+
+
 def saturation(layers: pd.DataFrame) -> pd.DataFrame:
     """Return the share of saturated z per variant, hidden layer and snapshot, mean over the seeds.
 
@@ -176,10 +193,15 @@ def activation_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
 def gradient_trace(trace: pd.DataFrame) -> pd.DataFrame:
     """Return log10 ‖dL/dW‖ per variant, step and layer, of the norm's mean over the seeds.
 
+    The norm is that of all weights of a layer: a recorded LSTM has several.
+
     Returns:
         Columns variant, step, layer_index, log10_norm; -inf where the norm is 0.
     """
-    rows = select(trace, "weight_gradient", "l2_norm")
+    rows = trace[_is_weight_gradient(trace["tensor"]) & (trace["statistic"] == "l2_norm")]
+    keys = ["variant", "seed", "step", "layer_index"]
+    squares = rows.assign(value=rows["value"] ** 2).groupby(keys, sort=False)["value"]
+    rows = squares.sum(min_count=1).pow(0.5).reset_index()
     norms = mean_over_seeds(rows, ["variant", "step", "layer_index"], "norm")
     with np.errstate(divide="ignore"):
         return norms.assign(log10_norm=np.log10(norms["norm"])).drop(columns="norm")
@@ -200,7 +222,7 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
         infinities together the edges NaN.
     """
     rows = trace_histograms[
-        (trace_histograms["layer_index"] == 0) & (trace_histograms["tensor"] == "weight_gradient")
+        (trace_histograms["layer_index"] == 0) & _is_weight_gradient(trace_histograms["tensor"])
     ]
     with np.errstate(divide="ignore"):
         edges = {
@@ -213,6 +235,11 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
     bins = shares.rename("share").reset_index()
     shown = (bins["share"] >= SMALLEST_SHARE) | ~np.isfinite(bins["log10_left"])
     return pd.DataFrame(bins[shown])
+
+
+def _is_weight_gradient(tensors: pd.Series) -> pd.Series:
+    """Tell which tensors are dL/dW: `weight_gradient`, and the like of a recorded LSTM."""
+    return tensors.str.fullmatch(r"weight(_\w+)?_gradient")
 
 
 def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:

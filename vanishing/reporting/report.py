@@ -10,6 +10,7 @@ from vanishing.judging.findings import findings, uncertainties
 from vanishing.judging.verdicts import Row
 from vanishing.params.comparisons import impure
 from vanishing.params.diagnose import Params
+from vanishing.params.study import Recorded
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS
@@ -80,13 +81,19 @@ def _settings(settings: Params) -> dict[str, Any]:
         "margin": settings.diagnose.at_chance.margin,
         "baseline": settings.baseline,
         "impure": impure(settings),
+        "trained": list(settings.trained),
+        "recorded": {
+            name: variant.recorded
+            for name, variant in settings.variants.items()
+            if isinstance(variant, Recorded)
+        },
         "to_root": "../" if settings.root == "." else f"../{settings.root}/",  # from reports/
     }
 
 
 def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str, Any]:
     """Return which variants the report shows, and which of its figures depend on that."""
-    shown = {name: settings.variants[name] for name in names}
+    shown = {name: settings.trained[name] for name in names if name in settings.trained}
     return {
         "shown": names,
         "left_out": len(metrics) - len(names),
@@ -104,7 +111,9 @@ def _tables(
     return {
         "verdicts_table": markdown.verdicts_table(metrics, names),
         "variants_table": markdown.variants_table(settings.variants, shown_metrics),
-        "theory_table": markdown.theory_table(shown_metrics),
+        "theory_table": markdown.theory_table(
+            {name: metrics[name] for name in names if name in settings.trained}
+        ),
         "claims_tables": {
             title: markdown.claims_table([row for row in claims if row["kind"] == kind])
             for kind, title in _CLAIMS.items()

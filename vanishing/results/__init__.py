@@ -4,5 +4,6 @@
 - parquet: writing and reading one schema
 - tables: tables of several variants and seeds by name
 - run: run.json, the parameters of one training run
+- recorded: a watched run, taken over as a training run
 - summaries: the JSON files in reports/
 """

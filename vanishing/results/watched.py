@@ -31,6 +31,9 @@ TABLES = {
 }
 
 
+KIND = "watched"  # of run.json
+
+
 def record_path(folder: Path) -> Path:
     """Return the path of the description of a run."""
     return folder / "run.json"
@@ -84,12 +87,24 @@ def join(folder: Path) -> None:
 def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
     """Read a table of a watched training, whether it has ended, goes on, or crashed.
 
+    A StudyError says that the folder holds no run, a file is damaged, or there is no such table.
+
     Args:
         folder: Of the run.
         table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters` or `units`.
 
     Returns:
         A frame with the table's columns; without rows before the first flush.
+    """
+    frame: pd.DataFrame = read_table(folder, table).to_pandas()
+    return frame
+
+
+def read_table(folder: str | Path, table: str) -> pa.Table:
+    """Read a table as `read_run` does, as Arrow has it: a null stays a null.
+
+    Returns:
+        The table.
 
     Raises:
         StudyError: If the folder holds no run, a file is damaged, or there is no such table.
@@ -103,9 +118,11 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
     whole = table_path(folder, table)
     files = [whole] if whole.exists() else _parts(folder, table)
     schema = TABLES[table]
-    rows = pa.concat_tables([schema.empty_table(), *map(parquet.read_file, files)])
-    frame: pd.DataFrame = rows.to_pandas()
-    return frame
+    parts = [schema.empty_table(), *map(parquet.read_file, files)]
+    for file, part in zip(files, parts[1:], strict=True):
+        if not part.schema.equals(schema):
+            raise StudyError(f"{file}: has the columns {part.schema.names}, not {schema.names}")
+    return pa.concat_tables(parts)
 
 
 def _parts(folder: Path, table: str) -> list[Path]:

@@ -10,7 +10,7 @@ from vanishing.datasets import idx
 from vanishing.datasets.registry import DATASETS
 from vanishing.errors import StudyError
 from vanishing.initialisers import bias_variance, weight_variance
-from vanishing.params.study import Data, Variant
+from vanishing.params.study import AnyVariant, Data, Recorded
 from vanishing.paths import RAW
 from vanishing.theory import meanfield
 from vanishing.theory.meanfield import LayerTheory
@@ -18,7 +18,7 @@ from vanishing.theory.meanfield import LayerTheory
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)  # 1.18e-38
 
 
-def describe(name: str, variant: Variant, data: Data, threshold: float) -> str:
+def describe(name: str, variant: AnyVariant, data: Data, threshold: float) -> str:
     """Write the predictions for a variant: a table by hidden layer, and some lines.
 
     The table has q, χ and the factor by which the gradient changes per hop. The lines say the
@@ -28,7 +28,7 @@ def describe(name: str, variant: Variant, data: Data, threshold: float) -> str:
 
     Args:
         name: The variant's name, for the error.
-        variant: The network.
+        variant: The variant.
         data: The images in data/raw.
         threshold: Of rms(dL/dz) per example in the first layer, above 0.
 
@@ -38,6 +38,8 @@ def describe(name: str, variant: Variant, data: Data, threshold: float) -> str:
     Raises:
         StudyError: If there is no theory of the variant.
     """
+    if isinstance(variant, Recorded):
+        raise StudyError(f"{name}: no theory available: it is a recorded run")
     reason = meanfield.reason_unavailable(variant)
     if reason:
         raise StudyError(f"{name}: no theory available: {reason}")

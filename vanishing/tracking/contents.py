@@ -8,8 +8,9 @@ import pandas as pd
 
 from vanishing import paths
 from vanishing.files import digest, sha256
+from vanishing.judging.runs import Run
 from vanishing.results import run, tables
-from vanishing.results.run import RunRecord
+from vanishing.results.run import RecordedRun, RunRecord
 from vanishing.tracking import scalars
 from vanishing.tracking.journal import TrainingRun
 from vanishing.tracking.scalars import INITIAL_ATTENUATION, Scalar
@@ -42,13 +43,18 @@ def of_variant(
         The content.
     """
     seeds = list(trainings)
-    record = run.load(variant, seeds[0])
+    record = run.load_any(variant, seeds[0])
     card = paths.card(variant)
     history = tables.read("history", [variant], seeds)
     means = history.groupby("epoch").mean(numeric_only=True).reset_index()
     by_layer = scalars.of_layers(tables.read("layers", [variant], seeds))
     curves = [scalar for row in _records(means) for scalar in scalars.of_epoch(row)]
-    initial = Scalar(INITIAL_ATTENUATION, by_layer[0].value, 0)
+    if isinstance(record, RecordedRun):
+        recorded = Run(variant, {"trace": tables.read("trace", [variant], seeds)})
+        attenuation = recorded.furthest_attenuation()
+    else:
+        attenuation = by_layer[0].value
+    initial = Scalar(INITIAL_ATTENUATION, attenuation, 0)
     artifacts = dict.fromkeys(_files(paths.INITIALISATION / variant), paths.INITIALISATION.name)
     return Content(
         times=times(list(trainings.values())),
@@ -82,7 +88,7 @@ def of_run(
     Returns:
         The content.
     """
-    record = run.load(variant, seed)
+    record = run.load_any(variant, seed)
     history, losses, trace, layers = (
         tables.read(table, [variant], [seed]) for table in ("history", "losses", "trace", "layers")
     )
@@ -95,7 +101,7 @@ def of_run(
         metrics.append(Scalar("system/train_duration_s", training.duration_s, 0))
         metrics.append(Scalar("system/peak_memory_bytes", training.peak_memory_bytes, 0))
         tags = {**tags, "study.device": training.device, "study.host": training.host}
-    weights = _files(paths.run_folder(paths.MODELS, variant, seed))
+    weights = sorted(paths.run_folder(paths.MODELS, variant, seed).glob("*.safetensors"))
     if weights:
         tags = {**tags, WEIGHTS: "complete"}
     written = {
@@ -132,8 +138,13 @@ def times(trainings: Sequence[TrainingRun | None]) -> Times | None:
     )
 
 
-def _settings(record: RunRecord) -> dict[str, Any]:
-    """Return the parameters that all training runs of a variant share, by dotted keys."""
+def _settings(record: RunRecord | RecordedRun) -> dict[str, Any]:
+    """Return the parameters that all training runs of a variant share, by dotted keys.
+
+    Of a recorded run these are its folder, and the settings of its optimizers.
+    """
+    if isinstance(record, RecordedRun):
+        return {"recorded": record.recorded, **_optimizers(record.watched)}
     return _flat(
         {
             "network": record.network.model_dump(),
@@ -143,6 +154,16 @@ def _settings(record: RunRecord) -> dict[str, Any]:
             "data": record.data.model_dump(exclude={"checksums"}),
         }
     )
+
+
+def _optimizers(watched: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a recorded run's optimizers, by dotted keys: optimizer.0.0.lr."""
+    settings = {"every": watched.get("every")}
+    for optimizer in watched.get("optimizers", []):
+        groups = {group["name"]: group["settings"] for group in optimizer["groups"]}
+        named = {optimizer["name"]: {"class": optimizer["class"], **groups}}
+        settings |= _flat({"optimizer": named})
+    return settings
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -155,8 +176,10 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return items
 
 
-def _dataset(record: RunRecord) -> tuple[str, str]:
-    """Return the name of the dataset and a digest of its checksums."""
+def _dataset(record: RunRecord | RecordedRun) -> tuple[str, str] | None:
+    """Return the name of the dataset and a digest of its checksums; None of a recorded run."""
+    if isinstance(record, RecordedRun):
+        return None
     return record.data.dataset, digest(record.data.checksums.by_file())[:_DIGEST_LENGTH]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vanishing.files import digest
-from vanishing.params.study import Study
+from vanishing.params.study import Recorded, Study
 from vanishing.paths import REPORT
 from vanishing.tracking import pages
 from vanishing.tracking.tags import DESCRIBED, NOTE
@@ -35,6 +35,13 @@ def of_variant(study: Study, variant: str, metrics: Mapping[str, Any]) -> str:
     """
     gradient, training = metrics["verdict"].split(", ")
     attenuation = _number(metrics["attenuation_init"], ".3g")
+    settings = study.variants[variant]
+    if isinstance(settings, Recorded):
+        return (
+            f"A training that `vanishing.watch` recorded in `{settings.recorded}`, beside"
+            f" `{settings.compare_to}`. Nothing was trained or tested here.\n\nAt the first traced"
+            f" step the gradient is {gradient} (attenuation {attenuation})."
+        )
     accuracy = _number(metrics["test_accuracy"], ".1%")
     sentence = (
         f"At initialisation the gradient is {gradient} (attenuation {attenuation});"
@@ -45,6 +52,8 @@ def of_variant(study: Study, variant: str, metrics: Mapping[str, Any]) -> str:
 
 def of_run(study: Study, variant: str, seed: int, metrics: Mapping[str, Any]) -> str:
     """Describe a training run: of which variant it is one, and what holds for all its seeds."""
+    if variant not in study.trained:
+        return of_variant(study, variant, metrics)
     count = len(study.train.seeds)
     seeds = f"one of {count} seeds" if count > 1 else "its only seed"
     return f"{of_variant(study, variant, metrics)}\n\nTrained with seed {seed}, {seeds}."

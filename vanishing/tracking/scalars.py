@@ -5,6 +5,7 @@ no name has a `/`. So the names give the order: attenuation, dL/dz by layer, los
 epoch, and then what belongs to single steps.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ TEST_ACCURACY, TEST_LOSS = "test_accuracy", "test_loss"
 TRAIN_ACCURACY, TRAIN_LOSS = "train_accuracy", "train_loss"
 BATCH_LOSS = "train_loss_batch"
 
+_WEIGHT_GRADIENT = re.compile(r"weight(_\w+)?_gradient")
 _OF_EPOCH = (TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS)  # columns of history.parquet
 
 
@@ -44,10 +46,12 @@ def of_layers(layers: "pd.DataFrame") -> list[Scalar]:
       the last snapshot. MLflow has no charts over layers, so the layer takes the place of the step
 
     Returns:
-        The metrics, means over the seeds of `layers`.
+        The metrics, means over the seeds of `layers`; none of a recorded run.
     """
     attenuation = select(layers, "backpropagated_gradient", "attenuation")
     scalars = _means(ATTENUATION, attenuation, "epoch")
+    if not scalars:
+        return []
     rms = select(layers, "backpropagated_gradient", "rms")
     for name, scalar in ((BY_LAYER_INIT, scalars[0]), (BY_LAYER_TRAINED, scalars[-1])):
         scalars += _means(name, rms[rms["epoch"] == scalar.step], "layer_index")
@@ -65,15 +69,16 @@ def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
     """Return ‖dL/dW‖ of each layer in rows of trace.parquet, by step.
 
     The names contain the index of the layer, so that alphabetical order is the order of the layers.
+    A recorded LSTM has several weights, each with a name: `weight_ih_l0_gradient_00_lstm`.
     """
     return [
         Scalar(
-            f"weight_gradient_{row['layer_index']:02d}_{row['layer']}",
+            f"{row['tensor']}_{row['layer_index']:02d}_{row['layer']}",
             float(row["value"]),
             row["step"],
         )
         for row in rows
-        if (row["tensor"], row["statistic"]) == ("weight_gradient", "l2_norm")
+        if row["statistic"] == "l2_norm" and _WEIGHT_GRADIENT.fullmatch(row["tensor"])
     ]
 
 

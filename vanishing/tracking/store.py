@@ -45,7 +45,7 @@ class Content(NamedTuple):
         params: {key: value}; a value is written as text.
         scalars: The metrics, each name and step once.
         tags: {key: value}.
-        dataset: Name and digest of the training data; None for the report.
+        dataset: Name and digest of the training data; None for the report and a recorded run.
         artifacts: {file: its folder in the run's artifacts}.
     """
 

@@ -14,7 +14,7 @@ def study() -> Study:
 
 
 def test_a_variant_is_looked_up_by_its_name(study: Study) -> None:
-    assert study.variant("relu").activation == "relu"
+    assert study.variant("relu") is study.trained["relu"]
     message = r"no variant 'rleu' \(did you mean relu\?\); there are: sigmoid, relu, sigmoid-batch"
     with pytest.raises(StudyError, match=message):
         study.variant("rleu")

@@ -153,7 +153,7 @@ def test_code_that_is_not_that_of_the_fingerprint_runs_nothing() -> None:
     listed = ", ".join(f"vanishing.activations.{name}" for name in "abcd")
     message = (
         f"vanishing.activations.ACTIVATIONS[relu], {listed} and 3 more:"
-        " edited since `fingerprint` ran; run: dvc repro"
+        " edited since `fingerprint` ran; run: make repro"
     )
     with pytest.raises(StudyError, match=f"^{re.escape(message)}$"):
         guard("toy", ["relu", "0"], partial(pytest.fail, "the stage ran"))

@@ -65,7 +65,7 @@ def test_a_spread_has_different_indices_and_both_ends(length: int, count: int) -
 
 
 def test_a_pair_differs_in_xavier_weights_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = load(Study, ROOT / "params.yaml").variants
+    variants = load(Study, ROOT / "params.yaml").trained
     pairs = [("sigmoid", "sigmoid-xavier"), ("tanh", "tanh-xavier")]
     assert xavier_pairs(variants) == pairs
     shown = {name: variant for name, variant in variants.items() if name != "tanh"}

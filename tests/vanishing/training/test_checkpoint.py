@@ -23,7 +23,7 @@ def record(workspace: Path) -> RunRecord:
     return RunRecord(
         variant="relu",
         seed=3,
-        network=study.variant("relu"),
+        network=study.trained["relu"],
         inputs=784,
         classes=10,
         train=study.train.of_one_seed(),

@@ -72,7 +72,7 @@ def examples(judged_folder: Path) -> dict[str, Examples]:
 
 def fresh_network(params: Params, name: str = "relu", seed: int = 0) -> MLP:
     """Return a variant's network as training begins with it."""
-    return build(params.variants[name], 784, 10, generator(seed, "initialisation"))
+    return build(params.trained[name], 784, 10, generator(seed, "initialisation"))
 
 
 def run(params: Params, examples: dict[str, Examples], **changes: Any) -> tuple[MLP, Outcome]:
