@@ -35,7 +35,8 @@ class Ours(Watcher):
         trace = vanishing.read_run(self.folder / "run", "trace")
         trace = trace[trace["statistic"] == "l2_norm"]
         of_parameters = trace["tensor"].str.endswith("_gradient")
-        gradients = trace[of_parameters & (trace["tensor"] != "backpropagated_gradient")]
+        of_parameters &= ~trace["tensor"].isin(["backpropagated_gradient", "stream_gradient"])
+        gradients = trace[of_parameters]
         names = gradients["layer"] + "." + gradients["tensor"].str.removesuffix("_gradient")
         records: Records = {}
         for step, name, value in zip(gradients["step"], names, gradients["value"], strict=True):

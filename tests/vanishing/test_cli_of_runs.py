@@ -14,11 +14,11 @@ from torch.nn.functional import cross_entropy
 import vanishing
 from tests.support.study import ROOT
 from vanishing import cli
-from vanishing.judging.blocks import block_of
 from vanishing.judging.runs import RULES, Run, examine, problems
 from vanishing.params.diagnose import Diagnose, Params
 from vanishing.params.load import load
 from vanishing.params.rules import read_rules
+from vanishing.results.blocks import block_of
 from vanishing.results.watched import read_run
 
 
@@ -114,8 +114,12 @@ def test_report_prints_the_answer_and_a_line_per_block_in_depth_order(
     assert re.match(r"deep: \d of 12 rules find a problem \(11 traced steps, 21 layers\)", first)
     table = [line.split() for line in lines if re.match(r"0\.\d+ |1 ", line)]
     assert [row[0] for row in table] == [*(f"0.{i}" for i in range(20)), "1"]
-    gradients = [float(row[2]) for row in table]
-    assert gradients == sorted(gradients)
+    for column in (2, 4):  # dL/dh, and the gradient of the parameters
+        gradients = [float(row[column]) for row in table]
+        assert gradients == sorted(gradients)
+    assert float(table[-1][2]) == 1
+    (line,) = (line for line in lines if line.startswith("Along the network"))
+    assert f"after 0.0 over that after 1: {table[0][2]} at the first traced step" in line
     page = (tmp_path / "README.md").read_text()
     assert "**vanishing_attenuation**: attenuation: " in page
     assert "![Gradients by layer and step](gradients.png)" in page

@@ -16,6 +16,9 @@ from torch.utils.checkpoint import checkpoint
 import vanishing
 from vanishing import read_run
 from vanishing.errors import StudyError
+from vanishing.judging.blocks import blocks as blocks_of
+from vanishing.judging.runs import Run
+from vanishing.judging.stream import attenuation, stream
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
@@ -112,6 +115,75 @@ def test_they_are_those_of_a_network_written_out(tmp_path: Path) -> None:
     assert active.tolist() == pytest.approx((h1 > 0).double().mean(0).tolist())
     flat = units[units["layer"] == "0"].sort_values("unit")["fraction_flat"]
     assert flat.tolist() == pytest.approx((z1 <= 0).double().mean(0).tolist())
+
+
+class Residual(nn.Module):
+    """A block that adds its branch to the residual stream, in place or not."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.branch = nn.Linear(6, 6)
+        self.in_place = in_place
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return the next h."""
+        z: Tensor = self.branch(h)
+        if self.in_place:
+            z += h  # of which `branch` has recorded other values
+            return z
+        return z + h
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_the_residual_stream_is_that_of_a_network_written_out(
+    in_place: bool, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    blocks = [Residual(in_place) for _ in range(3)]
+    last = nn.Linear(6, 2)
+    model = nn.ModuleDict({"last": last, "blocks": nn.Sequential(*blocks)})  # not in its order
+    train(model, tmp_path, lambda _, x: call(last, call(model["blocks"], x)), steps=1)
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    twin = [nn.Linear(6, 6) for _ in range(3)]
+    head = nn.Linear(6, 2)
+    z, h = [], [x]
+    for branch in twin:
+        z.append(branch(h[-1]))
+        h.append(z[-1] + h[-1])
+    y = head(h[-1])
+    gradients = torch.autograd.grad(y.square().mean(), [*h[1:], *z, y])
+    trace = read_run(tmp_path, "trace")
+    norms_of_stream, gradients_of_stream, of_layers = (
+        trace[(trace["tensor"] == tensor) & (trace["statistic"] == "l2_norm")]
+        for tensor in ("stream", "stream_gradient", "backpropagated_gradient")
+    )
+    names = [f"blocks.{index}" for index in range(3)]
+    assert norms_of_stream["layer"].tolist() == gradients_of_stream["layer"].tolist() == names
+    assert norms_of_stream["value"].tolist() == [size(values) for values in h[1:]]
+    assert gradients_of_stream["value"].tolist() == [size(values) for values in gradients[:3]]
+    assert of_layers["layer"].tolist() == [*(f"{name}.branch" for name in names), "last"]
+    assert of_layers["value"].tolist() == [size(values) for values in gradients[3:]]
+    run = Run("run", {"trace": trace})
+    along = stream(run)
+    assert along["block"].tolist() == [*names, "last"]  # the order of the forward pass
+    expected = gradients[0].norm() / gradients[2].norm()
+    assert attenuation(along, "blocks.0", "blocks.2") == pytest.approx(expected.item(), rel=1e-5)
+    assert blocks_of(run)["block"].tolist() == [*names, "last"]
+
+
+def test_a_block_that_ends_with_a_layer_shares_its_output(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 6)), nn.Linear(6, 2))
+    train(model, tmp_path, steps=1)
+    trace = read_run(tmp_path, "trace")
+    assert "stream_gradient" not in set(trace["tensor"])  # `0.0` and `0.1` are blocks of one layer
+    assert stream(Run("run", {"trace": trace}))["block"].tolist() == ["0.0", "0.1", "1"]
+    nested = nn.Sequential(nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 6))))
+    train(nested, tmp_path / "nested", steps=1)
+    rows = read_run(tmp_path / "nested", "trace").query("statistic == 'rms'")
+    values = rows[rows["layer"].isin(["0.0", "0.0.1"])].set_index("tensor")["value"]
+    assert values["stream"] == values["preactivation"]
+    assert values["stream_gradient"] == values["backpropagated_gradient"]
 
 
 def test_training_goes_on_byte_for_byte_as_without_a_watch(tmp_path: Path) -> None:

@@ -1,33 +1,25 @@
 """A watched network in depth order, one row per block, however many layers it has."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from vanishing.judging.runs import Run
-
-_INDEXED = re.compile(r"^(?:.*?\.)?\d+(?=\.|$)")  # up to the first whole number: encoder.layers.17
-
-
-def block_of(layer: str) -> str:
-    """Return the block of a layer: its name up to the first number in it, or up to its last part.
-
-    `encoder.layers.17.norm` is of `encoder.layers.17`, `decoder.head` of `decoder`.
-    """
-    match = _INDEXED.match(layer)
-    if match:
-        return match.group()
-    return layer.rpartition(".")[0] or layer
+from vanishing.judging.stream import stream
+from vanishing.results.blocks import block_of
 
 
 def blocks(run: Run) -> pd.DataFrame:
-    """Describe the blocks of a run, in the order of definition.
+    """Describe the blocks of a run, in the order of the forward pass.
+
+    Those that it does not show, as where modules were not recorded, come last, in the order of
+    definition.
 
     Returns:
-        Columns block, layers (how many), gradient_first and gradient_last (the l2 norm of all
-        gradients of the block's parameters, at the first and at the last traced step), and
-        update_ratio (‖updates‖ / ‖values‖ of all of them, at the last; NaN without updates).
+        Columns block, layers (how many), stream_first and stream_last (rms(dL/dh) of the block's
+        output h over that of the last block, see `judging.stream`, at the first and at the last
+        traced step), gradient_first and gradient_last (the l2 norm of all gradients of the block's
+        parameters, likewise), and update_ratio (‖updates‖ / ‖values‖ of all of them, at the last;
+        NaN without updates).
     """
     norms = run.tables["trace"].query("statistic == 'l2_norm'")
     norms = norms.assign(block=norms["layer"].map(block_of), square=norms["value"] ** 2)
@@ -43,7 +35,13 @@ def blocks(run: Run) -> pd.DataFrame:
         rows["gradient_last"] = _root(gradients[gradients["step"] == last])
         at_end = norms["step"] == last
         rows["update_ratio"] = _root(norms[is_update & at_end]) / _root(norms[is_value & at_end])
-    return rows.sort_values("layer_index", kind="stable").drop(columns="layer_index").reset_index()
+        for column, at_end in (("stream_first", False), ("stream_last", True)):
+            gradients_of_outputs = stream(run, at_end).set_index("block")
+            rms = gradients_of_outputs["rms"]
+            rows[column] = (rms / rms.iloc[-1:].sum()).reindex(rows.index)
+    rows["position"] = gradients_of_outputs["position"].reindex(rows.index)
+    rows = rows.sort_values(["position", "layer_index"], kind="stable")
+    return rows.drop(columns=["layer_index", "position"]).reset_index()
 
 
 def _value_of(updates: pd.Series) -> set[str]:

@@ -22,7 +22,7 @@ from vanishing.results.tables import select
 TABLES = ("trace", "losses", "units")
 
 _LEAST = 1e-300  # stands for 0, which has no logarithm
-_OF_MODULES = ("preactivation", "activation", "backpropagated_gradient")
+_OF_MODULES = ("preactivation", "activation", "backpropagated_gradient", "stream_gradient")
 
 Checks = Iterator[Check]
 
@@ -53,16 +53,28 @@ class Run(NamedTuple):
     def attenuation(self, at_end: bool = False) -> pd.DataFrame:
         """Return rms(dL/dz) over that of the last layer, at the first or the last traced step.
 
-        Of the first call of each module in the order of definition, without the last.
+        Of the first call of each module in the order of the forward pass, without the last.
         """
-        rms = select(self.tables["trace"], "backpropagated_gradient", "rms")
-        step = rms["step"].max() if at_end else rms["step"].min()
-        rms = rms[(rms["step"] == step) & ~rms["layer"].str.contains("#")]
-        rms = rms.sort_values("layer_index", kind="stable")
+        rms = self.in_order("backpropagated_gradient", at_end)
+        rms = rms[~rms["layer"].str.contains("#")]
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = rms["value"] / rms["value"].iloc[-1:].sum()
         attenuation: pd.DataFrame = rms.assign(value=relative)[:-1]
         return attenuation
+
+    def in_order(self, tensor: str, at_end: bool = False) -> pd.DataFrame:
+        """Return the rms of a tensor of modules at the first or the last step that has it.
+
+        Returns:
+            Rows of the trace with `position`, in the order of the forward pass.
+        """
+        trace = self.tables["trace"]
+        rms = select(trace, tensor, "rms")
+        rms = rms[rms["step"] == (rms["step"].max() if at_end else rms["step"].min())]
+        positions = select(trace, tensor, "position").rename(columns={"value": "position"})
+        keys = ["step", "layer"]
+        rows = rms.merge(positions[[*keys, "position"]], on=keys, how="left")
+        return rows.sort_values(["position", "layer_index"], kind="stable")
 
     def furthest_attenuation(self, at_end: bool = False) -> float:
         """Return the attenuation that is furthest from 1; NaN where dL/dz was not recorded."""

@@ -27,6 +27,8 @@ from vanishing.stats.fast import Accumulation, Summary, join, pack, summarize_pa
 from vanishing.stats.units import fraction_active, fraction_flat
 
 PREACTIVATION, ACTIVATION, GRADIENT = "preactivation", "activation", "backpropagated_gradient"
+STREAM, STREAM_GRADIENT = "stream", "stream_gradient"  # of a block's output
+POSITION = "position"
 _UNITS_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding)  # else they are axis 1
 
 
@@ -37,7 +39,16 @@ class Place(NamedTuple):
     layer: str
 
 
-Modules = dict[nn.Module, Place]
+class Modules(NamedTuple):
+    """The modules that are recorded, and their places.
+
+    Attributes:
+        layers: Those that have parameters of their own.
+        blocks: Those that hold layers, each as one step along the residual stream.
+    """
+
+    layers: dict[nn.Module, Place]
+    blocks: dict[nn.Module, Place]
 
 
 class Units(NamedTuple):
@@ -60,15 +71,37 @@ class _Output:
 
     Attributes:
         tensor: Itself, as long as somebody else needs it.
+        version: Of the tensor; another one has other values, which somebody wrote in place.
         units_last: Whether its units are the last axis; else they are axis 1.
-        taken: {PREACTIVATION, …: accumulation}; GRADIENT is there once one has come.
-        units: None where no activation of the registry followed.
+        values: Their accumulation.
+        gradient: None until one has come.
+        activation: None where no activation of the registry followed.
+        units: Likewise.
     """
 
     tensor: "weakref.ref[Tensor]"
+    version: int
     units_last: bool
-    taken: dict[str, Accumulation]
+    values: Accumulation
+    gradient: Accumulation | None = None
+    activation: Accumulation | None = None
     units: Units | None = None
+
+    def is_of(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor is this output, with the values that were taken."""
+        return self.tensor() is tensor and self.version == tensor._version
+
+    def of_layer(self) -> dict[str, Accumulation | None]:
+        """Return what was taken, as of a layer."""
+        return {
+            PREACTIVATION: self.values,
+            ACTIVATION: self.activation,
+            GRADIENT: self.gradient,
+        }
+
+    def of_block(self) -> dict[str, Accumulation | None]:
+        """Return what was taken, as of a block."""
+        return {STREAM: self.values, STREAM_GRADIENT: self.gradient}
 
 
 @dataclasses.dataclass(eq=False)
@@ -77,12 +110,14 @@ class _Call:
 
     Attributes:
         place: Of the module.
-        number: Of the call among all; in their order.
+        is_block: Whether it is a block; else it is a layer.
+        number: Of the call among all, in the order in which they end.
         pass_number: Of the forward pass; another one begins after a backward pass.
         outputs: Those that require a gradient.
     """
 
     place: Place
+    is_block: bool
     number: int
     pass_number: int
     outputs: list[_Output]
@@ -94,11 +129,13 @@ class CallMeasurement(NamedTuple):
     Attributes:
         keys: (layer_index, layer, tensor) of each row; the layer of a second call is `layer#2`.
         statistics: One row per key.
+        positions: (rows,), that of the call in the forward pass; the first to end has 1.
         units: {(layer_index, layer): (shares active, shares flat) of its units}.
     """
 
     keys: list[tuple[int, str, str]]
     statistics: Summary
+    positions: NDArray[np.int64]
     units: dict[Place, NDArray[np.float64]]
 
 
@@ -106,7 +143,7 @@ class ModuleCalls:
     """Records the calls of some modules.
 
     Args:
-        modules: {module: its place}, those that have parameters.
+        modules: Which ones.
         networks: Whose modules these are; their activations are looked for.
     """
 
@@ -129,9 +166,10 @@ class ModuleCalls:
         self._is_recording = True
         if self._hooks:
             return
-        for module, place in self._modules.items():
-            hook = functools.partial(self._called, place)
-            self._hooks.append(module.register_forward_hook(hook))
+        for is_block, modules in ((False, self._modules.layers), (True, self._modules.blocks)):
+            for module, place in modules.items():
+                hook = functools.partial(self._called, place, is_block)
+                self._hooks.append(module.register_forward_hook(hook))
         for module in self._activations:
             self._hooks.append(module.register_forward_pre_hook(self._before_activation))
             self._hooks.append(module.register_forward_hook(self._after_activation))
@@ -168,16 +206,25 @@ class ModuleCalls:
         counted = [call for call in calls if not last_pass or call.pass_number == last]
         self._begin()
         rows: dict[tuple[int, str, str], Accumulation] = {}
+        positions: list[int] = []
         units: dict[Place, NDArray[np.float64]] = {}
-        for place, outputs in _numbered(counted).items():
-            for tensor in (PREACTIVATION, ACTIVATION, GRADIENT):
-                parts = [output.taken[tensor] for output in outputs if tensor in output.taken]
+        numbered = _numbered(counted)
+        for position, (place, group) in enumerate(numbered.items(), start=1):
+            outputs = [output for call in group for output in call.outputs if output.gradient]
+            is_block = group[0].is_block
+            taken = [output.of_block() if is_block else output.of_layer() for output in outputs]
+            for tensor in taken[0]:
+                parts = [part for numbers in taken if (part := numbers[tensor]) is not None]
                 if parts:
                     rows[*place, tensor] = join(parts)
+                    positions.append(position)
             shares = [output.units for output in outputs if output.units is not None]
-            if shares:
+            if shares and not is_block:
                 units[place] = _mean(shares).cpu().numpy()
-        return CallMeasurement(list(rows), _summarize(list(rows.values())), units) if rows else None
+        if not rows:
+            return None
+        summary = _summarize(list(rows.values()))
+        return CallMeasurement(list(rows), summary, np.array(positions), units)
 
     def _begin(self) -> None:
         # A call belongs to the hooks of its outputs until a gradient comes, and goes with the graph
@@ -196,7 +243,9 @@ class ModuleCalls:
         finally:
             self._is_recording = before
 
-    def _called(self, place: Place, module: nn.Module, _inputs: Any, output: Any) -> None:
+    def _called(
+        self, place: Place, is_block: bool, module: nn.Module, _inputs: Any, output: Any
+    ) -> None:
         if torch.compiler.is_compiling() or not self._is_recording:
             return  # first asked: nothing else may be read while a graph is made
         self._has_been_called = True
@@ -208,16 +257,19 @@ class ModuleCalls:
             self._pass_number += 1
             self._produced.clear()
         self._count += 1
-        call = _Call(place, self._count, self._pass_number, [])
+        call = _Call(place, is_block, self._count, self._pass_number, [])
         for tensor in tensors:
-            units_last = isinstance(module, _UNITS_LAST)
-            record = _Output(
-                weakref.ref(tensor), units_last, {PREACTIVATION: accumulate_any(tensor)}
-            )
+            record = self._produced.get(id(tensor)) if is_block else None
+            if record is None or not record.is_of(tensor):  # it is none of a layer in the block
+                units_last = isinstance(module, _UNITS_LAST)
+                values = accumulate_any(tensor)
+                record = _Output(weakref.ref(tensor), tensor._version, units_last, values)
+                take = functools.partial(self._take_gradient, record)
+                tensor.register_hook(take)  # type: ignore[no-untyped-call]
+                self._produced[id(tensor)] = record
             call.outputs.append(record)
-            take = functools.partial(self._take_gradient, call, record)
-            tensor.register_hook(take)  # type: ignore[no-untyped-call]
-            self._produced[id(tensor)] = record
+            count = functools.partial(self._count_call, call)
+            tensor.register_hook(count)  # type: ignore[no-untyped-call]
 
     def _before_activation(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if torch.compiler.is_compiling() or not self._is_recording or not inputs:
@@ -237,17 +289,18 @@ class ModuleCalls:
         if torch.compiler.is_compiling() or self._activated is None:
             return
         record, self._activated = self._activated, None
-        record.taken[ACTIVATION] = accumulate_any(output)
+        record.activation = accumulate_any(output)
         if record.units is not None:
             active = fraction_active(_by_unit(output, record))
             record.units = record.units._replace(active=active)
 
-    def _take_gradient(self, call: _Call, record: _Output, gradient: Tensor) -> None:
+    def _count_call(self, call: _Call, _gradient: Tensor) -> None:
         self._gradient_came = True
         self._counted[call.number] = call
+
+    def _take_gradient(self, record: _Output, gradient: Tensor) -> None:
         taken = accumulate_any(gradient, interception.loss_scale())
-        before = record.taken.get(GRADIENT)
-        record.taken[GRADIENT] = taken if before is None else join([before, taken])
+        record.gradient = taken if record.gradient is None else join([record.gradient, taken])
 
 
 def _takes_gradient(tensor: Tensor) -> bool:
@@ -270,24 +323,21 @@ def _tensors(output: Any) -> Iterator[Tensor]:
             yield from _tensors(getattr(output, field.name))
 
 
-def _numbered(calls: list[_Call]) -> dict[Place, list[_Output]]:
-    """Return {place: outputs that a gradient has reached}, in the order of the layers.
+def _numbered(calls: list[_Call]) -> dict[Place, list[_Call]]:
+    """Return {place: its calls that a gradient has reached}, in the order of the forward pass.
 
     The second call of a module in a forward pass is `layer#2`; calls of the same number in several
     passes, those of micro-batches, belong together.
     """
     counts: dict[tuple[Place, int], int] = {}
-    places: dict[Place, list[_Output]] = {}
+    places: dict[Place, list[_Call]] = {}
     for call in calls:
-        outputs = [output for output in call.outputs if GRADIENT in output.taken]
-        if not outputs:
-            continue
         number = counts[call.place, call.pass_number] = (
             counts.get((call.place, call.pass_number), 0) + 1
         )
         name = call.place.layer if number == 1 else f"{call.place.layer}#{number}"
-        places.setdefault(Place(call.place.layer_index, name), []).extend(outputs)
-    return dict(sorted(places.items(), key=lambda item: item[0].layer_index))
+        places.setdefault(Place(call.place.layer_index, name), []).append(call)
+    return places
 
 
 def _by_unit(values: Tensor, record: _Output) -> Tensor:

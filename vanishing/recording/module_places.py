@@ -1,4 +1,4 @@
-"""The modules of networks that have parameters, and the optimizer with whose steps they count."""
+"""The layers and blocks of networks, and the optimizer with whose steps they count."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from torch import nn
 from vanishing.recording.description import Owners
 from vanishing.recording.module_calls import Modules, Place
 from vanishing.recording.parameters import NamedParameter
+from vanishing.results.blocks import block_of
 
 
 def modules_by_optimizer(
@@ -15,7 +16,10 @@ def modules_by_optimizer(
     owners: Owners,
     optimizers: Sequence[str],
 ) -> dict[str, Modules]:
-    """Find the modules whose parameters each optimizer holds.
+    """Find the modules whose parameters each optimizer holds: layers, and the blocks around them.
+
+    A layer has parameters of its own. A block is a module by whose name `block_of` groups layers,
+    such as `encoder.layers.17`; it has the index of its first layer.
 
     Args:
         networks: {name: network}, as for `name_parameters`.
@@ -24,16 +28,22 @@ def modules_by_optimizer(
         optimizers: Their names; modules whose parameters nobody holds go to the first.
 
     Returns:
-        {optimizer: {module: its place}}.
+        {optimizer: its modules}.
     """
-    places: dict[str, tuple[str, Place]] = {}
+    layers: dict[str, tuple[str, Place]] = {}
+    blocks: dict[str, tuple[str, Place]] = {}
     for named in chosen:
         owner = owners.get(named.parameter, (optimizers[0], ""))[0]
-        places.setdefault(named.layer, (owner, Place(named.layer_index, named.layer)))
-    modules: dict[str, Modules] = {name: {} for name in optimizers}
+        layers.setdefault(named.layer, (owner, Place(named.layer_index, named.layer)))
+        block = block_of(named.layer)
+        blocks.setdefault(block, (owner, Place(named.layer_index, block)))
+    modules: dict[str, Modules] = {name: Modules({}, {}) for name in optimizers}
     for prefix, network in networks.items():
-        for layer, module in network.named_modules(prefix=prefix):
-            if layer in places:
-                owner, place = places[layer]
-                modules[owner][module] = place
+        for name, module in network.named_modules(prefix=prefix):
+            if name in layers:
+                owner, place = layers[name]
+                modules[owner].layers[module] = place
+            elif name in blocks:
+                owner, place = blocks[name]
+                modules[owner].blocks[module] = place
     return modules

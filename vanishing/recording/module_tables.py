@@ -2,21 +2,23 @@
 
 import numpy as np
 
-from vanishing.recording.module_calls import CallMeasurement
+from vanishing.recording.module_calls import POSITION, CallMeasurement
 from vanishing.recording.step_tables import Columns
 from vanishing.stats.fast import STATISTICS
 
 
 def trace(step: int, calls: CallMeasurement) -> Columns:
-    """Return the columns of the trace at a step: every statistic of every tensor."""
-    values = np.stack([calls.statistics.statistics[name] for name in STATISTICS], axis=1)
-    count = len(STATISTICS)
+    """Return the columns of the trace at a step: statistics and position of every tensor."""
+    statistics = [*STATISTICS, POSITION]
+    numbers = [*(calls.statistics.statistics[name] for name in STATISTICS), calls.positions]
+    values = np.stack(numbers, axis=1)
+    count = len(statistics)
     return {
         "step": np.full(values.size, step),
         "layer_index": np.repeat([index for index, _, _ in calls.keys], count),
-        "layer": [layer for _, layer, _ in calls.keys for _ in STATISTICS],
-        "tensor": [tensor for _, _, tensor in calls.keys for _ in STATISTICS],
-        "statistic": [*STATISTICS] * len(calls.keys),
+        "layer": [layer for _, layer, _ in calls.keys for _ in statistics],
+        "tensor": [tensor for _, _, tensor in calls.keys for _ in statistics],
+        "statistic": statistics * len(calls.keys),
         "value": values.flatten(),
     }
 

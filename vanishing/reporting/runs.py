@@ -7,14 +7,26 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from vanishing.judging.blocks import block_of, blocks
+from vanishing.judging.blocks import blocks
 from vanishing.judging.runs import Run, problems
+from vanishing.judging.stream import attenuation, stream
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
 from vanishing.reporting import panels
 from vanishing.reporting.layout import WIDTH, add_legend_above
 from vanishing.reporting.style import line_styles
+from vanishing.results.blocks import block_of
 
-_HEADERS = ["block", "layers", "‖gradient‖, first", "last", "‖update‖ / ‖values‖", "problems"]
+_HEADERS = [
+    "block",
+    "layers",
+    "dL/dh, first",
+    "last",
+    "‖gradient‖, first",
+    "last",
+    "‖update‖ / ‖values‖",
+    "problems",
+]
+_NUMBERS = ("stream_first", "stream_last", "gradient_first", "gradient_last", "update_ratio")
 FIGURE = "gradients.png"
 
 
@@ -31,7 +43,7 @@ def summarize(run: Run, rows: Sequence[Row]) -> str:
     lines = [f"{run.name}: {_answer(run, rows)}"]
     lines += [f"  {row['rule']}: {describe(row)}" for row in problems([*rows])]
     if len(run.tables["trace"]):
-        lines += ["", _table(run, rows, "simple")]
+        lines += [*_end_to_end(run), "", _table(run, rows, "simple")]
     return "\n".join(lines) + "\n"
 
 
@@ -51,7 +63,7 @@ def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
         if grave:
             parts.append("\n".join(grave))
         if len(run.tables["trace"]):
-            parts.append(_table(run, rows, "github"))
+            parts += [*_end_to_end(run), _table(run, rows, "github")]
         checks = [
             [row["rule"], row["verdict"], "" if _is_silent(row) else _in_a_cell(describe(row))]
             for row in rows
@@ -62,7 +74,7 @@ def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
 
 
 def draw(runs: Mapping[str, Run]) -> Figure:
-    """Draw gradients by layer, gradients over time, and updates by layer, a line per run.
+    """Draw gradients by block, by layer and over time, and updates by layer, a line per run.
 
     Args:
         runs: {label: run}, at least one with a trace.
@@ -70,19 +82,24 @@ def draw(runs: Mapping[str, Run]) -> Figure:
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
-    by_layer, over_time, updates = figure.subplots(1, 3)
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    (by_block, by_layer), (over_time, updates) = figure.subplots(2, 2)
     styles = line_styles(list(runs))
     gradients = _labelled({label: run.gradients("l2_norm") for label, run in runs.items()})
     ratios = _labelled({label: run.update_ratios() for label, run in runs.items()})
-    for axes in (by_layer, over_time, updates):
+    streams = _labelled({label: stream(run, at_end=True) for label, run in runs.items()})
+    for axes in (by_block, by_layer, over_time, updates):
         axes.set_yscale("log")
+    panels.draw_lines(streams.assign(block=streams.index), by_block, "block", "rms", styles)
+    if streams.empty:
+        by_block.text(0.5, 0.5, "not recorded", transform=by_block.transAxes, ha="center")
     panels.draw_lines(_at_end(gradients), by_layer, "layer_index", "value", styles)
     panels.draw_lines(_over_time(gradients), over_time, "step", "value", styles)
     panels.draw_lines(_at_end(ratios), updates, "layer_index", "value", styles)
-    by_layer.set(xlabel="layer, in depth order", ylabel="‖gradient‖ at the last traced step")
+    by_block.set(xlabel="block, in the forward pass", ylabel="rms(dL/dh), last traced step")
+    by_layer.set(xlabel="layer, as defined", ylabel="‖dL/dW‖, last traced step")
     over_time.set(xlabel="step", ylabel="‖gradient‖ of all parameters")
-    updates.set(xlabel="layer, in depth order", ylabel="‖update‖ / ‖values‖, likewise")
+    updates.set(xlabel="layer, as defined", ylabel="‖update‖ / ‖values‖, last traced step")
     add_legend_above(figure)
     return figure
 
@@ -92,9 +109,23 @@ def _answer(run: Run, rows: Sequence[Row]) -> str:
     broken = len({row["rule"] for row in problems([*rows])})
     applied = len({row["rule"] for row in rows if not _is_silent(row)})
     trace = run.tables["trace"]
-    seen = f"{trace['step'].nunique()} traced steps, {trace['layer'].nunique()} layers"
+    layers = run.gradients("l2_norm")["layer"].nunique()
+    seen = f"{trace['step'].nunique()} traced steps, {layers} layers"
     found = f"{broken} of {applied} rules find a problem" if broken else "no rule finds a problem"
     return f"{found} ({seen})"
+
+
+def _end_to_end(run: Run) -> list[str]:
+    """Say how much of the gradient at the last block's output is left at the first one's."""
+    first, last = stream(run), stream(run, at_end=True)
+    if len(first) < 2:  # noqa: PLR2004 - there is no way between
+        return []
+    names = first["block"].iloc[[0, -1]].tolist()
+    return [
+        f"Along the network, rms(dL/dh) after {names[0]} over that after {names[1]}:"
+        f" {_number(attenuation(first))} at the first traced step, {_number(attenuation(last))} at"
+        " the last."
+    ]
 
 
 def _in_a_cell(text: str) -> str:
@@ -116,12 +147,12 @@ def _table(run: Run, rows: Sequence[Row], style: str) -> str:
         [
             row["block"] or "(model)",
             row["layers"],
-            *(_number(row[key]) for key in ("gradient_first", "gradient_last", "update_ratio")),
+            *(_number(row[key]) for key in _NUMBERS),
             ", ".join(rules.get(row["block"], [])),
         ]
         for row in blocks(run).to_dict("records")
     ]
-    align = ("left", "right", "right", "right", "right", "left")
+    align = ("left", *["right"] * (len(_NUMBERS) + 1), "left")
     return tabulate(lines, _HEADERS, style, colalign=align, disable_numparse=True)
 
 

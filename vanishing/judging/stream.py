@@ -1,0 +1,60 @@
+"""The gradient along a network's residual stream, from block to block.
+
+A block is a step of a network along its depth, such as `encoder.layers.17`: it takes h and returns
+the next h, by whatever branches. With h_a and h_b the outputs of two blocks, of which a comes
+first, the attenuation between them is rms(dL/dh_a) / rms(dL/dh_b). A layer in no block is one.
+"""
+
+import math
+
+import pandas as pd
+
+from vanishing.judging.runs import Run
+from vanishing.results.blocks import block_of
+
+
+def stream(run: Run, at_end: bool = False) -> pd.DataFrame:
+    """Return the gradient of each block's output.
+
+    Args:
+        run: The run.
+        at_end: Whether at the last traced step; else at the first.
+
+    Returns:
+        Columns block, position and rms, in the order of the forward pass; the second call of a
+        block is `block#2`. No rows where modules were not recorded.
+    """
+    blocks = run.in_order("stream_gradient", at_end)
+    layers = run.in_order("backpropagated_gradient", at_end)
+    names = layers["layer"].str.partition("#")[0] if len(layers) else layers["layer"]
+    alone = layers[names.map(block_of) == names]
+    rows = pd.concat([blocks, alone[~alone["layer"].isin(blocks["layer"])]])
+    rows = rows.sort_values(["position", "layer_index"], kind="stable")
+    renamed = rows.rename(columns={"layer": "block", "value": "rms"})
+    return renamed[["block", "position", "rms"]].reset_index(drop=True)
+
+
+def attenuation(
+    gradients: pd.DataFrame, first: str | None = None, last: str | None = None
+) -> float:
+    """Return rms(dL/dh) of one block over that of a later one.
+
+    Args:
+        gradients: As from `stream`.
+        first: A block; None for the first.
+        last: A later block; None for the last.
+
+    Returns:
+        The attenuation; NaN where a block is not recorded or both gradients are 0, infinite where
+        that of the later one is.
+    """
+    rms = gradients.set_index("block")["rms"]
+    if rms.empty:
+        return math.nan
+    before, after = (
+        rms.iloc[place] if name is None else rms.get(name, math.nan)
+        for name, place in ((first, 0), (last, -1))
+    )
+    if after == 0:
+        return math.nan if before == 0 else math.inf
+    return float(before / after)
