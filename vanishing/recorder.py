@@ -283,6 +283,7 @@ class Watch:
             calls = {step.number: step.calls for step in traced if step.calls is not None}
             for number, measurement in (calls | self._probes.pop(name, {})).items():
                 tables["trace"].append(module_tables.trace(number, measurement))
+                tables["trace"] += module_tables.through_time(number, measurement)
                 tables["units"] += module_tables.units(number, measurement)
             tables["parameters"] += watch_tables.parameters(name, traced, self._names)
             tables["steps"].append(watch_tables.steps(name, taken))

@@ -18,7 +18,8 @@ from vanishing import read_run
 from vanishing.errors import StudyError
 from vanishing.judging.blocks import blocks as blocks_of
 from vanishing.judging.runs import Run
-from vanishing.judging.stream import attenuation, stream
+from vanishing.judging.stream import attenuation, stream, through_time
+from vanishing.reporting.runs import summarize
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
@@ -184,6 +185,59 @@ def test_a_block_that_ends_with_a_layer_shares_its_output(tmp_path: Path) -> Non
     values = rows[rows["layer"].isin(["0.0", "0.0.1"])].set_index("tensor")["value"]
     assert values["stream"] == values["preactivation"]
     assert values["stream_gradient"] == values["backpropagated_gradient"]
+
+
+class Classifier(nn.Module):
+    """A recurrent classifier of sequences, by its last output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(1, 4, batch_first=True)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, (batch, 2), of (batch, time)."""
+        output, _ = self.lstm(x[:, :, None])
+        logits: Tensor = self.head(output[:, -1])
+        return logits
+
+
+def test_the_gradient_through_time_is_that_of_cells_written_out(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    twin = Classifier()
+    torch.manual_seed(0)
+    train(Classifier(), tmp_path, steps=2)
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    cell = nn.LSTMCell(1, 4)
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in twin.lstm.state_dict().items()})
+    h, c, states = torch.zeros(5, 4), torch.zeros(5, 4), []
+    for inputs in x.T:
+        h, c = cell(inputs[:, None], (h, c))
+        states += [h, c]
+    loss = twin.head(h).square().mean()
+    gradients = torch.autograd.grad(loss, states)
+    rms = [gradient.square().mean().sqrt().item() for gradient in gradients]
+    run = Run("run", {"trace": read_run(tmp_path, "trace")})
+    states_of_run = through_time(run).sort_values(["time", "tensor"], ascending=[True, False])
+    assert set(states_of_run["layer"]) == {"lstm"}
+    assert states_of_run["tensor"].tolist() == ["hidden_gradient_l0", "cell_gradient_l0"] * 6
+    assert states_of_run["time"].tolist() == [t for t in range(1, 7) for _ in range(2)]
+    assert states_of_run["rms"].tolist() == pytest.approx(rms, rel=1e-5)
+    (line,) = (line for line in summarize(run, []).splitlines() if "hidden_gradient_l0" in line)
+    assert f"at t = 1 over that at t = 6: {rms[0] / rms[-2]:.2e} at the first" in line
+
+
+def test_the_gradient_through_time_of_micro_batches_is_that_of_all(tmp_path: Path) -> None:
+    def backward_in_parts(model: nn.Module, x: Tensor) -> Tensor:
+        (call(model, x[:2]).square().sum() / 10).backward()  # type: ignore[no-untyped-call]
+        return call(model, x[2:]) * (3 / 5) ** 0.5  # its mean counts as 3 of 5 examples
+
+    runs = []
+    for name, forward in (("whole", call), ("parts", backward_in_parts)):
+        torch.manual_seed(0)
+        train(Classifier(), tmp_path / name, forward, steps=1)
+        runs.append(through_time(Run(name, {"trace": read_run(tmp_path / name, "trace")})))
+    pd.testing.assert_frame_equal(*runs, rtol=1e-5)
 
 
 def test_training_goes_on_byte_for_byte_as_without_a_watch(tmp_path: Path) -> None:

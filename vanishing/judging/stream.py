@@ -1,8 +1,11 @@
-"""The gradient along a network's residual stream, from block to block.
+"""The gradient along a network's residual stream, from block to block, and through time.
 
 A block is a step of a network along its depth, such as `encoder.layers.17`: it takes h and returns
 the next h, by whatever branches. With h_a and h_b the outputs of two blocks, of which a comes
 first, the attenuation between them is rms(dL/dh_a) / rms(dL/dh_b). A layer in no block is one.
+
+A recurrent layer passes h on from one time step to the next; its attenuation from t to the last
+step T is rms(dL/dh_t) / rms(dL/dh_T).
 """
 
 import math
@@ -11,6 +14,9 @@ import pandas as pd
 
 from vanishing.judging.runs import Run
 from vanishing.results.blocks import block_of
+
+_OF_STATE = r"(?:hidden|cell)_gradient_l\d+(?:_reverse)?$"
+_TIME = r"^(?P<layer>.*?)(?:#(?P<time>\d+))?$"  # a second call's is layer#2#time
 
 
 def stream(run: Run, at_end: bool = False) -> pd.DataFrame:
@@ -58,3 +64,28 @@ def attenuation(
     if after == 0:
         return math.nan if before == 0 else math.inf
     return float(before / after)
+
+
+def through_time(run: Run, at_end: bool = False) -> pd.DataFrame:
+    """Return the gradient of the states of recurrent layers at each time step.
+
+    Args:
+        run: The run.
+        at_end: Whether at the last traced step; else at the first.
+
+    Returns:
+        Columns layer, tensor (`hidden_gradient_l0`, `cell_gradient_l0_reverse`, …), time (1 is the
+        first) and rms. No rows without recurrent layers.
+    """
+    trace = run.tables["trace"]
+    rows = trace[trace["tensor"].str.match(_OF_STATE) & (trace["statistic"] == "rms")]
+    rows = rows[rows["step"] == (rows["step"].max() if at_end else rows["step"].min())]
+    parts = rows["layer"].str.extract(_TIME)
+    return pd.DataFrame(
+        {
+            "layer": parts["layer"],
+            "tensor": rows["tensor"],
+            "time": parts["time"].fillna("1").astype("int64"),
+            "rms": rows["value"],
+        }
+    ).reset_index(drop=True)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from vanishing.recording import interception
 from vanishing.recording.probe import REGISTERED
+from vanishing.recording.recurrent import Call, gradients_through_time, record_call
 from vanishing.recording.sharding import is_sharded
 from vanishing.recording.step_trace import accumulate_any
 from vanishing.stats.fast import Accumulation, Summary, join, pack, summarize_packed
@@ -105,6 +106,42 @@ class _Output:
 
 
 @dataclasses.dataclass(eq=False)
+class _Sequence:
+    """A call of a recurrent module, from which the gradient through time is computed.
+
+    Attributes:
+        module: That was called.
+        call: What the call is repeated from.
+        gradients: Of what the call returned; None where none has come.
+    """
+
+    module: nn.RNNBase
+    call: Call
+    gradients: list[Tensor | None]
+
+    def take(self, index: int, gradient: Tensor) -> None:
+        """Add the gradient of one of the tensors that the call returned."""
+        scale = interception.loss_scale()
+        unscaled = gradient.detach() if scale is None else gradient.detach() / scale
+        before = self.gradients[index]
+        self.gradients[index] = unscaled if before is None else before + unscaled
+
+    def sums_of_squares(self) -> dict[str, Tensor]:
+        """Return {tensor: (time, 2)}, the sum of squares at each time step, and their number."""
+        through_time = gradients_through_time(self.module, self.call, self.gradients)
+        return {
+            name: torch.stack(
+                [
+                    values.double().square().sum((1, 2)),
+                    values.new_full((len(values),), values[0].numel(), dtype=torch.float64),
+                ],
+                dim=1,
+            )
+            for name, values in through_time.items()
+        }
+
+
+@dataclasses.dataclass(eq=False)
 class _Call:
     """A call of a module.
 
@@ -114,6 +151,7 @@ class _Call:
         number: Of the call among all, in the order in which they end.
         pass_number: Of the forward pass; another one begins after a backward pass.
         outputs: Those that require a gradient.
+        sequence: None if it is of no recurrent module, or cannot be repeated.
     """
 
     place: Place
@@ -121,6 +159,7 @@ class _Call:
     number: int
     pass_number: int
     outputs: list[_Output]
+    sequence: _Sequence | None = None
 
 
 class CallMeasurement(NamedTuple):
@@ -131,12 +170,14 @@ class CallMeasurement(NamedTuple):
         statistics: One row per key.
         positions: (rows,), that of the call in the forward pass; the first to end has 1.
         units: {(layer_index, layer): (shares active, shares flat) of its units}.
+        through_time: {(layer_index, layer, tensor): rms at each time step} of recurrent modules.
     """
 
     keys: list[tuple[int, str, str]]
     statistics: Summary
     positions: NDArray[np.int64]
     units: dict[Place, NDArray[np.float64]]
+    through_time: dict[tuple[int, str, str], NDArray[np.float64]]
 
 
 class ModuleCalls:
@@ -169,7 +210,7 @@ class ModuleCalls:
         for is_block, modules in ((False, self._modules.layers), (True, self._modules.blocks)):
             for module, place in modules.items():
                 hook = functools.partial(self._called, place, is_block)
-                self._hooks.append(module.register_forward_hook(hook))
+                self._hooks.append(module.register_forward_hook(hook, with_kwargs=True))
         for module in self._activations:
             self._hooks.append(module.register_forward_pre_hook(self._before_activation))
             self._hooks.append(module.register_forward_hook(self._after_activation))
@@ -208,6 +249,7 @@ class ModuleCalls:
         rows: dict[tuple[int, str, str], Accumulation] = {}
         positions: list[int] = []
         units: dict[Place, NDArray[np.float64]] = {}
+        through_time: dict[tuple[int, str, str], NDArray[np.float64]] = {}
         numbered = _numbered(counted)
         for position, (place, group) in enumerate(numbered.items(), start=1):
             outputs = [output for call in group for output in call.outputs if output.gradient]
@@ -221,10 +263,13 @@ class ModuleCalls:
             shares = [output.units for output in outputs if output.units is not None]
             if shares and not is_block:
                 units[place] = _mean(shares).cpu().numpy()
+            sequences = [call.sequence for call in group if call.sequence is not None]
+            for tensor, rms in _rms_through_time(sequences).items():
+                through_time[*place, tensor] = rms
         if not rows:
             return None
         summary = _summarize(list(rows.values()))
-        return CallMeasurement(list(rows), summary, np.array(positions), units)
+        return CallMeasurement(list(rows), summary, np.array(positions), units, through_time)
 
     def _begin(self) -> None:
         # A call belongs to the hooks of its outputs until a gradient comes, and goes with the graph
@@ -244,7 +289,13 @@ class ModuleCalls:
             self._is_recording = before
 
     def _called(
-        self, place: Place, is_block: bool, module: nn.Module, _inputs: Any, output: Any
+        self,
+        place: Place,
+        is_block: bool,
+        module: nn.Module,
+        inputs: tuple[Any, ...],
+        options: dict[str, Any],
+        output: Any,
     ) -> None:
         if torch.compiler.is_compiling() or not self._is_recording:
             return  # first asked: nothing else may be read while a graph is made
@@ -258,6 +309,8 @@ class ModuleCalls:
             self._produced.clear()
         self._count += 1
         call = _Call(place, is_block, self._count, self._pass_number, [])
+        if isinstance(module, nn.RNNBase):
+            call.sequence = _record_sequence(module, inputs, options, output)
         for tensor in tensors:
             record = self._produced.get(id(tensor)) if is_block else None
             if record is None or not record.is_of(tensor):  # it is none of a layer in the block
@@ -301,6 +354,39 @@ class ModuleCalls:
     def _take_gradient(self, record: _Output, gradient: Tensor) -> None:
         taken = accumulate_any(gradient, interception.loss_scale())
         record.gradient = taken if record.gradient is None else join([record.gradient, taken])
+
+
+def _record_sequence(
+    module: nn.RNNBase, inputs: tuple[Any, ...], options: dict[str, Any], output: Any
+) -> _Sequence | None:
+    """Keep a call of a recurrent module, and await the gradients of what it returned."""
+    call = record_call(module, inputs, options)
+    if call is None:
+        return None
+    tensors = list(_tensors(output))
+    sequence = _Sequence(module, call, [None] * len(tensors))
+    for index, tensor in enumerate(tensors):
+        if _takes_gradient(tensor):
+            take = functools.partial(sequence.take, index)
+            tensor.register_hook(take)  # type: ignore[no-untyped-call]
+    return sequence
+
+
+def _rms_through_time(sequences: list[_Sequence]) -> dict[str, NDArray[np.float64]]:
+    """Return {tensor: rms at each time step}, of micro-batches together, however long each is."""
+    joined: dict[str, Tensor] = {}
+    for sequence in sequences:
+        if all(gradient is None for gradient in sequence.gradients):
+            continue
+        for tensor, sums in sequence.sums_of_squares().items():
+            before = joined.get(tensor, sums.new_zeros(0, 2))
+            both = sums.new_zeros(max(len(before), len(sums)), 2)
+            both[: len(before)] += before
+            both[: len(sums)] += sums
+            joined[tensor] = both
+    return {
+        tensor: (sums[:, 0] / sums[:, 1]).sqrt().cpu().numpy() for tensor, sums in joined.items()
+    }
 
 
 def _takes_gradient(tensor: Tensor) -> bool:

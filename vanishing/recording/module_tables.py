@@ -23,6 +23,24 @@ def trace(step: int, calls: CallMeasurement) -> Columns:
     }
 
 
+def through_time(step: int, calls: CallMeasurement) -> list[Columns]:
+    """Return the columns of the trace of recurrent modules, in pieces of one tensor.
+
+    A time step is told apart as a call of a module is: the second one of `rnn` is `rnn#2`.
+    """
+    return [
+        {
+            "step": np.full(len(rms), step),
+            "layer_index": np.full(len(rms), index),
+            "layer": [layer, *(f"{layer}#{time}" for time in range(2, len(rms) + 1))],
+            "tensor": [tensor] * len(rms),
+            "statistic": ["rms"] * len(rms),
+            "value": rms,
+        }
+        for (index, layer, tensor), rms in calls.through_time.items()
+    ]
+
+
 def units(step: int, calls: CallMeasurement) -> list[Columns]:
     """Return the columns of the units at a step, in pieces of one layer."""
     return [

@@ -1,5 +1,6 @@
 """What `vanishing report` says of watched trainings: on the terminal, in Markdown, and drawn."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
 from vanishing.judging.runs import Run, problems
-from vanishing.judging.stream import attenuation, stream
+from vanishing.judging.stream import attenuation, stream, through_time
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
 from vanishing.reporting import panels
 from vanishing.reporting.layout import WIDTH, add_legend_above
@@ -118,14 +119,32 @@ def _answer(run: Run, rows: Sequence[Row]) -> str:
 def _end_to_end(run: Run) -> list[str]:
     """Say how much of the gradient at the last block's output is left at the first one's."""
     first, last = stream(run), stream(run, at_end=True)
-    if len(first) < 2:  # noqa: PLR2004 - there is no way between
-        return []
-    names = first["block"].iloc[[0, -1]].tolist()
-    return [
-        f"Along the network, rms(dL/dh) after {names[0]} over that after {names[1]}:"
-        f" {_number(attenuation(first))} at the first traced step, {_number(attenuation(last))} at"
-        " the last."
-    ]
+    lines = []
+    if len(first) > 1:
+        names = first["block"].iloc[[0, -1]].tolist()
+        lines.append(
+            f"Along the network, rms(dL/dh) after {names[0]} over that after {names[1]}:"
+            f" {_number(attenuation(first))} at the first traced step,"
+            f" {_number(attenuation(last))} at the last."
+        )
+    ends = [_ends_of_time(through_time(run, at_end)) for at_end in (False, True)]
+    for (layer, tensor), (length, ratio) in ends[0].items():
+        lines.append(
+            f"Through time, rms of {layer} {tensor} at t = 1 over that at t = {length}:"
+            f" {_number(ratio)} at the first traced step,"
+            f" {_number(ends[1].get((layer, tensor), (0, math.nan))[1])} at the last."
+        )
+    return lines
+
+
+def _ends_of_time(states: pd.DataFrame) -> dict[tuple[str, str], tuple[int, float]]:
+    """Return {(layer, tensor): (last time step, rms at the first one over that at the last)}."""
+    ends = {}
+    for (layer, tensor), rows in states.groupby(["layer", "tensor"], sort=False):
+        rms = rows.sort_values("time")["rms"].to_numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends[str(layer), str(tensor)] = len(rms), float(np.divide(rms[0], rms[-1]))
+    return ends
 
 
 def _in_a_cell(text: str) -> str:
