@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from vanishing.recording.parameters import Choice, NamedParameter, by_name, choo
 from vanishing.recording.processes import is_bystander, refuse_shards, replicated
 from vanishing.recording.watch_probe import is_compiled, probe, uncompiled
 from vanishing.results import watched
+from vanishing.tracking import active_run
+from vanishing.tracking.active_run import ActiveRun
 
 _FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
 # A flush comes after ten seconds, later after a hundredth of the time since the start: a crash
@@ -49,7 +52,8 @@ def watch(  # noqa: PLR0913 - keywords
 
     The first ten steps of each optimizer and every `every`-th are traced. On the others nothing is
     read from the device. The trained weights are, byte for byte, those of a training that nobody
-    watches.
+    watches. If a run of MLflow is active, it shows the norms of gradients meanwhile, and gets the
+    tables and a figure at the end.
 
     Args:
         model: What is trained: one module, a list, or a mapping of names. The names of several
@@ -89,7 +93,8 @@ def watch(  # noqa: PLR0913 - keywords
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
     recorded = modules_by_optimizer(networks, chosen, owners, list(optimizers)) if modules else {}
     content = _Content(chosen, every, updates, recorded)
-    return Watch(Path(folder).absolute(), given, optimizers, content)
+    run = active_run.attach(max(p.layer_index for p in named) + 1)
+    return Watch(Path(folder).absolute(), given, optimizers, content, run)
 
 
 def _original(network: nn.Module) -> nn.Module:
@@ -123,8 +128,10 @@ class Watch:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         content: _Content,
+        run: ActiveRun | None = None,
     ) -> None:
         self._folder = folder
+        self._run = run  # of MLflow
         self._networks = {name: _original(network) for name, network in networks.items()}
         self._modules = content.modules
         self._probes: dict[str, dict[int, CallMeasurement]] = {}  # by optimizer and step
@@ -237,6 +244,8 @@ class Watch:
             steps.detach()
         self._write(ended=True)
         self._or_warn(lambda: watched.join(self._folder))
+        if self._run is not None:
+            self._run.end(watched.files(self._folder), partial(_save_figure, self._folder))
 
     def _flush_if_due(self) -> None:
         now_s = time.monotonic()
@@ -248,6 +257,8 @@ class Watch:
         tables = self._take(ended)
         self._part += 1
         self._or_warn(lambda: watched.write_parts(self._folder, self._part, tables))
+        if self._run is not None:
+            self._run.show(tables)
         self._flushed_s = time.monotonic()
 
     def _take(self, ended: bool) -> dict[str, list[step_tables.Columns]]:
@@ -280,6 +291,12 @@ class Watch:
             if not self._warned:
                 warnings.warn(f"vanishing.watch: {error}; training goes on", stacklevel=2)
             self._warned = True
+
+
+def _save_figure(folder: Path, path: Path) -> None:
+    from vanishing.reporting.runs import save_figure  # noqa: PLC0415 - pandas and matplotlib
+
+    save_figure(folder, path)
 
 
 class _Bystander(Watch):

@@ -5,6 +5,7 @@ no name has a `/`. So the names give the order: attenuation, dL/dz by layer, los
 epoch, and then what belongs to single steps.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,10 @@ TRAIN_ACCURACY, TRAIN_LOSS = "train_accuracy", "train_loss"
 BATCH_LOSS = "train_loss_batch"
 
 _OF_EPOCH = (TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS)  # columns of history.parquet
+
+
+_OF_GRADIENT = "_gradient"  # ends the word for a parameter's gradient in the column `tensor`
+_NOT_ALLOWED = re.compile(r"[^\w\-. :/]")  # in the name of a metric, by MLflow
 
 
 class Scalar(NamedTuple):
@@ -75,6 +80,33 @@ def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
         for row in rows
         if (row["tensor"], row["statistic"]) == ("weight_gradient", "l2_norm")
     ]
+
+
+def of_watched(rows: Iterable[Mapping[str, Any]], layers: int) -> list[Scalar]:
+    """Return the norm of each weight's gradient in rows of a watched training's trace, by step.
+
+    The names are those of `of_trace`. Those of weights with another name than `weight` end with it:
+    `weight_gradient_02_encoder.weight_ih_l0`. Of 100 layers and more the indices have more digits,
+    so that alphabetical order stays that of the layers. A character that MLflow does not allow is
+    replaced by `_`.
+
+    Args:
+        rows: With the columns of trace.parquet.
+        layers: How many the training has.
+
+    Returns:
+        The metrics.
+    """
+    digits = max(2, len(str(layers - 1)))
+    scalars = []
+    for row in rows:
+        leaf = row["tensor"].removesuffix(_OF_GRADIENT)
+        if row["statistic"] == "l2_norm" and leaf != row["tensor"] and "weight" in leaf:
+            suffix = "" if leaf == "weight" else f".{leaf}"
+            name = f"weight_gradient_{row['layer_index']:0{digits}d}_{row['layer']}{suffix}"
+            value, step = float(row["value"]), int(row["step"])
+            scalars.append(Scalar(_NOT_ALLOWED.sub("_", name), value, step))
+    return scalars
 
 
 def of_loss(step: int, loss: float | str) -> Scalar:
