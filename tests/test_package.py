@@ -133,7 +133,9 @@ def test_every_module_is_imported_and_a_network_recorded_without_extras(environm
 def test_the_environment_lacks_what_only_extras_bring(environment: Path) -> None:
     assert shutil.which("python", path=str(environment / "venv/bin"))
     code = "import importlib.util, sys; print(*map(importlib.util.find_spec, sys.argv[1:]))"
-    extras = ("dvc", "mlflow", "ray", "torchvision", "lightning", "transformers", "accelerate")
-    extras += ("stages", "tools", "cluster")
+    extras = (
+        *("dvc", "mlflow", "ray", "torchvision", "lightning", "transformers", "accelerate"),
+        *("stages", "tools", "cluster"),
+    )
     found = run(environment, "python", "-c", code, *extras)
     assert set(found.split()) == {"None"}

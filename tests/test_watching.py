@@ -122,7 +122,7 @@ def test_mlflow(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         run(SETUP, recipe("mlflow"))
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # forgets it
     (logged,) = client.search_runs([experiment])
     names = [name for name in logged.data.metrics if name.startswith("weight_gradient")]
     assert sorted(names) == ["weight_gradient_00_0", "weight_gradient_01_2", "weight_gradient_02_4"]

@@ -71,7 +71,7 @@ def train_by_hand(accumulation: int, clipping: float) -> tuple[Norms, list[float
     optimizer = AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
     norms: Norms = {}
     losses: list[float] = []
-    groups = sequences().split(SIZE * accumulation)  # the last one is smaller
+    groups = torch.split(sequences(), SIZE * accumulation)  # the last one is smaller
     for step, group in enumerate(groups, start=1):
         loss = model(input_ids=group, labels=group).loss  # the mean over all tokens of the step
         loss.backward()

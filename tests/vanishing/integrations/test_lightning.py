@@ -56,7 +56,8 @@ class Alternating(Network):
         """Take a step of each optimizer."""
         loss = self.loss(batch)
         self.manual_backward(loss)
-        for optimizer in self.optimizers():
+        optimizers: Any = self.optimizers()
+        for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         return loss
@@ -83,7 +84,8 @@ def fit(network: Network, watch: Watch, **options: Any) -> None:
         callbacks=[watch],
         **options,
     )
-    trainer.fit(network, DataLoader(list(batches()), batch_size=None))
+    dataset: Any = list(batches())
+    trainer.fit(network, DataLoader(dataset, batch_size=None))
 
 
 def train_by_hand(accumulation: int, clipping: float | None) -> tuple[Norms, list[float]]:
@@ -95,7 +97,7 @@ def train_by_hand(accumulation: int, clipping: float | None) -> tuple[Norms, lis
     for number, batch in enumerate(batches(), start=1):
         loss = network.loss(batch)
         losses[-1].append(loss.item())
-        (loss / accumulation).backward()
+        torch.autograd.backward(loss / accumulation)
         if number % accumulation == 0 or number == BATCHES:
             if clipping is not None:
                 clip_grad_norm_(network.parameters(), clipping)
