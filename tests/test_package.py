@@ -14,8 +14,9 @@ from packaging.requirements import Requirement
 from tests.support.documentation import code_blocks
 from tests.support.study import ROOT
 
-# Imported with an extra alone: `data`, `pipeline`, `tracking`.
+# Imported with an extra alone: `data`, `pipeline`, `tracking`, `lightning`, `huggingface`.
 OPTIONAL = (
+    *("vanishing.integrations.lightning", "vanishing.integrations.huggingface"),
     *("vanishing.datasets.download", "vanishing.datasets.sources"),
     *("vanishing.pipeline", "vanishing.tracking"),
 )
@@ -132,6 +133,9 @@ def test_every_module_is_imported_and_a_network_recorded_without_extras(environm
 def test_the_environment_lacks_what_only_extras_bring(environment: Path) -> None:
     assert shutil.which("python", path=str(environment / "venv/bin"))
     code = "import importlib.util, sys; print(*map(importlib.util.find_spec, sys.argv[1:]))"
-    extras = ("dvc", "mlflow", "ray", "torchvision", "stages", "tools", "cluster")
+    extras = (
+        *("dvc", "mlflow", "ray", "torchvision", "lightning", "transformers", "accelerate"),
+        *("stages", "tools", "cluster"),
+    )
     found = run(environment, "python", "-c", code, *extras)
     assert set(found.split()) == {"None"}

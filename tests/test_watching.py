@@ -1,14 +1,17 @@
 """The page on watching a loop: each recipe runs, and the page has the columns of every table."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from tests.support.documentation import code_blocks
 from tests.support.study import ROOT
@@ -109,6 +112,43 @@ def test_several_processes(name: str, tmp_path: Path) -> None:
     gradients = trace[trace["tensor"] == "weight_gradient"]
     assert gradients["layer"].tolist() == ["0", "2", "4"]
     assert (gradients["value"] > 0).all()
+
+
+@pytest.mark.slow
+def test_lightning() -> None:
+    run(SETUP, recipe("lightning"))
+    for table in ("steps", "losses"):
+        assert read_run("runs/lightning", table)["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert (read_run("runs/lightning", "steps")["norm_before_clipping"] > 0.1).all()
+    assert (Path("runs/lightning") / "trace.parquet").exists()
+
+
+@pytest.mark.slow
+def test_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    run(SETUP, recipe("huggingface"))
+    assert read_run("runs/huggingface", "losses")["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert read_run("runs/huggingface", "steps")["step"].max() == 6
+    layers = read_run("runs/huggingface", "trace")["layer"]
+    assert layers.str.contains("self_attn").any()
+
+
+@pytest.mark.slow
+def test_mlflow(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(empty_store, "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")  # set_tracking_uri's, put back
+    client = MlflowClient(tracking_uri="sqlite:///mlflow.db")
+    experiment = client.create_experiment("mine", Path("artifacts").resolve().as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    try:
+        run(SETUP, recipe("mlflow"))
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # forgets it
+    (logged,) = client.search_runs([experiment])
+    names = [name for name in logged.data.metrics if name.startswith("weight_gradient")]
+    assert sorted(names) == ["weight_gradient_00_0", "weight_gradient_01_2", "weight_gradient_02_4"]
+    folder = client.list_artifacts(logged.info.run_id, "vanishing/mlflow")
+    assert {"gradients.png", "trace.parquet"} <= {Path(artifact.path).name for artifact in folder}
 
 
 def test_the_page_has_the_columns_of_every_table() -> None:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ from vanishing.recording.processes import is_bystander, refuse_flat_shards, repl
 from vanishing.recording.sharding import any_sharded, check_parts
 from vanishing.recording.watch_probe import is_compiled, probe, uncompiled
 from vanishing.results import watched
+from vanishing.tracking import active_run
+from vanishing.tracking.active_run import ActiveRun
 
 _FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
 # A flush comes after ten seconds, later after a hundredth of the time since the start, and so long
@@ -52,7 +55,8 @@ def watch(  # noqa: PLR0913 - keywords
 
     The first ten steps of each optimizer and every `every`-th are traced. On the others nothing is
     read from the device. The trained weights are, byte for byte, those of a training that nobody
-    watches.
+    watches. If a run of MLflow is active, it shows the norms of gradients meanwhile, and gets the
+    tables and a figure at the end.
 
     Args:
         model: What is trained: one module, a list, or a mapping of names. The names of several
@@ -96,7 +100,8 @@ def watch(  # noqa: PLR0913 - keywords
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
     recorded = modules_by_optimizer(networks, chosen, owners, list(optimizers)) if modules else {}
     content = _Content(chosen, every, updates, recorded)
-    return Watch(Path(folder).absolute(), given, optimizers, content)
+    run = active_run.attach(max(p.layer_index for p in named) + 1)
+    return Watch(Path(folder).absolute(), given, optimizers, content, run)
 
 
 def _original(network: nn.Module) -> nn.Module:
@@ -130,8 +135,10 @@ class Watch:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         content: _Content,
+        run: ActiveRun | None = None,
     ) -> None:
         self._folder = folder
+        self._run = run  # of MLflow
         self._networks = {name: _original(network) for name, network in networks.items()}
         self._modules = content.modules
         self._probes: dict[str, dict[int, CallMeasurement]] = {}  # by optimizer and step
@@ -249,10 +256,12 @@ class Watch:
         for steps in self._optimizers.values():
             steps.detach()
         self._write(ended=True)
-        self._join()
+        self._finish()
 
-    def _join(self) -> None:
+    def _finish(self) -> None:
         self._or_warn(lambda: watched.join(self._folder))
+        if self._run is not None:
+            self._run.end(watched.files(self._folder), partial(_save_figure, self._folder))
 
     def _flush_if_due(self) -> None:
         now_s = time.monotonic()
@@ -266,6 +275,8 @@ class Watch:
         tables = self._take(ended)
         self._part += 1
         self._or_warn(lambda: watched.write_parts(self._folder, self._part, tables))
+        if self._run is not None:
+            self._run.show(tables)
         self._flushed_s = time.monotonic()
         self._writing_s = self._flushed_s - start_s
 
@@ -317,8 +328,14 @@ class _Contributor(Watch):
     def _write(self, ended: bool) -> None:  # noqa: ARG002
         self.flush()
 
-    def _join(self) -> None:
+    def _finish(self) -> None:
         """Do nothing."""
+
+
+def _save_figure(folder: Path, path: Path) -> None:
+    from vanishing.reporting.runs import save_figure  # noqa: PLC0415 - pandas and matplotlib
+
+    save_figure(folder, path)
 
 
 class _Bystander(Watch):

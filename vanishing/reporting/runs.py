@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,13 +10,15 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
-from vanishing.judging.runs import Run, problems
+from vanishing.judging.runs import TABLES, Run, problems
 from vanishing.judging.stream import attenuation, stream, through_time
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
 from vanishing.reporting import panels
+from vanishing.reporting.figures import save
 from vanishing.reporting.layout import WIDTH, add_legend_above
 from vanishing.reporting.style import line_styles
 from vanishing.results.blocks import block_of
+from vanishing.results.watched import read_run
 
 _HEADERS = [
     "block",
@@ -103,6 +106,13 @@ def draw(runs: Mapping[str, Run]) -> Figure:
     updates.set(xlabel="layer, as defined", ylabel="‖update‖ / ‖values‖, last traced step")
     add_legend_above(figure)
     return figure
+
+
+def save_figure(folder: Path, path: Path) -> None:
+    """Draw the run in a folder, if it has a traced step, and write the figure as PNG to a path."""
+    run = Run(folder.name, {table: read_run(folder, table) for table in TABLES})
+    if len(run.tables["trace"]):
+        save(lambda: draw({run.name: run}), path)
 
 
 def _answer(run: Run, rows: Sequence[Row]) -> str:

@@ -44,6 +44,11 @@ def table_path(folder: Path, table: str, part: int | None = None) -> Path:
     return folder / (f"{table}.parquet" if part is None else f"{table}-{part:04d}.parquet")
 
 
+def files(folder: Path) -> list[Path]:
+    """Return the paths of all that a training leaves in a folder when it has ended."""
+    return [record_path(folder), *(table_path(folder, table) for table in TABLES)]
+
+
 def begin(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the description of a run into a folder that holds none.
 

@@ -25,6 +25,10 @@ _WEIGHT_GRADIENT = re.compile(r"weight(_\w+)?_gradient")
 _OF_EPOCH = (TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS)  # columns of history.parquet
 
 
+_OF_GRADIENT = "_gradient"  # ends the word for a parameter's gradient in the column `tensor`
+_NOT_ALLOWED = re.compile(r"[^\w\-. :/]")  # in the name of a metric, by MLflow
+
+
 class Scalar(NamedTuple):
     """A metric's value at an epoch, a step or a layer, which MLflow calls a step all the same."""
 
@@ -80,6 +84,33 @@ def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
         for row in rows
         if row["statistic"] == "l2_norm" and _WEIGHT_GRADIENT.fullmatch(row["tensor"])
     ]
+
+
+def of_watched(rows: Iterable[Mapping[str, Any]], layers: int) -> list[Scalar]:
+    """Return the norm of each weight's gradient in rows of a watched training's trace, by step.
+
+    The names are those of `of_trace`. Those of weights with another name than `weight` end with it:
+    `weight_gradient_02_encoder.weight_ih_l0`. Of 100 layers and more the indices have more digits,
+    so that alphabetical order stays that of the layers. A character that MLflow does not allow is
+    replaced by `_`.
+
+    Args:
+        rows: With the columns of trace.parquet.
+        layers: How many the training has.
+
+    Returns:
+        The metrics.
+    """
+    digits = max(2, len(str(layers - 1)))
+    scalars = []
+    for row in rows:
+        leaf = row["tensor"].removesuffix(_OF_GRADIENT)
+        if row["statistic"] == "l2_norm" and leaf != row["tensor"] and "weight" in leaf:
+            suffix = "" if leaf == "weight" else f".{leaf}"
+            name = f"weight_gradient_{row['layer_index']:0{digits}d}_{row['layer']}{suffix}"
+            value, step = float(row["value"]), int(row["step"])
+            scalars.append(Scalar(_NOT_ALLOWED.sub("_", name), value, step))
+    return scalars
 
 
 def of_loss(step: int, loss: float | str) -> Scalar:
