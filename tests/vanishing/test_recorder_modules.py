@@ -439,6 +439,30 @@ def test_of_a_closure_the_last_evaluation_counts(tmp_path: Path) -> None:
     assert norms(tmp_path, 1)["", "preactivation"] == size(outputs[-1])
 
 
+def test_micro_batches_before_a_closure_count_with_its_last_pass(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(6, 2)
+    optimizer = SGD(model.parameters(), 0.1)
+    x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    outputs: list[Tensor] = []
+
+    def closure() -> Tensor:
+        outputs.append(model(x[len(outputs)]))
+        loss = outputs[-1].square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    with vanishing.watch(model, optimizer, folder=tmp_path):
+        for step in range(2):
+            if step == 0:
+                closure()
+                closure()
+            optimizer.step(closure)
+            optimizer.zero_grad()
+    assert norms(tmp_path, 1)["", "preactivation"] == size(torch.cat(outputs[:3]))
+    assert norms(tmp_path, 2)["", "preactivation"] == size(outputs[3])
+
+
 def loss_of(model: nn.Module, batch: Tensor) -> Tensor:
     """Return some loss."""
     loss: Tensor = model(batch).square().mean()

@@ -232,19 +232,23 @@ class ModuleCalls:
             hook.remove()
         self._hooks.clear()
 
-    def read(self, last_pass: bool = False) -> CallMeasurement | None:
-        """Copy what was recorded since the last reading from the devices, and forget it.
+    def begin_step(self) -> None:
+        """Take the passes since the last reading for micro-batches: the optimizer begins its step.
 
-        Args:
-            last_pass: Whether only the last forward pass counts, as where an optimizer evaluates
-                its closure several times in a step. Else several are micro-batches.
+        Passes that come now are evaluations of the optimizer's closure; of these the last counts.
+        """
+        self._last_before_step = self._pass_number - (not self._gradient_came)
+
+    def read(self) -> CallMeasurement | None:
+        """Copy what was recorded since the last reading from the devices, and forget it.
 
         Returns:
             The numbers of the calls that a gradient has reached; None if there are none.
         """
         calls = [call for _, call in sorted(self._counted.items())]
         last = max((call.pass_number for call in calls), default=0)
-        counted = [call for call in calls if not last_pass or call.pass_number == last]
+        before = last if self._last_before_step is None else self._last_before_step
+        counted = [call for call in calls if call.pass_number <= before or call.pass_number == last]
         self._begin()
         rows: dict[tuple[int, str, str], Accumulation] = {}
         positions: list[int] = []
@@ -277,6 +281,7 @@ class ModuleCalls:
         self._counted: dict[int, _Call] = {}  # by number
         self._produced: weakref.WeakValueDictionary[int, _Output] = weakref.WeakValueDictionary()
         self._gradient_came = False
+        self._last_before_step: int | None = None  # pass, of those with gradients
         self._activated: _Output | None = None  # whose activation is being called
 
     @contextmanager

@@ -156,6 +156,8 @@ class OptimizerSteps:
         if not self._is_traced(self.attempted):
             return
         self._trace = self._make_trace(self._parameters, self._updates)
+        if self._calls is not None:
+            self._calls.begin_step()
         given = (*arguments[1:], *options.values())  # the first is the optimizer
         self._has_closure = any(callable(argument) for argument in given)
         self._frozen = {p for _, p in self.held() if not p.requires_grad}
@@ -187,7 +189,7 @@ class OptimizerSteps:
     def _read(self, trace: StepTrace) -> TracedStep:
         trace.close()
         measurement = trace.read()
-        calls = None if self._calls is None else self._calls.read(last_pass=self._has_closure)
+        calls = None if self._calls is None else self._calls.read()
         zeros: dict[Tensor, bool] = {}
         if measurement is not None:
             fractions = measurement.gradients.statistics["fraction_zero"]
