@@ -261,7 +261,7 @@ class Watch:
     def _finish(self) -> None:
         self._or_warn(lambda: watched.join(self._folder))
         if self._run is not None:
-            self._run.end(watched.files(self._folder), partial(_save_figure, self._folder))
+            self._run.end(watched.paths_of(self._folder), partial(_save_figure, self._folder))
 
     def _flush_if_due(self) -> None:
         now_s = time.monotonic()

@@ -44,7 +44,7 @@ def table_path(folder: Path, table: str, part: int | None = None) -> Path:
     return folder / (f"{table}.parquet" if part is None else f"{table}-{part:04d}.parquet")
 
 
-def files(folder: Path) -> list[Path]:
+def paths_of(folder: Path) -> list[Path]:
     """Return the paths of all that a training leaves in a folder when it has ended."""
     return [record_path(folder), *(table_path(folder, table) for table in TABLES)]
 
