@@ -104,8 +104,8 @@ def bert() -> Training:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
-        num_labels=CLASSES,
     )
+    config.num_labels = CLASSES
     return _classify(BertForSequenceClassification(config), _tokens(2, 6))
 
 
@@ -120,15 +120,15 @@ def vit() -> Training:
         intermediate_size=32,
         image_size=32,
         patch_size=16,
-        num_labels=CLASSES,
     )
+    config.num_labels = CLASSES
     return _classify(ViTForImageClassification(config), torch.randn(2, 3, 32, 32))
 
 
 class Recurrent(nn.Module):
     """A classifier by the last output of two recurrent layers."""
 
-    def __init__(self, kind: type[nn.RNNBase]) -> None:
+    def __init__(self, kind: type[nn.LSTM] | type[nn.GRU]) -> None:
         super().__init__()
         self.layers = kind(5, 8, num_layers=2, batch_first=True)
         self.head = nn.Linear(8, CLASSES)

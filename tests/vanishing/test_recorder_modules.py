@@ -230,14 +230,17 @@ def test_the_gradient_through_time_is_that_of_cells_written_out(tmp_path: Path) 
 def test_the_gradient_through_time_of_micro_batches_is_that_of_all(tmp_path: Path) -> None:
     def backward_in_parts(model: nn.Module, x: Tensor) -> Tensor:
         (call(model, x[:2]).square().sum() / 10).backward()  # type: ignore[no-untyped-call]
-        return call(model, x[2:]) * (3 / 5) ** 0.5  # its mean counts as 3 of 5 examples
+        rest: Tensor = call(model, x[2:]) * (3 / 5) ** 0.5  # its mean counts as 3 of 5 examples
+        return rest
 
-    runs = []
-    for name, forward in (("whole", call), ("parts", backward_in_parts)):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder, forward in ((whole, call), (parts, backward_in_parts)):
         torch.manual_seed(0)
-        train(Classifier(), tmp_path / name, forward, steps=1)
-        runs.append(through_time(Run(name, {"trace": read_run(tmp_path / name, "trace")})))
-    pd.testing.assert_frame_equal(*runs, rtol=1e-5)
+        train(Classifier(), folder, forward, steps=1)
+    actual, expected = (
+        through_time(Run("run", {"trace": read_run(folder, "trace")})) for folder in (parts, whole)
+    )
+    pd.testing.assert_frame_equal(actual, expected, rtol=1e-5)
 
 
 def test_training_goes_on_byte_for_byte_as_without_a_watch(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Run(NamedTuple):
         rms = rms[rms["step"] == (rms["step"].max() if at_end else rms["step"].min())]
         positions = select(trace, tensor, "position").rename(columns={"value": "position"})
         keys = ["step", "layer"]
-        rows = rms.merge(positions[[*keys, "position"]], on=keys, how="left")
+        rows: pd.DataFrame = rms.merge(positions[[*keys, "position"]], on=keys, how="left")
         return rows.sort_values(["position", "layer_index"], kind="stable")
 
     def furthest_attenuation(self, at_end: bool = False) -> float:

@@ -200,6 +200,7 @@ class ModuleCalls:
         self._is_recording = self._has_been_called = False
         self._count = 0  # of calls
         self._pass_number = 0
+        self._passes_before: int | None = None  # the optimizer's step: the last one's number
         self._begin()
 
     def start(self) -> None:
@@ -237,7 +238,7 @@ class ModuleCalls:
 
         Passes that come now are evaluations of the optimizer's closure; of these the last counts.
         """
-        self._last_before_step = self._pass_number - (not self._gradient_came)
+        self._passes_before = self._pass_number - (not self._gradient_came)
 
     def read(self) -> CallMeasurement | None:
         """Copy what was recorded since the last reading from the devices, and forget it.
@@ -247,7 +248,7 @@ class ModuleCalls:
         """
         calls = [call for _, call in sorted(self._counted.items())]
         last = max((call.pass_number for call in calls), default=0)
-        before = last if self._last_before_step is None else self._last_before_step
+        before = last if self._passes_before is None else self._passes_before
         counted = [call for call in calls if call.pass_number <= before or call.pass_number == last]
         self._begin()
         rows: dict[tuple[int, str, str], Accumulation] = {}
@@ -281,7 +282,7 @@ class ModuleCalls:
         self._counted: dict[int, _Call] = {}  # by number
         self._produced: weakref.WeakValueDictionary[int, _Output] = weakref.WeakValueDictionary()
         self._gradient_came = False
-        self._last_before_step: int | None = None  # pass, of those with gradients
+        self._passes_before = None
         self._activated: _Output | None = None  # whose activation is being called
 
     @contextmanager

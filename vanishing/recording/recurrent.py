@@ -164,7 +164,7 @@ class _Unrolled:
 
 
 # Takes the inputs, the state, (h,) or (h, c), and the weights; returns the next state.
-_Cell = Callable[[Tensor, tuple[Tensor, ...], Sequence[Tensor | None]], tuple[Tensor, ...]]
+_Cell = Callable[[Tensor, tuple[Tensor, ...], Sequence[Any]], tuple[Tensor, ...]]
 
 
 def _cell(module: nn.RNNBase) -> _Cell:
