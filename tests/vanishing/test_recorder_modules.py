@@ -1,6 +1,8 @@
 """Outputs of modules and the gradients that come back to them, as a watch records them."""
 
 import gc
+import shutil
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -513,13 +515,29 @@ def test_a_loss_that_is_none_is_refused(loss: Any, tmp_path: Path) -> None:
         watch.probe(torch.ones(5, 6), loss)
 
 
-@pytest.mark.parametrize("given", ["compiled", "original"])
-def test_a_compiled_network_is_compiled_once_and_can_be_probed(given: str, tmp_path: Path) -> None:
+HEADER = Path(sysconfig.get_path("include")) / "Python.h"
+INDUCTOR = pytest.mark.skipif(
+    shutil.which("g++") is None or not HEADER.exists(),
+    reason="inductor needs g++ and Python's headers: apt-get install g++ python3-dev",
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "backend"),
+    [
+        ("compiled", "aot_eager"),
+        ("original", "aot_eager"),
+        pytest.param("compiled", "inductor", marks=[pytest.mark.slow, INDUCTOR]),
+    ],
+)
+def test_a_compiled_network_is_compiled_once_and_can_be_probed(
+    given: str, backend: str, tmp_path: Path
+) -> None:
     import torch._dynamo  # noqa: PLC0415 - a second
 
     torch._dynamo.reset()
     model = make_model()
-    compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
+    compiled: Any = torch.compile(model, fullgraph=True, backend=backend)
     optimizer = SGD(model.parameters(), 0.1)
     watched = compiled if given == "compiled" else model
     x = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
