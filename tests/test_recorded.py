@@ -209,7 +209,7 @@ def test_an_lstm_without_modules_and_losses_is_judged_by_its_gradients(judged_co
     assert verdicts["vanishing_gradient"] == verdicts["update_ratio"] == "fine"
     assert verdicts["vanishing_attenuation"] == verdicts["loss_not_decreasing"] == "not applicable"
     names = {scalar.name for scalar in contents.of_run("mine", 0, None, {}).scalars}
-    assert {"weight_ih_l0_gradient_00_lstm", "weight_gradient_01_head"} < names
+    assert {"weight_gradient_00_lstm.weight_ih_l0", "weight_gradient_01_head"} < names
     frames = {table: tables.read(table, ["mine"], [0]) for table in card.TABLES_OF_RECORDED}
     figure = card.draw_recorded_card("mine", frames)
     texts = [[text.get_text() for text in axes.texts] for axes in figure.axes]

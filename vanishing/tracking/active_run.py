@@ -155,7 +155,7 @@ class ActiveRun:
 
     def _scalars(self, tables: Tables) -> list["Scalar"]:
         """Return the norms by layer of the steps that are shown, and these steps' losses."""
-        norms = scalars.of_watched(_norms(tables["trace"]), self._layers)
+        norms = scalars.of_trace(_norms(tables["trace"]), self._layers)
         steps = _thin([scalar.step for scalar in norms], _METRICS_PER_CALL)
         self._without_loss |= steps
         losses: dict[int, float] = {}

@@ -21,10 +21,7 @@ TEST_ACCURACY, TEST_LOSS = "test_accuracy", "test_loss"
 TRAIN_ACCURACY, TRAIN_LOSS = "train_accuracy", "train_loss"
 BATCH_LOSS = "train_loss_batch"
 
-_WEIGHT_GRADIENT = re.compile(r"weight(_\w+)?_gradient")
 _OF_EPOCH = (TEST_ACCURACY, TEST_LOSS, TRAIN_ACCURACY, TRAIN_LOSS)  # columns of history.parquet
-
-
 _OF_GRADIENT = "_gradient"  # ends the word for a parameter's gradient in the column `tensor`
 _NOT_ALLOWED = re.compile(r"[^\w\-. :/]")  # in the name of a metric, by MLflow
 
@@ -69,34 +66,17 @@ def _means(name: str, rows: "pd.DataFrame", step: str) -> list[Scalar]:
     return [Scalar(name, float(value), int(at)) for at, value in pairs]
 
 
-def of_trace(rows: Iterable[Mapping[str, Any]]) -> list[Scalar]:
-    """Return ‖dL/dW‖ of each layer in rows of trace.parquet, by step.
+def of_trace(rows: Iterable[Mapping[str, Any]], layers: int = 100) -> list[Scalar]:
+    """Return the norm of each weight's gradient in rows of trace.parquet, by step.
 
     The names contain the index of the layer, so that alphabetical order is the order of the layers.
-    A recorded LSTM has several weights, each with a name: `weight_ih_l0_gradient_00_lstm`.
-    """
-    return [
-        Scalar(
-            f"{row['tensor']}_{row['layer_index']:02d}_{row['layer']}",
-            float(row["value"]),
-            row["step"],
-        )
-        for row in rows
-        if row["statistic"] == "l2_norm" and _WEIGHT_GRADIENT.fullmatch(row["tensor"])
-    ]
-
-
-def of_watched(rows: Iterable[Mapping[str, Any]], layers: int) -> list[Scalar]:
-    """Return the norm of each weight's gradient in rows of a watched training's trace, by step.
-
-    The names are those of `of_trace`. Those of weights with another name than `weight` end with it:
-    `weight_gradient_02_encoder.weight_ih_l0`. Of 100 layers and more the indices have more digits,
-    so that alphabetical order stays that of the layers. A character that MLflow does not allow is
-    replaced by `_`.
+    Those of weights with another name than `weight` end with it:
+    `weight_gradient_02_encoder.weight_ih_l0`. A character that MLflow does not allow is replaced by
+    `_`.
 
     Args:
         rows: With the columns of trace.parquet.
-        layers: How many the training has.
+        layers: How many there may be: of more than 100 the indices have more than two digits.
 
     Returns:
         The metrics.

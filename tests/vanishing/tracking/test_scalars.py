@@ -95,13 +95,13 @@ def test_a_watched_training_has_the_names_of_the_studys_runs() -> None:
         {**row, "tensor": "weight_gradient", "statistic": "rms", "value": 4.0},
     ]
     expected = [Scalar("weight_gradient_03_hidden.3.linear", 0.25, 10)]
-    assert scalars.of_watched(rows, 5) == scalars.of_trace(rows) == expected
+    assert scalars.of_trace(rows, 5) == scalars.of_trace(rows) == expected
 
 
 def test_weights_of_other_names_are_told_apart() -> None:
     row = {"layer_index": 1, "layer": "encoder", "statistic": "l2_norm", "step": 1, "value": 0.5}
     leaves = ("weight_ih_l0", "weight_hh_l0", "in_proj_weight", "bias_ih_l0")
     rows = [{**row, "tensor": f"{leaf}_gradient"} for leaf in leaves]
-    assert [scalar.name for scalar in scalars.of_watched(rows, 2)] == [
+    assert [scalar.name for scalar in scalars.of_trace(rows, 2)] == [
         f"weight_gradient_01_encoder.{leaf}" for leaf in leaves[:3]
     ]
