@@ -16,6 +16,7 @@ from torch.optim import LBFGS, SGD
 from torch.utils.checkpoint import checkpoint
 
 import vanishing
+from tests.support.processes import needs
 from vanishing import read_run
 from vanishing.errors import StudyError
 from vanishing.judging.blocks import blocks as blocks_of
@@ -24,6 +25,10 @@ from vanishing.judging.stream import attenuation, stream, through_time
 from vanishing.reporting.runs import summarize
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
+
+HEADER = Path(sysconfig.get_path("include")) / "Python.h"
+COMPILER = shutil.which("g++") if HEADER.exists() else None
+REASON = "inductor's compiler is not installed here (Debian: apt install g++ python3-dev)"
 
 
 def make_model(seed: int = 0) -> nn.Sequential:
@@ -515,19 +520,12 @@ def test_a_loss_that_is_none_is_refused(loss: Any, tmp_path: Path) -> None:
         watch.probe(torch.ones(5, 6), loss)
 
 
-HEADER = Path(sysconfig.get_path("include")) / "Python.h"
-INDUCTOR = pytest.mark.skipif(
-    shutil.which("g++") is None or not HEADER.exists(),
-    reason="inductor needs g++ and Python's headers: apt-get install g++ python3-dev",
-)
-
-
 @pytest.mark.parametrize(
     ("given", "backend"),
     [
         ("compiled", "aot_eager"),
         ("original", "aot_eager"),
-        pytest.param("compiled", "inductor", marks=[pytest.mark.slow, INDUCTOR]),
+        pytest.param("compiled", "inductor", marks=[pytest.mark.slow, needs(COMPILER, REASON)]),
     ],
 )
 def test_a_compiled_network_is_compiled_once_and_can_be_probed(
