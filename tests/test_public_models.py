@@ -8,8 +8,8 @@ from torch import Tensor
 
 import vanishing
 from tests.support.public_models import PUBLIC_MODELS, Training
-from vanishing import read_run
-from vanishing.judging.runs import TABLES, Run, examine
+from tests.support.twins import Norms, check_norms
+from vanishing.judging.runs import examine, load_run
 from vanishing.judging.stream import stream
 from vanishing.params.rules import read_rules
 from vanishing.reporting.runs import draw, summarize
@@ -42,12 +42,15 @@ def test_a_public_model_is_recorded_as_it_is_trained_and_reported(
         for prefix, model in watched.models.items()
         for n, p in model.named_parameters()
     }
-    norms: list[dict[str, float]] = []  # by step of each optimizer, as it uses them
+    norms: Norms = {}  # of each parameter as its optimizer uses it
 
     def read(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        used = [p for group in optimizer.param_groups for p in group["params"]]
-        norms.append({names[p]: p.grad.double().norm().item() for p in used if p.grad is not None})
+        steps[optimizer] = step = steps.get(optimizer, 0) + 1
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            if parameter.grad is not None:
+                norms[step, names[parameter]] = parameter.grad.double().norm().item()
 
+    steps: dict[torch.optim.Optimizer, int] = {}
     for optimizer in watched.optimizers:
         optimizer.register_step_pre_hook(read)
     models = watched.models.get("", watched.models)
@@ -59,18 +62,10 @@ def test_a_public_model_is_recorded_as_it_is_trained_and_reported(
         for key, values in alone.models[prefix].state_dict().items():
             assert torch.equal(model.state_dict()[key], values), key
 
-    trace = read_run(tmp_path / "run", "trace")
-    run = Run(name, {table: read_run(tmp_path / "run", table) for table in TABLES})
-    gradients = run.gradients("l2_norm")
-    first = gradients[gradients["step"] == 1]
-    leaves = first["tensor"].str.removesuffix("_gradient")
-    recorded = dict(
-        zip((first["layer"] + "." + leaves).str.lstrip("."), first["value"], strict=True)
-    )
-    assert recorded == pytest.approx(
-        {k: v for step in norms[: len(watched.optimizers)] for k, v in step.items()}, rel=1e-5
-    )
-    assert {"preactivation", "backpropagated_gradient"} <= set(trace["tensor"])
+    check_norms(tmp_path / "run", norms)
+    run = load_run(tmp_path / "run")
+    tensors = set(run.tables["trace"]["tensor"])
+    assert {"preactivation", "backpropagated_gradient"} <= tensors
     assert len(stream(run)) > 1
     rows = examine(run, read_rules())
     assert "Along the network" in summarize(run, rows)

@@ -10,7 +10,6 @@ from vanishing.errors import StudyError, run_command
 from vanishing.version import __version__
 
 if TYPE_CHECKING:
-    from vanishing.judging.runs import Run
     from vanishing.params.diagnose import Diagnose
 
 
@@ -117,12 +116,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from vanishing.files import write_text  # noqa: PLC0415
-    from vanishing.judging.runs import examine  # noqa: PLC0415
+    from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
     from vanishing.reporting import runs as pages  # noqa: PLC0415
     from vanishing.reporting.figures import save  # noqa: PLC0415
 
     rules = _rules(arguments)
-    runs = {str(folder): _read_run(folder) for folder in arguments.runs}
+    runs = {str(folder): load_run(folder) for folder in arguments.runs}
     judged = {label: (run, examine(run, rules)) for label, run in runs.items()}
     out = arguments.out or arguments.runs[0] / "report"
     traced = {label: run for label, run in runs.items() if len(run.tables["trace"])}
@@ -135,12 +134,12 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from vanishing.judging.runs import RULES, examine  # noqa: PLC0415
+    from vanishing.judging.runs import RULES, examine, load_run  # noqa: PLC0415
     from vanishing.judging.verdicts import NOT_APPLICABLE, unmet_expectations  # noqa: PLC0415
     from vanishing.params.rules import read_expectations  # noqa: PLC0415
 
     expected = read_expectations(arguments.expect)
-    run = _read_run(arguments.run)
+    run = load_run(arguments.run)
     rows = examine(run, _rules(arguments))
     silent = {row["rule"] for row in rows if row["verdict"] == NOT_APPLICABLE}
     for rule in expected:
@@ -156,13 +155,13 @@ def _check(arguments: argparse.Namespace) -> None:
 def _compare(arguments: argparse.Namespace) -> None:
     from vanishing.comparing.runs import Judged, compare  # noqa: PLC0415
     from vanishing.files import read_json  # noqa: PLC0415
-    from vanishing.judging.runs import examine  # noqa: PLC0415
+    from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
     from vanishing.results.watched import record_path  # noqa: PLC0415
 
     rules = _rules(arguments)
     judged = []
     for folder in (arguments.base, arguments.head):
-        run = _read_run(folder)
+        run = load_run(folder)
         if run.tables["trace"].empty:
             raise StudyError(f"{folder}: has no traced step yet; nothing to compare")
         judged.append(Judged(run, read_json(record_path(folder)), examine(run, rules)))
@@ -173,13 +172,6 @@ def _rules(arguments: argparse.Namespace) -> "Diagnose":
     from vanishing.params.rules import DEFAULT, read_rules  # noqa: PLC0415
 
     return read_rules(arguments.rules or DEFAULT)
-
-
-def _read_run(folder: Path) -> "Run":
-    from vanishing.judging.runs import TABLES, Run  # noqa: PLC0415
-    from vanishing.results.watched import read_run  # noqa: PLC0415
-
-    return Run(folder.resolve().name, {table: read_run(folder, table) for table in TABLES})
 
 
 if __name__ == "__main__":

@@ -94,12 +94,14 @@ def watch(  # noqa: PLR0913 - keywords
     check_parts({p.name: p.parameter for p in chosen})
     if is_bystander(given.values()):
         return _Bystander()
-    if any_sharded(p.parameter for p in chosen) and distributed.get_rank() != 0:
-        content = _Content(chosen, every, updates, {})
+    contributes = any_sharded(p.parameter for p in chosen) and distributed.get_rank() != 0
+    places: Mapping[str, Modules] = {}
+    if modules and not contributes:
+        places = modules_by_optimizer(networks, chosen, owners, list(optimizers))
+    content = _Content(chosen, every, updates, places)
+    if contributes:
         return _Contributor(Path(folder).absolute(), given, optimizers, content)
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
-    recorded = modules_by_optimizer(networks, chosen, owners, list(optimizers)) if modules else {}
-    content = _Content(chosen, every, updates, recorded)
     run = active_run.attach(max(p.layer_index for p in named) + 1)
     return Watch(Path(folder).absolute(), given, optimizers, content, run)
 
@@ -319,14 +321,11 @@ class _Contributor(Watch):
     def loss(self, loss: Tensor | float) -> None:
         """Do nothing: rank 0 records its own."""
 
-    def flush(self) -> None:
+    def _write(self, ended: bool) -> None:  # noqa: ARG002
         """Forget what was recorded; rank 0 writes it."""
         for optimizer in self._optimizers.values():
             optimizer.traced.clear()
             optimizer.steps.clear()
-
-    def _write(self, ended: bool) -> None:  # noqa: ARG002
-        self.flush()
 
     def _finish(self) -> None:
         """Do nothing."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 import vanishing
 from benchmarks.watchers.watcher import Records, Watcher
+from vanishing.judging.runs import load_run
 
 
 class Ours(Watcher):
@@ -32,11 +33,7 @@ class Ours(Watcher):
 
     def records(self) -> Records:
         """Read the norms of the gradients from the table `trace`."""
-        trace = vanishing.read_run(self.folder / "run", "trace")
-        trace = trace[trace["statistic"] == "l2_norm"]
-        of_parameters = trace["tensor"].str.endswith("_gradient")
-        of_parameters &= ~trace["tensor"].isin(["backpropagated_gradient", "stream_gradient"])
-        gradients = trace[of_parameters]
+        gradients = load_run(self.folder / "run").gradients("l2_norm")
         names = gradients["layer"] + "." + gradients["tensor"].str.removesuffix("_gradient")
         records: Records = {}
         for step, name, value in zip(gradients["step"], names, gradients["value"], strict=True):

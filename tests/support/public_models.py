@@ -82,47 +82,41 @@ def _tokens(*shape: int) -> Tensor:
     return torch.randint(1, 50, shape)
 
 
-def _language_model(kind: str, **settings: Any) -> Training:
-    """A model of transformers that computes its own loss of tokens."""
+def _transformers(kind: str, task: str, **settings: Any) -> nn.Module:
+    """Make a model of transformers from its configuration."""
     import transformers  # noqa: PLC0415 - its import takes seconds
 
-    config = getattr(transformers, f"{kind}Config")(vocab_size=50, **settings)
-    suffix = "ForConditionalGeneration" if kind == "T5" else "ForCausalLM"
-    suffix = "LMHeadModel" if kind == "GPT2" else suffix
-    model = getattr(transformers, f"{kind}{suffix}")(config)
-    tokens = _tokens(2, 6)
+    config = getattr(transformers, f"{kind}Config")(**settings)
+    config.num_labels = CLASSES
+    model: nn.Module = getattr(transformers, f"{kind}{task}")(config)
+    return model
+
+
+def _language_model(kind: str, task: str, **settings: Any) -> Training:
+    """Train a model that computes its own loss of tokens."""
+    model, tokens = _transformers(kind, task, vocab_size=50, **settings), _tokens(2, 6)
     return _train(model, lambda: model(input_ids=tokens, labels=tokens).loss)
 
 
-def bert() -> Training:
-    """BERT as a classifier of sequences."""
-    from transformers import BertConfig, BertForSequenceClassification  # noqa: PLC0415
+_SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    config.num_labels = CLASSES
-    return _classify(BertForSequenceClassification(config), _tokens(2, 6))
+
+def bert() -> Training:
+    """Train BERT to classify sequences."""
+    model = _transformers("Bert", "ForSequenceClassification", vocab_size=50, **_SMALL)
+    return _classify(model, _tokens(2, 6))
 
 
 def vit() -> Training:
-    """The ViT of transformers."""
-    from transformers import ViTConfig, ViTForImageClassification  # noqa: PLC0415
-
-    config = ViTConfig(
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=32,
-        patch_size=16,
-    )
-    config.num_labels = CLASSES
-    return _classify(ViTForImageClassification(config), torch.randn(2, 3, 32, 32))
+    """Train the ViT of transformers."""
+    sizes = {"image_size": 32, "patch_size": 16}
+    model = _transformers("ViT", "ForImageClassification", **sizes, **_SMALL)
+    return _classify(model, torch.randn(2, 3, 32, 32))
 
 
 class Recurrent(nn.Module):
@@ -305,7 +299,6 @@ def translator() -> Training:
     return _train(model, lambda: cross_entropy(model(tokens)[:, :-1].mT, tokens[:, 1:]))
 
 
-_SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 PUBLIC_MODELS: dict[str, Callable[[], Training]] = {
     "resnet18": lambda: _torchvision("resnet18"),
     "densenet121": lambda: _torchvision("densenet121"),
@@ -313,11 +306,20 @@ PUBLIC_MODELS: dict[str, Callable[[], Training]] = {
     "vgg11": lambda: _torchvision("vgg11"),
     "googlenet": lambda: _torchvision("googlenet", 64, aux_logits=False, init_weights=False),
     "vit_b_16": vision_transformer,
-    "Llama": lambda: _language_model("Llama", intermediate_size=32, **_SMALL),
+    "Llama": lambda: _language_model("Llama", "ForCausalLM", **_SMALL),
     "BERT": bert,
-    "GPT-2": lambda: _language_model("GPT2", n_embd=16, n_layer=2, n_head=2, n_positions=16),
+    "GPT-2": lambda: _language_model(
+        "GPT2", "LMHeadModel", n_embd=16, n_layer=2, n_head=2, n_positions=16
+    ),
     "T5": lambda: _language_model(
-        "T5", d_model=16, d_ff=32, d_kv=8, num_layers=2, num_heads=2, decoder_start_token_id=0
+        "T5",
+        "ForConditionalGeneration",
+        d_model=16,
+        d_ff=32,
+        d_kv=8,
+        num_layers=2,
+        num_heads=2,
+        decoder_start_token_id=0,
     ),
     "ViT": vit,
     "LSTM": lambda: _classify(Recurrent(nn.LSTM), torch.randn(4, 6, 5)),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from vanishing import read_run
+from vanishing.judging.runs import load_run
 
 Norms = dict[tuple[int, str], float]
 
@@ -22,11 +22,12 @@ def norms_of(model: nn.Module, step: int) -> Norms:
 
 def recorded_norms(folder: Path) -> Norms:
     """Return the norms of gradients that a watch recorded, likewise."""
-    trace = read_run(folder, "trace").query("statistic == 'l2_norm'")
-    is_of_parameter = trace["tensor"].str.fullmatch("(weight|bias)_gradient")
     return {
-        (row["step"], f"{row['layer']}.{row['tensor'].removesuffix('_gradient')}"): row["value"]
-        for row in trace[is_of_parameter].to_dict("records")
+        (
+            row["step"],
+            f"{row['layer']}.{row['tensor'].removesuffix('_gradient')}".lstrip("."),
+        ): row["value"]
+        for row in load_run(folder).gradients("l2_norm").to_dict("records")
     }
 
 

@@ -14,12 +14,11 @@ from torch.nn.functional import cross_entropy
 import vanishing
 from tests.support.study import ROOT
 from vanishing import cli
-from vanishing.judging.runs import RULES, Run, examine, problems
+from vanishing.judging.runs import RULES, examine, load_run, problems
 from vanishing.params.diagnose import Diagnose, Params
 from vanishing.params.load import load
 from vanishing.params.rules import read_rules
 from vanishing.results.blocks import block_of
-from vanishing.results.watched import read_run
 
 
 def train(folder: Path, depth: int, activation: type[nn.Module], steps: int = 60) -> None:
@@ -58,15 +57,10 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return cli.main()
 
 
-def read(folder: Path) -> Run:
-    """Read the tables of a run."""
-    return Run(folder.name, {t: read_run(folder, t) for t in ("trace", "losses", "units")})
-
-
 def verdicts(folder: Path) -> dict[str, set[str]]:
     """Return {rule: its verdicts}."""
     rows: dict[str, set[str]] = {}
-    for row in examine(read(folder), read_rules()):
+    for row in examine(load_run(folder), read_rules()):
         rows.setdefault(row["rule"], set()).add(row["verdict"])
     return rows
 
@@ -83,7 +77,7 @@ def test_a_vanishing_gradient_is_found_and_a_healthy_network_is_not_blamed(runs:
 
 
 def test_problems_name_the_worst_layer_and_the_gravest_comes_first(runs: Path) -> None:
-    rows = problems(examine(read(runs / "deep"), read_rules()))
+    rows = problems(examine(load_run(runs / "deep"), read_rules()))
     by_rule = {row["rule"]: row for row in rows}
     assert by_rule["vanishing_attenuation"]["layer"] == "0.0.0"
     excess = [abs(math.log10(max(r["measured"], 1e-300) / r["threshold"])) for r in rows]
@@ -101,7 +95,7 @@ def test_a_loss_that_is_not_finite_and_dead_units_are_problems(tmp_path: Path) -
             optimizer.step()
             optimizer.zero_grad()
             watch.loss(math.nan if step == 3 else loss)
-    rules = {row["rule"] for row in problems(examine(read(tmp_path / "dead"), read_rules()))}
+    rules = {row["rule"] for row in problems(examine(load_run(tmp_path / "dead"), read_rules()))}
     assert {"dead_relu", "nonfinite_loss", "all_zero"} <= rules
     assert "saturated_activation" not in rules  # a ReLU is flat where it is 0
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vanishing import recorder
+from vanishing.integrations.callback import WatchingCallback
 from vanishing.integrations.extras import not_installed
 
 try:
@@ -16,48 +16,18 @@ except ImportError as _error:
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vanishing.recording.parameters import Choice
 
-
-class Watch(Callback):
+class Watch(WatchingCallback, Callback):
     """Records a training of Lightning, as `vanishing.watch` records a loop.
 
     It begins when training starts and is closed at the end or on an exception. The loss of each
     batch is recorded, as `training_step` returns it. Trainings of several optimizers (manual
     optimization) are recorded with the optimizers in the order of `configure_optimizers`.
-
-    Attributes:
-        watch: The watch, as of the start of training, such as for `watch.probe`; None before.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        every: int = 50,
-        parameters: "Choice | None" = None,
-        updates: bool = True,
-        modules: bool = True,
-    ) -> None:
-        """Keep the options.
-
-        Args:
-            folder: Where to write; its last part is the run's name.
-            every: Of how many steps one is traced.
-            parameters: Which ones to record, as for `vanishing.watch`; names are those in the
-                LightningModule.
-            updates: Whether updates and their ratios are recorded.
-            modules: Whether outputs of modules and their gradients are recorded.
-        """
-        super().__init__()
-        self.watch: recorder.Watch | None = None
-        self._folder = folder
-        self._options: dict[str, Any] = {
-            "every": every,
-            "parameters": parameters,
-            "updates": updates,
-            "modules": modules,
-        }
+    def __init__(self, folder: str | Path, **options: Any) -> None:
+        """Keep the folder and the options of `WatchingCallback`."""
+        super().__init__(folder, **options)
         self._losses: list[Tensor] = []  # of the step that comes
         self._steps = 0  # that Lightning had taken at the last batch
 
@@ -70,11 +40,9 @@ class Watch(Callback):
         ]
         self._losses.clear()
         self._steps = trainer.global_step
-        self.watch = recorder.watch(
+        self.begin(
             trainer.model or pl_module,  # wrapped, where several processes train
             optimizers[0] if len(optimizers) == 1 else optimizers,
-            folder=self._folder,
-            **self._options,
         )
 
     def on_train_batch_end(
@@ -105,7 +73,7 @@ class Watch(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the watch."""
-        self._close()
+        self.close()
 
     def on_exception(
         self,
@@ -114,8 +82,4 @@ class Watch(Callback):
         exception: BaseException,
     ) -> None:
         """Close the watch."""
-        self._close()
-
-    def _close(self) -> None:
-        if self.watch is not None:
-            self.watch.close()
+        self.close()

@@ -33,13 +33,13 @@ def blocks(run: Run) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         rows["gradient_first"] = _root(gradients[gradients["step"] == first])
         rows["gradient_last"] = _root(gradients[gradients["step"] == last])
-        at_end = norms["step"] == last
-        rows["update_ratio"] = _root(norms[is_update & at_end]) / _root(norms[is_value & at_end])
+        is_last = norms["step"] == last
+        rows["update_ratio"] = _root(norms[is_update & is_last]) / _root(norms[is_value & is_last])
+        outputs = {at_end: stream(run, at_end).set_index("block") for at_end in (False, True)}
         for column, at_end in (("stream_first", False), ("stream_last", True)):
-            gradients_of_outputs = stream(run, at_end).set_index("block")
-            rms = gradients_of_outputs["rms"]
+            rms = outputs[at_end]["rms"]
             rows[column] = (rms / rms.iloc[-1:].sum()).reindex(rows.index)
-    rows["position"] = gradients_of_outputs["position"].reindex(rows.index)
+    rows["position"] = outputs[True]["position"].reindex(rows.index)
     rows = rows.sort_values(["position", "layer_index"], kind="stable")
     return rows.drop(columns=["layer_index", "position"]).reset_index()
 

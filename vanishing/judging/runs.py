@@ -7,6 +7,7 @@ study has (test losses and accuracies, values of the weights) does not apply.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from vanishing.judging.limits import Limit
 from vanishing.judging.verdicts import PROBLEM, Row
 from vanishing.params import diagnose
 from vanishing.results.tables import select
+from vanishing.results.watched import read_run
 
 TABLES = ("trace", "losses", "units")
 
@@ -82,6 +84,11 @@ class Run(NamedTuple):
         with np.errstate(divide="ignore"):
             distances = np.abs(np.log10(values.to_numpy()))
         return float(values.iloc[int(distances.argmax())]) if len(values) else math.nan
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run, with the errors of `read_run`."""
+    return Run(folder.resolve().name, {table: read_run(folder, table) for table in TABLES})
 
 
 def examine(run: Run, thresholds: diagnose.Diagnose) -> list[Row]:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from vanishing.reporting import panels, plot_data
 from vanishing.reporting.figures import Tables
-from vanishing.reporting.layout import WIDTH, describe_epoch, finite_range
+from vanishing.reporting.layout import WIDTH, describe_epoch, finite_range, say_not_recorded
 from vanishing.reporting.style import layer_colors, line_styles
 
 TABLES = ("history", "trace", "layers", "histograms", "theory")
@@ -73,7 +73,7 @@ def draw_recorded_card(name: str, tables: Tables) -> Figure:
         figure.colorbar(trace.images[0], ax=trace, label="log10 ‖dL/dW‖")
     for axes, rows in ((losses, tables["losses"]), (decay, frame), (trace, norms)):
         if rows.empty:
-            axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
+            say_not_recorded(axes)
     return figure
 
 

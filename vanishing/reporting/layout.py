@@ -80,6 +80,11 @@ def labelled_artists(figure: Figure) -> tuple[list[Any], list[str]]:
     return list(artists.values()), list(artists)
 
 
+def say_not_recorded(axes: Axes) -> None:
+    """Write into a panel without data that there are none."""
+    axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
+
+
 def finite_range(values: pd.Series) -> Normalize:
     """Return a colour scale from the smallest to the largest finite value."""
     finite = values[np.isfinite(values)]

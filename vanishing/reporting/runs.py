@@ -10,15 +10,14 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
-from vanishing.judging.runs import TABLES, Run, problems
+from vanishing.judging.runs import Run, load_run, problems
 from vanishing.judging.stream import attenuation, stream, through_time
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
 from vanishing.reporting import panels
 from vanishing.reporting.figures import save
-from vanishing.reporting.layout import WIDTH, add_legend_above
+from vanishing.reporting.layout import WIDTH, add_legend_above, say_not_recorded
 from vanishing.reporting.style import line_styles
 from vanishing.results.blocks import block_of
-from vanishing.results.watched import read_run
 
 _HEADERS = [
     "block",
@@ -96,7 +95,7 @@ def draw(runs: Mapping[str, Run]) -> Figure:
         axes.set_yscale("log")
     panels.draw_lines(streams.assign(block=streams.index), by_block, "block", "rms", styles)
     if streams.empty:
-        by_block.text(0.5, 0.5, "not recorded", transform=by_block.transAxes, ha="center")
+        say_not_recorded(by_block)
     panels.draw_lines(_at_end(gradients), by_layer, "layer_index", "value", styles)
     panels.draw_lines(_over_time(gradients), over_time, "step", "value", styles)
     panels.draw_lines(_at_end(ratios), updates, "layer_index", "value", styles)
@@ -110,7 +109,7 @@ def draw(runs: Mapping[str, Run]) -> Figure:
 
 def save_figure(folder: Path, path: Path) -> None:
     """Draw the run in a folder, if it has a traced step, and write the figure as PNG to a path."""
-    run = Run(folder.name, {table: read_run(folder, table) for table in TABLES})
+    run = load_run(folder)
     if len(run.tables["trace"]):
         save(lambda: draw({run.name: run}), path)
 
@@ -121,9 +120,8 @@ def _answer(run: Run, rows: Sequence[Row]) -> str:
     applied = len({row["rule"] for row in rows if not _is_silent(row)})
     trace = run.tables["trace"]
     layers = run.gradients("l2_norm")["layer"].nunique()
-    seen = f"{trace['step'].nunique()} traced steps, {layers} layers"
-    found = f"{broken} of {applied} rules find a problem" if broken else "no rule finds a problem"
-    return f"{found} ({seen})"
+    verdict = f"{broken} of {applied} rules find a problem" if broken else "no rule finds a problem"
+    return f"{verdict} ({trace['step'].nunique()} traced steps, {layers} layers)"
 
 
 def _end_to_end(run: Run) -> list[str]:

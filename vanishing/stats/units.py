@@ -44,8 +44,9 @@ def fraction_flat(z: Tensor, activation: Activation) -> Tensor:
     wide = z.detach() if z.dtype == torch.float64 else z.detach().float()
     counts = torch.zeros(z.shape[1], dtype=torch.int64, device=z.device)
     for first, last in flat_intervals(activation):
-        below, above = wide <= last, wide >= first
-        within = below if first == -math.inf else above if last == math.inf else below & above
+        within = wide <= last if first == -math.inf else wide >= first
+        if -math.inf < first and last < math.inf:
+            within &= wide <= last
         counts += _count_by_unit(within)
     return counts.double() / (z.numel() // z.shape[1])
 
