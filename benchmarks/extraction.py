@@ -50,7 +50,7 @@ def passes_s(study: Measured) -> float:
 
 def probed_networks(study: Measured) -> Iterator[tuple[nn.Module, Examples]]:
     """Yield every network that the stages probe for VARIANT and the first seed, and its probe."""
-    settings, variant = study.extract, study.trained[VARIANT]
+    settings, variant = study.extract, study.perceptrons[VARIANT]
     record = run.load(VARIANT, study.train.seeds[0])
     test = examples.load(RAW, "test", record.data)
     for epoch in record.train.snapshots:
@@ -69,7 +69,7 @@ def pass_through(network: nn.Module, probe: Examples, batch_size: int) -> None:
     for start in range(0, len(probe.labels), batch_size):
         chunk = slice(start, start + batch_size)
         network.zero_grad()
-        loss = cross_entropy(network(probe.images[chunk]), probe.labels[chunk], reduction="sum")
+        loss = cross_entropy(network(probe.inputs[chunk]), probe.labels[chunk], reduction="sum")
         loss.backward()  # type: ignore[no-untyped-call]
 
 

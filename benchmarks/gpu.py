@@ -83,7 +83,7 @@ def _epochs(study: Study, images: Examples) -> list[Result]:
 
 def _training_s(study: Study, images: Examples) -> float:
     """Time a training run of all its epochs with its trace, evaluated on one image."""
-    network = build_network(study, study.trained[VARIANT]).to(images.labels.device)
+    network = build_network(study, study.perceptrons[VARIANT]).to(images.labels.device)
     changes = {"snapshots": (0,), "evaluation_size": 1}
     settings = study.train.of_one_seed().model_copy(update=changes)
     data = {"train": images, "test": images.first(1)}
@@ -148,7 +148,7 @@ Wrapper = Callable[[nn.Module], nn.Module]
 
 
 def _make_steps(study: Study, images: Examples, wrapper: Wrapper) -> tuple[Steps, Trace]:
-    network = build_network(study, study.trained[VARIANT]).to(images.labels.device).train()
+    network = build_network(study, study.perceptrons[VARIANT]).to(images.labels.device).train()
     trace = Trace(network)
     return Steps(wrapper(network), study.train.of_one_seed(), images, trace), trace
 

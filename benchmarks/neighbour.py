@@ -212,13 +212,13 @@ def step_beside(count: int, process: Trainer) -> float:
 
 def our_step(study: Study) -> tuple[nn.Module, Step]:
     """Return VARIANT's network, and the study's training step."""
-    ours = OurSteps(study, study.trained[VARIANT], endless_batches(study))
+    ours = OurSteps(study, study.perceptrons[VARIANT], endless_batches(study))
     return ours.network, ours.plain
 
 
 def usual_step(study: Study) -> tuple[nn.Module, Step]:
     """Return the same network as its readers build it, and an eager step."""
-    variant, draw = study.trained[VARIANT], endless_batches(study)
+    variant, draw = study.perceptrons[VARIANT], endless_batches(study)
     pixels = DATASETS[study.data.dataset].inputs
     network = baselines.build_network(variant.depth, variant.width, pixels)
     optimizer = baselines.build_optimizer(network, study)

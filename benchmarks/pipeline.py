@@ -15,7 +15,7 @@ from benchmarks import study
 from benchmarks.measuring import Figures, Result, command, interleave, ratio, run_python
 from benchmarks.repository import repository
 from benchmarks.training import VARIANT, build_network
-from vanishing.datasets import examples, idx
+from vanishing.datasets import examples
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import PIPELINE, RAW
@@ -124,7 +124,7 @@ def stage_memory() -> Result:
 
 def tensor_bytes(settings: Study) -> int:
     """Return the bytes of VARIANT's weights, gradients and velocities, and of all examples."""
-    network = build_network(settings, settings.trained[VARIANT])
+    network = build_network(settings, settings.perceptrons[VARIANT])
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    splits = [examples.load(RAW, split, settings.data) for split in idx.FILES]
-    return 3 * 4 * parameters + sum(s.images.nbytes + s.labels.nbytes for s in splits)
+    splits = [examples.load(RAW, split, settings.data) for split in examples.SPLITS]
+    return 3 * 4 * parameters + sum(s.inputs.nbytes + s.labels.nbytes for s in splits)

@@ -34,7 +34,7 @@ def endless_batches(study: Study) -> DrawBatch:
 
     def draw() -> tuple[Tensor, Tensor]:
         chosen = next(batches)
-        return images.images[chosen], images.labels[chosen]
+        return images.inputs[chosen], images.labels[chosen]
 
     return draw
 
@@ -108,7 +108,7 @@ def measure() -> Figures:
     """Compare our recording steps with plain ones, and with those of other libraries."""
     study = load(Study)
     draw = endless_batches(study)
-    ours = OurSteps(study, study.trained[VARIANT], draw)
+    ours = OurSteps(study, study.perceptrons[VARIANT], draw)
     results = _against_plain(ours, study.train.trace_every)
     results += [_against_library(library, study, draw, ours) for library in RECORDERS]
     return Figures(results, {})

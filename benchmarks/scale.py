@@ -30,7 +30,7 @@ def networks() -> list[Row]:
     """Time plain and recording steps over width and depth, beside their arithmetic."""
     study = load(Study)
     draw = endless_batches(study)
-    variant = study.trained[VARIANT]
+    variant = study.perceptrons[VARIANT]
     return [
         _step_costs(study, variant.model_copy(update={"depth": depth, "width": width}), draw)
         for depth, width in tqdm(NETWORKS, desc="scale", unit="network", disable=None)

@@ -63,7 +63,7 @@ def build_network(study: Study, variant: Variant) -> nn.Module:
 
 def our_epoch_s(study: Study, images: Examples) -> float:
     """Time an epoch of the study's loop with its trace, evaluated on one image."""
-    network = build_network(study, study.trained[VARIANT])
+    network = build_network(study, study.perceptrons[VARIANT])
     settings = study.train.of_one_seed().model_copy(
         update={"epochs": 1, "snapshots": (0,), "evaluation_size": 1}
     )
@@ -131,7 +131,7 @@ def measure() -> Figures:
     cpu = torch.device("cpu")
     images = load_images(study, cpu).first(_IMAGES)
     usual_loop = UsualLoop(study, cpu, _IMAGES)
-    shapes = layer_shapes(build_network(study, study.trained[VARIANT]))
+    shapes = layer_shapes(build_network(study, study.perceptrons[VARIANT]))
     batch = study.train.batch_size
     cases = {
         "usual": lambda: seconds(usual_loop.train_epoch),

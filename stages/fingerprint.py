@@ -1,8 +1,8 @@
 """Take the fingerprints of the code: `python -m stages fingerprint`.
 
-In: dvc.yaml, params.yaml (`variants`), the code, recorded runs. Out: data/fingerprints/STAGE and
-data/fingerprints/variants/V, which change when the code that a stage or a variant uses does, or
-the run that a variant is.
+In: dvc.yaml, params.yaml (`data.dataset`, `variants`), the code, recorded runs. Out:
+data/fingerprints/STAGE and data/fingerprints/variants/V, which change when the code that a stage or
+a variant uses does, or the run that a variant is.
 """
 
 import argparse

@@ -12,11 +12,10 @@ import pandas as pd
 
 from vanishing import device, paths
 from vanishing.datasets import examples
-from vanishing.datasets.registry import DATASETS
 from vanishing.networks import memory
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
-from vanishing.params.study import Recorded
+from vanishing.params.study import Recorded, Variant
 from vanishing.recording.initialisation import probe_initialisations
 from vanishing.results import recorded, tables
 from vanishing.theory.comparison import compare
@@ -34,13 +33,17 @@ def main(argv: list[str]) -> None:
         return
     target = device.resolve(study.train.device)
     test = examples.load(paths.RAW, "test", study.data).to(target)
-    inputs, classes = test.images.shape[1], DATASETS[study.data.dataset].classes
-    deepest = variant.at_depth(study.extract.sweep_depths[-1])
-    batch_size = min(study.extract.batch_size, len(test.labels))
-    memory.check("extract.sweep_depths", deepest, (inputs, classes), batch_size)
-    rows = probe_initialisations(variant, test, classes, study.extract)
-    other_depths = [row for row in rows.depths if row["depth"] != variant.depth]
+    dataset = examples.describe(paths.RAW, study.data)
+    if isinstance(variant, Variant):
+        ends, deepest = (dataset.inputs, dataset.classes), study.extract.sweep_depths[-1]
+        batch_size = min(study.extract.batch_size, len(test.labels))
+        training = study.training(name)
+        memory.check("extract.sweep_depths", variant.at_depth(deepest), ends, batch_size, training)
+    rows = probe_initialisations(variant, test, dataset.classes, study.extract)
+    # Those of the sweep at the variant's own depth are among the others already.
+    own_depth = {row["depth"] for row in rows.initialisation}
+    other_depths = [row for row in rows.depths if row["depth"] not in own_depth]
     measured = pd.DataFrame(rows.initialisation + other_depths)
-    theory = compare(variant, inputs, measured)
+    theory = compare(variant, dataset.inputs, measured)
     for table, content in {**rows._asdict(), "theory": theory}.items():
         tables.write(table, name, content)

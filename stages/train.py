@@ -13,9 +13,8 @@ from functools import partial
 from tqdm import tqdm
 
 from vanishing import device, paths
-from vanishing.datasets import examples, idx
-from vanishing.datasets.examples import Examples
-from vanishing.datasets.registry import DATASETS
+from vanishing.datasets import examples
+from vanishing.datasets.examples import SPLITS, Examples
 from vanishing.errors import StudyError
 from vanishing.networks import memory
 from vanishing.networks.build import build
@@ -50,23 +49,25 @@ def main(argv: list[str]) -> None:
         print(f"{name} seed {seed}: taken over from {variant.recorded}, nothing is trained")
         return
     target = device.resolve(study.train.device)
-    data = {split: examples.load(paths.RAW, split, study.data).to(target) for split in idx.FILES}
+    data = {split: examples.load(paths.RAW, split, study.data).to(target) for split in SPLITS}
+    dataset = examples.describe(paths.RAW, study.data)
+    training = study.training(name)
     count = len(data["train"].labels)
-    batch_size = min(study.train.batch_size, count)
+    batch_size = min(training.batch_size, count)
     if count < 2:  # noqa: PLR2004 - batch normalization needs a variance
         raise StudyError(f"{paths.RAW}: {count} training examples; there should be 2 or more")
     record = RunRecord(
         variant=name,
         seed=seed,
         network=variant,
-        inputs=data["train"].images.shape[1],
-        classes=DATASETS[study.data.dataset].classes,
-        train=study.train.of_one_seed(),
+        inputs=dataset.inputs,
+        classes=dataset.classes,
+        train=training,
         data=study.data,
         machine=Machine.model_validate(device.machine(target)),
     )
     ends = record.inputs, record.classes
-    memory.check(f"variants.{name}", record.network, ends, batch_size)
+    memory.check(f"variants.{name}", record.network, ends, batch_size, training)
     record.save()
     peak = partial(device.peak_memory_bytes, target)
     with Journal(name, seed, device.describe(target), peak) as journal:
@@ -89,7 +90,7 @@ def train(record: RunRecord, data: dict[str, Examples], journal: Journal) -> Out
     Returns:
         What the training loop recorded.
     """
-    target = data["train"].images.device
+    target = data["train"].labels.device
     initialisation = generator(record.seed, "initialisation")
     network = build(record.network, record.inputs, record.classes, initialisation).to(target)
     digest = training_digest(record, code(record.variant))

@@ -122,7 +122,7 @@ def test_both_loops_learn(digits: Study) -> None:
 
 def test_recording_does_not_change_the_weights(digits: Study) -> None:
     plain, gradients, trace = (
-        recording.OurSteps(digits, digits.trained["sigmoid"], recording.endless_batches(digits))
+        recording.OurSteps(digits, digits.perceptrons["sigmoid"], recording.endless_batches(digits))
         for _ in range(3)
     )
     for _ in range(3):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stages import download, validate
 from tests.support.study import tiny_params, write_params
-from vanishing.datasets import examples, idx
+from vanishing.datasets import examples
 from vanishing.errors import StudyError
 from vanishing.networks.build import build
 from vanishing.params.diagnose import Params
@@ -100,7 +100,7 @@ def digits(workspace: Path) -> Path:
 
 def train_a_step(params: Params) -> None:
     """Train every variant for an epoch of one batch, or a few."""
-    data = {split: examples.load(RAW, split, params.data) for split in idx.FILES}
+    data = {split: examples.load(RAW, split, params.data) for split in examples.SPLITS}
     size = min(params.train.batch_size, 20)
     few = {split: part.first(size) for split, part in data.items()}
     once = params.train.model_copy(update={"epochs": 1, "snapshots": (0, 1)})

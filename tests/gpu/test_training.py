@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vanishing.datasets.examples import Examples
 from vanishing.networks.mlp import build
+from vanishing.params.optimizers import Sgd
 from vanishing.params.study import Training, Variant
 from vanishing.seeds import generator
 from vanishing.training.loop import Outcome, State, train
@@ -19,8 +20,9 @@ GPU = torch.device("cuda")
 SETTINGS = Training(
     epochs=2,
     batch_size=100,
-    learning_rate=0.05,
-    momentum=0.9,
+    optimizer=Sgd(name="sgd", learning_rate=0.05, momentum=0.9),
+    clip_norm="none",
+    precision="float32",
     snapshots=(0, 2),
     evaluation_size=500,
     trace_every=7,

@@ -103,7 +103,7 @@ def link_code(folder: Path) -> None:
 def prepare_training() -> None:
     """Run the stages that `train` and `initialise` depend on, in the working directory."""
     link_code(Path())
-    for stage in ("fingerprint", "validate", "download"):
+    for stage in ("fingerprint", "download", "validate"):
         run(stage)
 
 

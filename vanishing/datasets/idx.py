@@ -53,10 +53,10 @@ def read_split(root: Path, dataset: str, split: str) -> tuple[Bytes, Bytes]:
             f"{folder / labels_name}: label {labels.max()} found; labels should be below"
             f" {expected.classes}"
         )
-    if images.shape[1:] != expected.shape:
+    if images.shape[1:] != expected.shape[1:]:
         raise StudyError(
             f"{folder / images_name}: images of {images.shape[1]} × {images.shape[2]} pixels; those"
-            f" of {dataset} should have {expected.shape[0]} × {expected.shape[1]}"
+            f" of {dataset} should have {expected.shape[1]} × {expected.shape[2]}"
         )
     return images, labels
 

@@ -15,7 +15,7 @@ from vanishing.judging.effects import Tables
 from vanishing.judging.formulas import Formula
 from vanishing.judging.limits import Limit
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED
-from vanishing.params.study import AnyVariant, Recorded
+from vanishing.params.study import AnyVariant, Built, Recorded
 from vanishing.stats.intervals import Average, arithmetic_mean, geometric_mean, interval
 
 AVERAGES: dict[str, Average] = {"arithmetic": arithmetic_mean, "geometric": geometric_mean}
@@ -26,7 +26,6 @@ _SIGMOID = {
     "init": "default",
     "normalization": "none",
     "skip": False,
-    "network": None,
 }
 EXPECTED_SETTINGS: dict[str, dict[str, Any]] = {
     "sigmoid": _SIGMOID,
@@ -148,6 +147,8 @@ def mismatch(claim: Claim, variants: Mapping[str, AnyVariant]) -> str | None:
             return f"params.yaml has no variant {name}"
         if isinstance(variants[name], Recorded):
             return f"params.yaml has {name} as a recorded run"
+        if isinstance(variants[name], Built):
+            return f"params.yaml has {name} as a network that a function returns"
         for key, expected in EXPECTED_SETTINGS[name].items():
             if getattr(variants[name], key) != expected:
                 return f"params.yaml has {name} with another {key} than its name says"

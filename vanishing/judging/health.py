@@ -34,13 +34,14 @@ class Subject:
 
     Attributes:
         name: Of the variant.
-        activation: Its entry in the registry.
+        activation: The registry's entry of the activation of all hidden layers; None where they
+            may have several, and what they do to each unit decides.
         classes: Number of classes.
         tables: {table: the variant's rows}.
     """
 
     name: str
-    activation: Activation
+    activation: Activation | None
     classes: int
     tables: Tables
 
@@ -162,9 +163,14 @@ def longest_stall(losses: pd.Series) -> int:
 
 
 def _saturated_activation(subject: Subject, rule: diagnose.SaturatedActivation) -> Checks:
-    if subject.activation.derivative(_ASYMPTOTES).any():
-        return  # it does not flatten out at both ends
     units = subject.tables["units"]
+    if subject.activation is None:
+        # An activation that is exactly 0 for some examples is flat there by design.
+        units = units[units.groupby("layer")["fraction_active"].transform("min") == 1]
+    elif subject.activation.derivative(_ASYMPTOTES).any():
+        return  # it does not flatten out at both ends
+    if units.empty:
+        return
     yield Check(
         f"share of units flat for more than {rule.unit_above:.0%} of the examples",
         _share_of_units(units, units["fraction_flat"] > rule.unit_above),
@@ -173,9 +179,11 @@ def _saturated_activation(subject: Subject, rule: diagnose.SaturatedActivation) 
 
 
 def _dead_relu(subject: Subject, rule: diagnose.DeadRelu) -> Checks:
-    if subject.activation.function(-np.linspace(1, 2, 3)).any():
-        return  # it is not zero over a range
     units = subject.tables["units"]
+    if units.empty:
+        return
+    if subject.activation and subject.activation.function(-np.linspace(1, 2, 3)).any():
+        return  # it is not zero over a range
     yield Check(
         f"share of units active for less than {rule.unit_below:.0%} of the examples",
         _share_of_units(units, units["fraction_active"] < rule.unit_below),

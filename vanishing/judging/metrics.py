@@ -15,16 +15,16 @@ Metrics = dict[str, float]
 TABLES_OF_A_RUN = ("history", "layers", "histograms", "trace")
 
 
-def compute_metrics(tables: Tables, depth: int) -> Metrics:
+def compute_metrics(tables: Tables) -> Metrics:
     """Reduce one variant's tables to the numbers that the functions below list.
 
     Args:
         tables: {table: the variant's rows}.
-        depth: Of the variant.
 
     Returns:
         {metric: value}, each a mean over the seeds, not rounded; NaN for a value that is not known.
     """
+    depth = tables["initialisation"]["depth"].iloc[0]  # the same in all rows
     return compute_run_metrics(tables) | theory_metrics(tables["theory"], depth)
 
 

@@ -22,7 +22,7 @@ from vanishing.judging.runs import Run
 from vanishing.judging.runs import examine as examine_run
 from vanishing.judging.verdicts import Row, summarise
 from vanishing.params.diagnose import Params
-from vanishing.params.study import Recorded
+from vanishing.params.study import Recorded, Variant
 
 # Every table that a metric, a rule or a claim needs.
 TABLES = (
@@ -84,10 +84,10 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
             numbers = compute_recorded_metrics(run)
             of_seeds = dict.fromkeys(settings.train.seeds, numbers)
         else:
-            activation = ACTIVATIONS[variant.activation]
+            activation = ACTIVATIONS[variant.activation] if isinstance(variant, Variant) else None
             subject = Subject(name, activation, classes[name], tables_of_variant)
             rows = examine(subject, settings.diagnose)
-            numbers = compute_metrics(tables_of_variant, variant.depth)
+            numbers = compute_metrics(tables_of_variant)
             of_seeds = {seed: _run(tables_of_variant, seed) for seed in settings.train.seeds}
         checks += rows
         metrics[name] = numbers | {"verdict": summarise(rows)}

@@ -1,6 +1,8 @@
 """The networks that are trained.
 
-- build: a variant's network: the multilayer perceptron, or one of the study's own code
+- build: a variant's network: the multilayer perceptron, or one that a function returns
+- trial: those of functions, tried on a batch before any training
+- weights: a network's weights as a file has them
 - mlp: the multilayer perceptron
 - linear: a linear layer whose matrix products are oneDNN's on a CPU
 - memory: the memory that training a network takes, estimated before it is built

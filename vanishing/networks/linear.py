@@ -54,7 +54,8 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as in torch.nn.Linear
         """Return x Wᵀ + b, (batch, in_features) -> (batch, out_features)."""
         float32 = input.dtype == self.weight.dtype == torch.float32
-        if float32 and input.dim() == 2:  # noqa: PLR2004
+        mixed = torch.is_autocast_enabled(input.device.type)
+        if float32 and not mixed and input.dim() == 2:  # noqa: PLR2004
             if _AVAILABLE and input.device.type == "cpu":
                 out: Tensor = _Linear.apply(input, self.weight, self.bias)
                 return out

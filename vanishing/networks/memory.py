@@ -2,25 +2,31 @@
 
 import os
 
+from vanishing.datasets.registry import Dataset
 from vanishing.errors import StudyError
 from vanishing.params.extract import Measured
-from vanishing.params.study import Variant
+from vanishing.params.study import NONE, TrainedVariant, Training, Variant
 from vanishing.paths import PARAMS
 
 _FLOAT_BYTES = 4
 _LAYER_BYTES = 35_000  # Python objects of a layer, measured with 3,000 of width 1
+_STATES = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2, "adagrad": 1}  # per parameter, at most
 
 
-def needed_bytes(variant: Variant, inputs: int, classes: int, batch_size: int) -> int:
+def needed_bytes(
+    variant: Variant, inputs: int, classes: int, batch_size: int, training: Training
+) -> int:
     """Estimate the memory that training takes, without data and libraries.
 
-    It holds the weights and velocities (Sutskever et al. 2013) of all layers; the gradient of the
-    largest layer, and a copy of it while its statistics are taken; and a preactivation, activation
-    and gradient for each hidden unit and example of a batch:
+    It holds the weights of all layers and s states of the optimizer for each, such as the velocity
+    of momentum; g gradients; a copy of the largest layer's gradient while its statistics are taken;
+    and a preactivation, activation and gradient for each hidden unit and example of a batch:
 
-        4 B · (2 P + 2 P_max + 3 · batch · width · depth) + 35 kB · depth
+        4 B · ((1 + s) P + g + P_max + 3 · batch · width · depth) + 35 kB · depth
 
-    with P parameters in all and P_max in the largest layer.
+    with P parameters in all and P_max in the largest layer. Where each parameter is updated within
+    the backward pass (`training.optimizers`), g is P_max, else 2 P: all gradients, and a copy of
+    the weights at a traced step.
 
     Returns:
         Bytes.
@@ -28,7 +34,10 @@ def needed_bytes(variant: Variant, inputs: int, classes: int, batch_size: int) -
     width, depth = variant.width, variant.depth
     largest = max(_layers(variant, inputs, classes))
     parameters = parameter_count(variant, inputs, classes)
-    floats = 2 * parameters + 2 * largest + 3 * batch_size * width * depth
+    in_backward = training.optimizer.name == "sgd" and training.clip_norm == NONE
+    gradients = largest if in_backward else 2 * parameters
+    states = _STATES[training.optimizer.name]
+    floats = (1 + states) * parameters + gradients + largest + 3 * batch_size * width * depth
     return _FLOAT_BYTES * floats + _LAYER_BYTES * depth
 
 
@@ -44,38 +53,47 @@ def _layers(variant: Variant, inputs: int, classes: int) -> tuple[int, int, int]
     return (inputs + 1) * width, (width + 1) * width, (width + 1) * classes
 
 
-def check_study(study: Measured, inputs: int, classes: int) -> None:
+def check_study(study: Measured, dataset: Dataset) -> None:
     """Refuse a study one of whose networks does not fit into this machine's memory.
 
     Args:
         study: Its parameters.
-        inputs: Number of input features.
-        classes: Number of classes.
+        dataset: Its classes, and the shape of its inputs.
     """
+    ends = dataset.inputs, dataset.classes
     extract = study.extract
-    trained = min(study.train.batch_size, study.data.train_examples)
     probed = min(extract.batch_size, max(extract.probe_size, extract.init_probe_size))
     for name, variant in study.trained.items():
-        check(f"variants.{name}", variant, (inputs, classes), trained)
-        deepest = variant.at_depth(extract.sweep_depths[-1])
-        check("extract.sweep_depths", deepest, (inputs, classes), probed)
+        training = study.training(name)
+        trained = min(training.batch_size, study.data.train_examples)
+        check(f"variants.{name}", variant, ends, trained, training)
+        if isinstance(variant, Variant):
+            deepest = variant.at_depth(extract.sweep_depths[-1])
+            check("extract.sweep_depths", deepest, ends, probed, training)
 
 
-def check(key: str, variant: Variant, ends: tuple[int, int], batch_size: int) -> None:
+def check(
+    key: str,
+    variant: TrainedVariant,
+    ends: tuple[int, int],
+    batch_size: int,
+    training: Training,
+) -> None:
     """Refuse a network that does not fit into this machine's memory.
 
     Args:
         key: The key of params.yaml that asks for the network.
-        variant: The network; one of the study's own code is not estimated.
+        variant: The network; one that a function returns is not estimated.
         ends: Number of input features, and of classes.
         batch_size: Examples per pass.
+        training: How it is trained.
 
     Raises:
         StudyError: If the machine has less memory; it states both figures.
     """
-    if variant.network is not None:
+    if not isinstance(variant, Variant):
         return
-    needed = needed_bytes(variant, *ends, batch_size)
+    needed = needed_bytes(variant, *ends, batch_size, training)
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > installed:
         raise StudyError(

@@ -47,9 +47,9 @@ class MLP(nn.Module):
         )
         self.output = Linear(variant.width, classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (batch, inputs) -> (batch, classes)
+    def forward(self, x: Tensor) -> Tensor:  # (batch, …) -> (batch, classes)
         """Return the logits."""
-        logits: Tensor = self.output(self.hidden(x))
+        logits: Tensor = self.output(self.hidden(x.flatten(1)))
         return logits
 
 

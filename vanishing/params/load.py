@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
@@ -117,16 +117,26 @@ def _without_tags(detail: ErrorDetails) -> tuple[int | str, ...]:
 
 def _allowed_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that the section at `location`, with its tags, may have."""
-    current = model
-    parts = iter(location)
-    for part in parts:
-        annotation: Any = current.model_fields[str(part)].annotation
-        if get_origin(annotation) is dict:  # of named sections
-            annotation = get_args(annotation)[1]
-            next(parts, None)
-            if get_origin(annotation) is Annotated:  # of several kinds, each with its tag
-                kinds = dict(reversed(get_args(kind)) for kind in get_args(get_args(annotation)[0]))
-                annotation = kinds[Tag(str(next(parts)))]
-        assert isinstance(annotation, type)  # noqa: S101 - sections nest plainly
-        current = annotation
-    return [field.alias or name for name, field in current.model_fields.items()]
+    section: Any = model
+    for part in map(str, location):
+        section = _narrow(section)
+        if get_origin(section) is dict:  # of named sections
+            section = get_args(section)[1]
+        elif get_origin(section) is Union:  # of several kinds, each with its tag
+            kinds = dict(reversed(get_args(kind)) for kind in get_args(section))
+            section = kinds[Tag(part)]
+        else:
+            section = section.model_fields[part].annotation
+    fields = _narrow(section).model_fields
+    return [field.alias or name for name, field in fields.items()]
+
+
+def _narrow(annotation: Any) -> Any:
+    """Return the type without its metadata, and without None where that is an alternative."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kinds = get_args(annotation)
+    if type(None) in kinds:
+        (kind,) = set(kinds) - {type(None)}
+        return _narrow(kind)
+    return annotation

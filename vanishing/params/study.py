@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    NonNegativeFloat,
     PositiveFloat,
     StringConstraints,
     Tag,
@@ -18,87 +18,115 @@ from pydantic import (
 from vanishing.activations import ACTIVATIONS
 from vanishing.errors import StudyError, did_you_mean
 from vanishing.initialisers import INITIALISERS
-from vanishing.params.base import Count, Increasing, Probability, Section, VariantName, one_of
+from vanishing.params.base import Count, Increasing, Section, VariantName, one_of
+from vanishing.params.data import FUNCTION, Data
+from vanishing.params.optimizers import Optimizer
 from vanishing.paths import PARAMS
 
 LAST = "last"  # the last of `snapshots` in params.yaml
-_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
-NETWORK = rf"^{_WORD}(\.{_WORD})*:{_WORD}$"  # module:function
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+NONE = "none"  # of `clip_norm`
+Precision = Literal["float32", "bfloat16"]
 
 
-class Checksums(Section):
-    """SHA-256 of the four IDX files, unpacked."""
-
-    train_images: Sha256 = Field(alias="train-images-idx3-ubyte")
-    train_labels: Sha256 = Field(alias="train-labels-idx1-ubyte")
-    test_images: Sha256 = Field(alias="t10k-images-idx3-ubyte")
-    test_labels: Sha256 = Field(alias="t10k-labels-idx1-ubyte")
-
-    def by_file(self) -> dict[str, str]:
-        """Return {file name: SHA-256}."""
-        return self.model_dump(by_alias=True)
+def _none_or_above_zero(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value != NONE and not (is_number and 0 < value < float("inf")):
+        raise ValueError("Input should be none or a number greater than 0")
+    return value
 
 
-class Data(Section):
-    """Which images, how many of them, and how they are scaled."""
-
-    dataset: Literal["MNIST", "FashionMNIST", "KMNIST"]
-    mean: Probability  # of pixels in [0, 1]
-    std: Annotated[float, Field(ge=1e-3, le=1)]
-    train_examples: Annotated[Count, Field(ge=2)]  # batch normalization needs a variance
-    test_examples: Count
-    checksums: Checksums
+ClipNorm = Annotated[float | Literal["none"], BeforeValidator(_none_or_above_zero)]
 
 
 class Training(Section):
-    """How one network is trained, by stochastic gradient descent with momentum."""
+    """How one network is trained.
+
+    Attributes:
+        epochs: How often each example is used.
+        batch_size: Examples per step.
+        optimizer: Which one, with its settings.
+        clip_norm: Where the l2 norm of the gradient of all parameters together is above this, it is
+            scaled down to it before the step (Pascanu et al. 2013); or `none`.
+        precision: `bfloat16` is automatic mixed precision: matrix products and what else is safe in
+            bfloat16; weights, gradients and the optimizer in float32.
+        snapshots: The epochs after which weights are kept; the first is 0, the last `epochs`.
+        evaluation_size: Training examples behind the loss at the end of an epoch.
+        trace_every: Of how many steps one is traced.
+        device: Where.
+    """
 
     epochs: Count
     batch_size: Count
-    learning_rate: Annotated[PositiveFloat, Field(le=1e30)]
-    momentum: Annotated[NonNegativeFloat, Field(lt=1)]
+    optimizer: Optimizer
+    clip_norm: ClipNorm
+    precision: Precision
     snapshots: Increasing
     evaluation_size: Count
     trace_every: Count
     device: Literal["auto", "cpu", "cuda"]
 
 
+class Overrides(Section):
+    """Settings of `train` that a variant has otherwise; None where it has those of `train`.
+
+    Attributes:
+        compare_to: The variant that it should differ from in one thing.
+    """
+
+    optimizer: Optimizer | None = None
+    batch_size: Count | None = None
+    epochs: Count | None = None
+    clip_norm: ClipNorm | None = None
+    precision: Precision | None = None
+    compare_to: VariantName | None = None
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The settings that are not those of `train`."""
+        settings = {key: getattr(self, key) for key in OVERRIDABLE}
+        return {key: value for key, value in settings.items() if value is not None}
+
+
+OVERRIDABLE = tuple(key for key in Overrides.model_fields if key in Training.model_fields)
+
+
 class Train(Training):
-    """How every variant is trained, once with each seed.
+    """How variants are trained, once with each seed, but where they override a setting.
 
     In params.yaml `snapshots` ends with `last`, the last epoch, and may name epochs beyond it: so
-    `epochs` can be changed alone. Here it has the epochs that there are.
+    `epochs` can be changed alone. Here it has the numbers, without the last.
     """
 
     seeds: Increasing
 
-    @model_validator(mode="before")
+    @field_validator("snapshots", mode="before")
     @classmethod
-    def _snapshots_of_the_epochs_that_there_are(cls, content: Any) -> Any:
-        if not isinstance(content, dict):
-            return content
-        names, epochs = content.get("snapshots"), content.get("epochs")
-        if not isinstance(names, list) or type(epochs) is not int:
-            return content  # explained by the checks of types
+    def _without_the_last(cls, names: Any) -> Any:
+        if not isinstance(names, list):
+            return names  # explained by the check of its type
         *numbers, last = names or [None]
         if last != LAST or 0 not in numbers[:1]:
-            raise ValueError(f"snapshots: should begin with 0 and end with {LAST}; given {names}")
-        kept = [n for n in numbers if type(n) is not int or n < epochs]
-        return {**content, "snapshots": [*kept, epochs]}
+            raise ValueError(f"Input should begin with 0 and end with {LAST}")
+        return numbers
 
-    def of_one_seed(self) -> Training:
-        """Return the settings that one training run depends on."""
-        return Training(**{key: getattr(self, key) for key in Training.model_fields})
+    def of_one_seed(self, overrides: Overrides | None = None) -> Training:
+        """Return the settings that one training run depends on.
+
+        Args:
+            overrides: The variant that is trained; None for one that overrides nothing.
+
+        Returns:
+            The settings.
+        """
+        settings = {key: getattr(self, key) for key in Training.model_fields}
+        settings |= overrides.training if overrides else {}
+        epochs = settings["epochs"]
+        settings["snapshots"] = (*(n for n in self.snapshots if n < epochs), epochs)
+        return Training(**settings)
 
 
-class Variant(Section):
-    """A network that the study trains, and the variant that it is compared to.
-
-    Attributes:
-        network: `module:function` of a module beside params.yaml, called as `networks.build.build`
-            is; None for the multilayer perceptron that `networks.mlp` builds.
-    """
+class Variant(Overrides):
+    """A multilayer perceptron that the study trains, as `networks.mlp` builds it."""
 
     activation: Annotated[str, one_of(ACTIVATIONS)]
     depth: Count
@@ -107,8 +135,6 @@ class Variant(Section):
     std: Annotated[PositiveFloat, Field(le=1e6)] | None = None
     normalization: Literal["none", "batch"]
     skip: bool
-    network: Annotated[str, StringConstraints(pattern=NETWORK)] | None = None
-    compare_to: VariantName | None = None
 
     @model_validator(mode="after")
     def _std_belongs_to_normal(self) -> "Variant":
@@ -119,16 +145,22 @@ class Variant(Section):
             )
         return self
 
-    def differences(self, other: "AnyVariant") -> dict[str, tuple[Any, Any]]:
-        """Return {field: (value in `other`, value here)} where the two networks differ."""
-        if isinstance(other, Recorded):
-            return {"recorded": (other.recorded, None)}
-        ours, theirs = (v.model_dump(exclude={"compare_to"}) for v in (self, other))
-        return {key: (theirs[key], ours[key]) for key in ours if ours[key] != theirs[key]}
-
     def at_depth(self, depth: int) -> "Variant":
         """Return the same network with another number of hidden layers."""
         return self.model_copy(update={"depth": depth})
+
+
+class Built(Overrides):
+    """Any network that the study trains.
+
+    Attributes:
+        network: `module:function`, of an installed package or of a module beside params.yaml. It
+            is called as `networks.build.build_function` says.
+        arguments: Its keyword arguments.
+    """
+
+    network: Annotated[str, StringConstraints(pattern=FUNCTION)]
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 def _relative(folder: str) -> str:
@@ -150,21 +182,18 @@ class Recorded(Section):
     recorded: Annotated[str, AfterValidator(_relative)]
     compare_to: VariantName
 
-    def differences(self, other: "AnyVariant") -> dict[str, tuple[Any, Any]]:
-        """Return that it is a recorded run: one thing, since its settings are not the study's."""
-        return {"recorded": (getattr(other, "recorded", None), self.recorded)}
 
-
-AnyVariant = Variant | Recorded
-_TRAINED, _RECORDED = "[trained]", "[recorded]"  # in brackets, as pydantic's "[key]"
+TrainedVariant = Variant | Built
+AnyVariant = Variant | Built | Recorded
+_TRAINED, _BUILT, _RECORDED = "[trained]", "[built]", "[recorded]"  # as pydantic's "[key]"
 
 
 def _kind(content: Any) -> str:
     """Tell which section a variant of params.yaml is."""
-    is_recorded = isinstance(content, Recorded) or (
-        isinstance(content, dict) and "recorded" in content
-    )
-    return _RECORDED if is_recorded else _TRAINED
+    for kind, key, tag in ((Recorded, "recorded", _RECORDED), (Built, "network", _BUILT)):
+        if isinstance(content, kind) or (isinstance(content, dict) and key in content):
+            return tag
+    return _TRAINED
 
 
 class Study(Section):
@@ -172,7 +201,7 @@ class Study(Section):
 
     Attributes:
         root: Path from the study's folder to the root of the repository.
-        code: File or folder, relative to the study's folder, of the modules that variants name.
+        code: File or folder, relative to the study's folder, of the modules that params.yaml names.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -184,7 +213,9 @@ class Study(Section):
     variants: dict[
         VariantName,
         Annotated[
-            Annotated[Variant, Tag(_TRAINED)] | Annotated[Recorded, Tag(_RECORDED)],
+            Annotated[Variant, Tag(_TRAINED)]
+            | Annotated[Built, Tag(_BUILT)]
+            | Annotated[Recorded, Tag(_RECORDED)],
             Discriminator(_kind),
         ],
     ] = Field(min_length=1)
@@ -208,13 +239,12 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _batch_normalization_has_a_batch(self) -> "Study":
-        if self.train.batch_size == 1:
-            for name, variant in self.trained.items():
-                if variant.normalization == "batch":
-                    raise ValueError(
-                        f"variants.{name}.normalization: batch needs train.batch_size to be 2 or"
-                        " more; given 1"
-                    )
+        for name, variant in self.trained.items():
+            normalises = isinstance(variant, Variant) and variant.normalization == "batch"
+            if normalises and self.training(name).batch_size == 1:
+                raise ValueError(
+                    f"variants.{name}.normalization: batch needs a batch_size of 2 or more; given 1"
+                )
         return self
 
     @model_validator(mode="after")
@@ -228,8 +258,17 @@ class Study(Section):
         return self
 
     @property
-    def trained(self) -> dict[str, Variant]:
+    def trained(self) -> dict[str, TrainedVariant]:
         """The variants that the study trains, without those that are recorded runs."""
+        return {
+            name: variant
+            for name, variant in self.variants.items()
+            if not isinstance(variant, Recorded)
+        }
+
+    @property
+    def perceptrons(self) -> dict[str, Variant]:
+        """The variants that are multilayer perceptrons."""
         return {
             name: variant for name, variant in self.variants.items() if isinstance(variant, Variant)
         }
@@ -238,6 +277,10 @@ class Study(Section):
     def baseline(self) -> str:
         """The first variant that is compared to no other."""
         return next(name for name, variant in self.variants.items() if variant.compare_to is None)
+
+    def training(self, name: str) -> Training:
+        """Return how a variant that the study trains is trained, with one seed."""
+        return self.train.of_one_seed(self.trained[name])
 
     def variant(self, name: str) -> AnyVariant:
         """Look up a variant that the command line names.

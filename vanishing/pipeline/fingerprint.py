@@ -12,19 +12,22 @@ import ast
 import hashlib
 from collections.abc import Callable, Collection
 from functools import cache, partial
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from vanishing.errors import StudyError
 from vanishing.files import sha256
-from vanishing.params.study import AnyVariant, Recorded, Study
+from vanishing.params.data import Computed
+from vanishing.params.study import Built, Recorded, Study
 from vanishing.paths import LIBRARY, PARAMS, STAGES, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.source import Definitions, Source
 from vanishing.pipeline.syntax import Definition, is_docstring
 
 BY_VARIANT = ("train", "extract", "initialise")  # stages that work on one variant
 
+_DOWNLOAD = "download"
 _TAKES_FINGERPRINTS = "fingerprint"  # the one stage that has none
 _MIRROR = "track"  # the only stage with results in MLflow; the others only tell it of theirs
 _IGNORED_FIELDS = frozenset({"ctx", "kind"})  # of the syntax tree: they say nothing
@@ -54,8 +57,10 @@ def fingerprints(study: Study, paths: Collection[Path] | None = None) -> dict[Pa
         for stage in stages
         if stage != _TAKES_FINGERPRINTS
     }
-    for name, variant in study.variants.items():
-        texts[variant_fingerprint(name)] = partial(fingerprint_variant, variant, study, source)
+    if isinstance(study.data, Computed):
+        texts[stage_fingerprint(_DOWNLOAD)] = partial(_fingerprint_download, study, source)
+    for name in study.variants:
+        texts[variant_fingerprint(name)] = partial(fingerprint_variant, name, study, source)
     return {path: text() for path, text in texts.items() if paths is None or path in paths}
 
 
@@ -77,49 +82,77 @@ def fingerprint_stage(stage: str, source: Source) -> str:
     return _write(source.used_by(f"stages.{stage}", without))
 
 
-def fingerprint_variant(variant: AnyVariant, study: Study, source: Source) -> str:
+def _fingerprint_download(study: Study, source: Source) -> str:
+    """Return the fingerprint of `download` where a function returns the examples."""
+    stage = fingerprint_stage(_DOWNLOAD, source)
+    function = _fingerprint_function(study.data.dataset, "data.dataset", study, source)
+    return "".join(sorted({*stage.splitlines(keepends=True), *function.splitlines(keepends=True)}))
+
+
+def fingerprint_variant(name: str, study: Study, source: Source) -> str:
     """Return the fingerprint of the code that one variant names, or of the run that it is.
 
     Args:
-        variant: Its entries of the registries count. Where it names a function of the study's own
-            code, all of that module counts, all that it uses, and every entry of the registries.
-            Of a recorded run its files count.
-        study: It says where its own code is.
+        name: Of the variant. Its entries of the registries count, or the function that returns its
+            network. Of a recorded run its files count.
+        study: With the variants; it says where its own code is.
         source: The code.
 
     Returns:
-        A line per definition or file, in alphabetical order.
-
-    Raises:
-        StudyError: If a module of the study's own is missing, or is not in `code`.
+        A line per definition or file, in alphabetical order. Errors are those of
+        `_fingerprint_function`.
     """
+    variant = study.variants[name]
     if isinstance(variant, Recorded):
         folder = Path(variant.recorded)  # one without a run is refused by `validate` and `train`
         files = sorted([*folder.glob("run.json"), *folder.glob("*.parquet")])
         return "".join(f"{file.as_posix()} {sha256(file)}\n" for file in files)
+    if isinstance(variant, Built):
+        return _fingerprint_function(variant.network, f"variants.{name}.network", study, source)
     used: Definitions = {}
-    if variant.network is None:
-        for key, registry in _REGISTRIES.items():
-            used |= source.used_by_entry(registry, getattr(variant, key))
-        return _write(used)
-    module, _, _ = variant.network.partition(":")
-    if source.path(module) is None:
-        raise StudyError(f"{PARAMS}: network: {variant.network}: there is no module {module}")
-    for name in (module, *(registry for registry, _ in _REGISTRIES.values())):
-        used |= source.used_by(name)
-    _check_location({module, *(name for name, _ in used)}, study, source)
+    for key, registry in _REGISTRIES.items():
+        used |= source.used_by_entry(registry, getattr(variant, key))
     return _write(used)
 
 
-def _check_location(modules: Collection[str], study: Study, source: Source) -> None:
+def _fingerprint_function(function: str, key: str, study: Study, source: Source) -> str:
+    """Return the fingerprint of a function that params.yaml names.
+
+    Args:
+        function: `module:function`. Of a module of the study's own, all of it counts, and all that
+            it uses; of an installed package its version.
+        key: Of params.yaml.
+        study: It says where its own code is.
+        source: The code.
+
+    Returns:
+        A line per definition, in alphabetical order, or one for the package.
+
+    Raises:
+        StudyError: If there is no such module, or one of the study's own is not in `code`.
+    """
+    module, _, _ = function.partition(":")
+    if source.path(module) is not None:
+        used = source.used_by(module)
+        _check_location({module, *(name for name, _ in used)}, key, study, source)
+        return _write(used)
+    package = module.partition(".")[0]
+    distributions = metadata.packages_distributions().get(package)
+    if distributions is None:
+        raise StudyError(f"{PARAMS}: {key}: {function}: there is no module {module}")
+    versions = {name: metadata.version(name) for name in sorted({*distributions})}
+    return "".join(f"{name} {version}\n" for name, version in versions.items())
+
+
+def _check_location(modules: Collection[str], key: str, study: Study, source: Source) -> None:
     """Check that DVC watches the files of some modules: it takes fingerprints if one changes."""
     watched = {Path(study.root) / LIBRARY, Path(study.root) / STAGES, Path(study.code)}
     for module in sorted(modules):
         path = source.path(module)
         if path is not None and watched.isdisjoint({path, *path.parents}):
             raise StudyError(
-                f"{PARAMS}: code: should be {path} or a folder that holds it, since a variant's"
-                f" network uses it; given {study.code}"
+                f"{PARAMS}: code: should be {path} or a folder that holds it, since {key} uses it;"
+                f" given {study.code}"
             )
 
 

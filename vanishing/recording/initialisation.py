@@ -1,16 +1,16 @@
 """Statistics of a variant's fresh initialisations, at its own depth and at others."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from torch import nn
 from tqdm import tqdm
 
 from vanishing.datasets.examples import Examples
 from vanishing.networks.build import build
 from vanishing.params.extract import Extract
-from vanishing.params.study import Variant
-from vanishing.recording.probe import record
+from vanishing.params.study import TrainedVariant, Variant
+from vanishing.recording.probe import LayerRecord, record
 from vanishing.seeds import generator
 from vanishing.stats.exact import rms
 from vanishing.stats.gradients import hops_and_attenuation
@@ -27,11 +27,12 @@ class InitialisationRows(NamedTuple):
 
 
 def probe_initialisations(
-    variant: Variant, test: Examples, classes: int, settings: Extract
+    variant: TrainedVariant, test: Examples, classes: int, settings: Extract
 ) -> InitialisationRows:
     """Probe initialisations at the variant's own depth, and fewer at each depth of the sweep.
 
-    Where the sweep has the variant's own depth, its rows are copies of those of the first seeds.
+    Where the sweep has the variant's own depth, its rows are copies of those of the first seeds. A
+    network that a function returns has its own depth alone.
 
     Args:
         variant: The network.
@@ -46,6 +47,8 @@ def probe_initialisations(
     initialisation = probe_seeds(variant, probe, classes, batch_size, range(settings.init_seeds))
     seeds = range(settings.sweep_seeds)
     depths: Rows = []
+    if not isinstance(variant, Variant):
+        return InitialisationRows(initialisation, depths)
     for depth in tqdm(settings.sweep_depths, desc="depths", unit="depth", disable=None):
         if depth == variant.depth:
             depths += [row for row in initialisation if row["seed"] in seeds]
@@ -55,7 +58,7 @@ def probe_initialisations(
 
 
 def probe_seeds(
-    variant: Variant, probe: Examples, classes: int, batch_size: int, seeds: Iterable[int]
+    variant: TrainedVariant, probe: Examples, classes: int, batch_size: int, seeds: Iterable[int]
 ) -> Rows:
     """Probe a variant, freshly initialised with each seed.
 
@@ -74,19 +77,19 @@ def probe_seeds(
         Rows of initialisation.parquet, without `variant`.
     """
     rows: Rows = []
-    inputs = probe.images.shape[1]
+    inputs = math.prod(probe.inputs.shape[1:])
     for seed in seeds:
         network = build(variant, inputs, classes, generator(seed, "initialisation"))
-        network_rows = _probe_network(network.to(probe.images.device), probe, batch_size)
-        rows += [{"depth": variant.depth, "seed": seed, **row} for row in network_rows]
+        layers = record(network.to(probe.inputs.device), probe, batch_size, sum_in_float64=False)
+        depth = len(layers) - 1  # the last is no hidden layer
+        rows += [{"depth": depth, "seed": seed, **row} for row in _describe(layers)]
     return rows
 
 
-def _probe_network(network: nn.Module, probe: Examples, batch_size: int) -> Rows:
+def _describe(layers: Mapping[str, LayerRecord]) -> Rows:
     """Return the rows of one network, without `depth` and `seed`."""
     rows: Rows = []
     gradients = {}
-    layers = record(network, probe, batch_size, sum_in_float64=False)
     for index, (name, layer) in enumerate(layers.items()):
         location = {"layer_index": index, "layer": name}
         rms_by_tensor = {tensor: float(rms(values)) for tensor, values in layer.tensors.items()}

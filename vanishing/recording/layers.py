@@ -2,11 +2,15 @@
 
 from torch import nn
 
-WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
+def weight_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Return {module name: layer} for every weight layer, in the order of definition.
 
-def weight_layers(network: nn.Module) -> dict[str, WeightLayer]:
-    """Return {module name: layer} for every weight layer, in the order of definition."""
+    A weight layer is a module that itself holds a parameter of two dimensions or more: a linear or
+    convolutional layer, an embedding, a recurrent layer, an attention. A normalization is none.
+    """
     return {
-        name: module for name, module in network.named_modules() if isinstance(module, WeightLayer)
+        name: module
+        for name, module in network.named_modules()
+        if any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
     }

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from vanishing.activations import ACTIVATIONS, Activation
 from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
-from vanishing.recording.layers import WeightLayer, weight_layers
+from vanishing.recording.layers import weight_layers
 
 REGISTERED: dict[type, Activation] = {getattr(nn, a.module): a for a in ACTIVATIONS.values()}
 
@@ -81,7 +81,7 @@ def record(
         if sum_in_float64:
             network.zero_grad()
         with _hooked(network) as layers:
-            loss = cross_entropy(network(probe.images[chunk]), labels, reduction="sum")
+            loss = cross_entropy(network(probe.inputs[chunk]), labels, reduction="sum")
             loss.backward()  # type: ignore[no-untyped-call]
         passes.append(layers)
         for name in layers:
@@ -97,7 +97,7 @@ def record(
 class _GradientSums:
     """Sums over batches of one layer's gradients, as autograd adds them up, in float32."""
 
-    def __init__(self, layer: WeightLayer) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         self._layer = layer
         self._examples = 0
 
@@ -116,7 +116,7 @@ class _GradientSums:
 class _Float64GradientSums(_GradientSums):
     """Sums over batches of one layer's gradients, in float64."""
 
-    def __init__(self, layer: WeightLayer) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__(layer)
         self._totals: dict[str, Tensor] = {}
 
@@ -130,7 +130,7 @@ class _Float64GradientSums(_GradientSums):
         return {name: (total / self._examples).float() for name, total in self._totals.items()}
 
 
-def _gradients(layer: WeightLayer) -> dict[str, Tensor]:
+def _gradients(layer: nn.Module) -> dict[str, Tensor]:
     """Return the gradients that the layer's parameters hold."""
     gradients = {"weight_gradient": layer.weight.grad}
     if layer.bias is not None:

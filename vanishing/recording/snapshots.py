@@ -11,6 +11,7 @@ from tqdm import tqdm
 from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
 from vanishing.networks.build import build_empty
+from vanishing.networks.weights import restore
 from vanishing.params.extract import Extract
 from vanishing.paths import snapshot
 from vanishing.recording.probe import LayerRecord, record
@@ -56,7 +57,7 @@ def probe_snapshots(
     start: dict[str, Tensor] = {}  # {layer: its weights in the first snapshot}
     label = f"{run.variant} seed {run.seed}"
     for epoch in tqdm(run.train.snapshots, desc=label, unit="snapshot", disable=None):
-        network = load_network(run, epoch).to(test.images.device)
+        network = load_network(run, epoch).to(test.inputs.device)
         layers = record(network, probe, settings.batch_size)
         start = start or {name: layer.tensors["weight"] for name, layer in layers.items()}
         moment = {"epoch": epoch, "step": steps[epoch]}
@@ -156,7 +157,7 @@ def load_network(run: RunRecord, epoch: int) -> nn.Module:
     network = build_empty(run.network, run.inputs, run.classes)
     path = snapshot(run.variant, run.seed, epoch)
     try:
-        network.load_state_dict(load_file(path), assign=True)
+        restore(network, load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise StudyError(f"{path}: cannot be read ({reason}); restore it: dvc repro") from None

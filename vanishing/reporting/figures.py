@@ -69,9 +69,8 @@ def comparisons(
     """
     histograms, layers, history = tables["histograms"], tables["layers"], tables["history"]
     baseline = histograms[histograms["variant"] == settings.baseline]
-    trained = {name: settings.trained[name] for name in names if name in settings.trained}
     shown_checks = [row for row in checks if row["variant"] in names]
-    fresh = {name: metrics[name] for name in trained}
+    fresh = {name: metrics[name] for name in names if name in settings.trained}
     drawers = {
         "gradient-histogram": partial(gradient_histogram, baseline),
         "gradient-distributions": partial(gradient_distributions, histograms, names),
@@ -88,7 +87,7 @@ def comparisons(
         "saturation": partial(saturation, layers, names),
         "health": partial(health_matrix, shown_checks),
     }
-    pairs = xavier_pairs(trained)
+    pairs = xavier_pairs(settings, names)
     if pairs:
         drawers["standard-and-xavier"] = partial(standard_and_xavier, histograms, pairs)
     return {paths.figure(name): draw for name, draw in drawers.items()}

@@ -1,9 +1,12 @@
 """The report's tables and numbers, in GitHub's Markdown."""
 
+from typing import Any
+
 from tabulate import tabulate
 
 from vanishing.judging.verdicts import PROBLEM, Row, verdict
-from vanishing.params.study import AnyVariant, Recorded
+from vanishing.params.comparisons import differences
+from vanishing.params.study import AnyVariant, Recorded, Study
 from vanishing.reporting.selection import Metrics, by_verdict
 from vanishing.reporting.style import VERDICT_STYLES
 
@@ -32,11 +35,11 @@ def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
     return _table(headers, rows, "lrrrrrr")
 
 
-def variants_table(variants: dict[str, AnyVariant], metrics: Metrics) -> str:
+def variants_table(study: Study, metrics: Metrics) -> str:
     """Lay out variants, a row for each that has metrics."""
     rows = []
     for name, values in metrics.items():
-        missing = missing_number(variants[name])
+        missing = missing_number(study.variants[name])
         cells = [
             percent(values["test_accuracy"], missing),
             nats(values["train_loss"], missing),
@@ -44,7 +47,7 @@ def variants_table(variants: dict[str, AnyVariant], metrics: Metrics) -> str:
             number(values["attenuation_init"], missing),
             number(values["attenuation_final"], missing),
         ]
-        rows.append([name, describe_difference(variants, name), *cells, values["verdict"]])
+        rows.append([name, describe_difference(study, name), *cells, values["verdict"]])
     headers = [
         "variant",
         "differs from its reference in",
@@ -149,15 +152,15 @@ def _table(headers: list[str], rows: list[list[str]], alignment: str) -> str:
     )
 
 
-def describe_difference(variants: dict[str, AnyVariant], name: str) -> str:
+def describe_difference(study: Study, name: str) -> str:
     """Say how a variant differs from the one that it is compared to."""
-    variant, reference = variants[name], variants[name].compare_to
-    if reference is None:
+    variant = study.variants[name]
+    if variant.compare_to is None:
         return "(reference)"
     if isinstance(variant, Recorded):
-        return f"{reference}: recorded in {variant.recorded}"
-    changes = variant.differences(variants[reference])
-    return f"{reference}: " + ", ".join(f"{key} {new}".lower() for key, (_, new) in changes.items())
+        return f"{variant.compare_to}: recorded in {variant.recorded}"
+    changes = [f"{key} {ours}".lower() for key, (_, ours) in differences(study, name).items()]
+    return f"{variant.compare_to}: " + ", ".join(changes)
 
 
 def enumerate_names(names: list[str], nothing: str = "none") -> str:
@@ -167,9 +170,22 @@ def enumerate_names(names: list[str], nothing: str = "none") -> str:
     return ", ".join(names[:MOST_NAMES] + rest) or nothing
 
 
+def enumerate_all(parts: list[str]) -> str:
+    """Name one thing or more in a sentence: `a, b and c`."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def missing_number(variant: AnyVariant | None) -> str:
     """Say why a variant's number is None: a recorded run has few, and others all, finite or not."""
     return "does not apply" if isinstance(variant, Recorded) else NOT_FINITE
+
+
+def setting(value: Any) -> str:
+    """Write a setting as params.yaml has it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def number(value: float | None, missing: str = NOT_FINITE) -> str:

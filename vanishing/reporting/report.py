@@ -10,18 +10,27 @@ from vanishing.judging.findings import findings, uncertainties
 from vanishing.judging.verdicts import Row
 from vanishing.params.comparisons import impure
 from vanishing.params.diagnose import Params
-from vanishing.params.study import Recorded
+from vanishing.params.optimizers import Sgd
+from vanishing.params.study import NONE, Recorded, Training, Variant
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS
 
 AGREEMENT = 0.03  # |measured / predicted - 1| per hop within which theory is said to hold
 
+_OPTIMIZERS = {  # in a sentence
+    "sgd": "stochastic gradient descent",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+}
 _CLAIMS = {"cause": "Causes", "effect": "Effects", "remedy": "Remedies"}  # {kind: its title}
 
 FILTERS: dict[str, Callable[..., str]] = {
     "capitalise": markdown.capitalise,
     "effect": markdown.effect,
+    "enumerate_all": markdown.enumerate_all,
     "enumerate_names": markdown.enumerate_names,
     "interval": markdown.interval,
     "number": markdown.number,
@@ -76,11 +85,15 @@ def _settings(settings: Params) -> dict[str, Any]:
     return {
         "data": settings.data,
         "train": settings.train,
+        "training": describe_training(settings.train),
+        "snapshots": settings.training(settings.baseline).snapshots,
         "extract": settings.extract,
         "below": settings.diagnose.vanishing_attenuation.below,
         "margin": settings.diagnose.at_chance.margin,
         "baseline": settings.baseline,
         "impure": impure(settings),
+        "overriding": [name for name, variant in settings.trained.items() if variant.training],
+        "shared": _shared(settings),
         "trained": list(settings.trained),
         "recorded": {
             name: variant.recorded
@@ -91,14 +104,40 @@ def _settings(settings: Params) -> dict[str, Any]:
     }
 
 
+def _shared(settings: Params) -> list[str]:
+    """Return the conditions that all variants that the study trains have in common."""
+    variants = settings.trained.values()
+    widths = {v.width if isinstance(v, Variant) else None for v in variants}
+    rates = {settings.training(name).optimizer.learning_rate for name in settings.trained}
+    return [
+        "one data set",
+        *(["one width"] if len(widths) == 1 and None not in widths else []),
+        *(["one learning rate"] if len(rates) == 1 else []),
+    ]
+
+
+def describe_training(training: Training) -> str:
+    """Say how networks are trained, as `stochastic gradient descent (learning rate 0.1, …)`."""
+    _, *settings = training.optimizer.model_dump(exclude_defaults=True).items()
+    name = _OPTIMIZERS[training.optimizer.name]
+    if isinstance(training.optimizer, Sgd) and training.optimizer.momentum:
+        name += " with momentum"
+    details = [f"{key.replace('_', ' ')} {markdown.setting(value)}" for key, value in settings]
+    details.append(f"batches of {training.batch_size}")
+    if training.clip_norm != NONE:
+        details.append(f"gradients scaled down to a norm of {training.clip_norm:g}")
+    if training.precision != "float32":
+        details.append(f"mixed precision with {training.precision}")
+    return f"{name} ({', '.join(details)})"
+
+
 def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str, Any]:
     """Return which variants the report shows, and which of its figures depend on that."""
-    shown = {name: settings.trained[name] for name in names if name in settings.trained}
     return {
         "shown": names,
         "left_out": len(metrics) - len(names),
         "epochs_in_plots": selection.EPOCHS,
-        "has_xavier_pairs": bool(selection.xavier_pairs(shown)),
+        "has_xavier_pairs": bool(selection.xavier_pairs(settings, names)),
     }
 
 
@@ -110,7 +149,7 @@ def _tables(
     shown_checks = [row for row in checks if row["variant"] in shown_metrics]
     return {
         "verdicts_table": markdown.verdicts_table(metrics, names),
-        "variants_table": markdown.variants_table(settings.variants, shown_metrics),
+        "variants_table": markdown.variants_table(settings, shown_metrics),
         "theory_table": markdown.theory_table(
             {name: metrics[name] for name in names if name in settings.trained}
         ),

@@ -5,10 +5,11 @@ reports/figures/variants a figure of each variant. The report says how many it l
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from vanishing.params.study import Variant
+from vanishing.params.comparisons import differences
+from vanishing.params.study import Study
 
 VARIANTS = 24  # the most in one figure or table
 EPOCHS = 100  # the most that DVC's plots have of one variant
@@ -77,21 +78,20 @@ def spread(length: int, count: int) -> list[int]:
     return [round(i * (length - 1) / (count - 1)) for i in range(count)]
 
 
-def xavier_pairs(variants: Mapping[str, Variant]) -> list[tuple[str, str]]:
+def xavier_pairs(study: Study, names: Collection[str]) -> list[tuple[str, str]]:
     """Return (reference, variant) for variants that differ from it in Xavier weights alone.
 
     Args:
-        variants: Those that are shown.
+        study: With the variants.
+        names: Those that are shown.
 
     Returns:
         At most `PAIRS` pairs, of variants that are both shown.
     """
     xavier = {"init": ("default", "xavier_uniform")}
     pairs = []
-    for name, variant in variants.items():
-        reference = variant.compare_to
-        if reference is None or reference not in variants:
-            continue
-        if variant.differences(variants[reference]) == xavier:
+    for name in names:
+        reference = study.variants[name].compare_to
+        if reference is not None and reference in names and differences(study, name) == xavier:
             pairs.append((reference, name))
     return pairs[:PAIRS]

@@ -14,6 +14,9 @@ from vanishing.params.study import Recorded, Study
 from vanishing.paths import PARAMS
 from vanishing.results import tables, watched
 from vanishing.results.run import Machine, RecordedRun
+from vanishing.results.schemas import SCHEMAS
+
+_TABLES = ("trace", "trace_histograms", "losses", "units")  # that a run has as the study has them
 
 
 def check(study: Study) -> None:
@@ -49,8 +52,9 @@ def write_tables(parent: Path, name: str, variant: Recorded, seed: int | None = 
         return
     for table in (name for name, folder in paths.TABLES_BY_SEED.items() if folder == parent):
         pieces = []
-        if table in watched.TABLES:
-            rows = watched.read_table(variant.recorded, table).drop_columns(["variant", "seed"])
+        if table in _TABLES:
+            rows = watched.read_rows(Path(variant.recorded), table, SCHEMAS[table])
+            rows = rows.drop_columns(["variant", "seed"])
             pieces.append({column: rows[column] for column in rows.column_names})
         tables.write_pieces(table, name, seed, pieces)
 
@@ -81,7 +85,7 @@ def _read_description(name: str, variant: Recorded) -> dict[str, Any]:
     if not is_watched:
         raise StudyError(f"{key}: {given}, whose {path.name} describes no such run")
     try:
-        steps = watched.read_table(folder, "trace").num_rows
+        steps = watched.read_rows(folder, "trace", SCHEMAS["trace"]).num_rows
     except StudyError as error:
         raise StudyError(f"{key}: {error}") from None
     if not steps:

@@ -7,7 +7,8 @@ from pydantic import NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 from vanishing.errors import StudyError
 from vanishing.files import write_json
 from vanishing.params.base import Section, VariantName
-from vanishing.params.study import Data, Training, Variant
+from vanishing.params.data import Data
+from vanishing.params.study import TrainedVariant, Training
 from vanishing.paths import run_record
 
 
@@ -34,16 +35,16 @@ class RunRecord(Section):
         variant: Its name.
         seed: Of the initialisation and of the order of the examples.
         network: The variant's parameters.
-        inputs: Number of input features.
+        inputs: Number of elements of an input.
         classes: Number of classes.
         train: How the network was trained.
-        data: On which images.
+        data: On which examples.
         machine: Where.
     """
 
     variant: VariantName
     seed: NonNegativeInt
-    network: Variant
+    network: TrainedVariant
     inputs: PositiveInt
     classes: PositiveInt
     train: Training

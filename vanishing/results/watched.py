@@ -114,15 +114,25 @@ def read_table(folder: str | Path, table: str) -> pa.Table:
     Raises:
         StudyError: If the folder holds no run, a file is damaged, or there is no such table.
     """
-    folder = Path(folder)
     if table not in TABLES:
         hint = did_you_mean(table, TABLES)
         raise StudyError(f"{table} is no table of a run{hint}; there are {', '.join(TABLES)}")
+    return read_rows(Path(folder), table, TABLES[table])
+
+
+def read_rows(folder: Path, table: str, schema: pa.Schema) -> pa.Table:
+    """Read a table of a run that has a schema.
+
+    Returns:
+        The table; without rows before the first flush.
+
+    Raises:
+        StudyError: If the folder holds no run, or a file is damaged or has other columns.
+    """
     if not record_path(folder).exists():
         raise StudyError(f"{folder}: holds no run; vanishing.watch(…, folder=…) writes one")
     whole = table_path(folder, table)
     files = [whole] if whole.exists() else _parts(folder, table)
-    schema = TABLES[table]
     parts = [schema.empty_table(), *map(parquet.read_file, files)]
     for file, part in zip(files, parts[1:], strict=True):
         if not part.schema.equals(schema):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vanishing.params.study import Variant
+from vanishing.params.study import TrainedVariant, Variant
 from vanishing.results.tables import select
 from vanishing.stats.intervals import geometric_mean, interval
 from vanishing.theory import meanfield
@@ -14,7 +14,7 @@ from vanishing.theory import meanfield
 Rows = list[dict[str, Any]]
 
 
-def compare(variant: Variant, inputs: int, initialisations: pd.DataFrame) -> Rows:
+def compare(variant: TrainedVariant, inputs: int, initialisations: pd.DataFrame) -> Rows:
     """Compare the predictions for a variant with the measurements of its initialisations.
 
     - `q`: E[z²], by hidden layer; the measured q of the first layer is given to the theory
@@ -25,7 +25,7 @@ def compare(variant: Variant, inputs: int, initialisations: pd.DataFrame) -> Row
 
     Args:
         variant: The network; its depth is replaced by each depth that was measured.
-        inputs: Number of input features.
+        inputs: Number of elements of an input.
         initialisations: Rows of initialisation.parquet of this variant, of one depth or several.
 
     Returns:
@@ -33,24 +33,27 @@ def compare(variant: Variant, inputs: int, initialisations: pd.DataFrame) -> Row
     """
     rows: Rows = []
     for depth, statistics in initialisations.groupby("depth"):
-        network = variant.at_depth(int(str(depth)))
-        rows += _compare_depth(network, inputs, statistics)
+        rows += _compare_depth(variant, int(str(depth)), inputs, statistics)
     return rows
 
 
-def _compare_depth(network: Variant, inputs: int, statistics: pd.DataFrame) -> Rows:
+def _compare_depth(
+    variant: TrainedVariant, depth: int, inputs: int, statistics: pd.DataFrame
+) -> Rows:
     preactivation = select(statistics, "preactivation", "rms")
     q = preactivation.assign(value=preactivation["value"] ** 2)
     measured = {
-        "q": q[q["layer_index"] < network.depth],
+        "q": q[q["layer_index"] < depth],
         "hop": select(statistics, "backpropagated_gradient", "hop"),
         "attenuation": select(statistics, "backpropagated_gradient", "attenuation"),
     }
     first_q = q.loc[q["layer_index"] == 0, "value"].to_numpy(dtype=np.float64)
-    predicted = _predict(network, inputs, float(geometric_mean(first_q)))
+    predicted: dict[tuple[str, int], float] = {}
+    if isinstance(variant, Variant):
+        predicted = _predict(variant.at_depth(depth), inputs, float(geometric_mean(first_q)))
     return [
         {
-            "depth": network.depth,
+            "depth": depth,
             "layer_index": int(str(index)),
             "quantity": quantity,
             "predicted": predicted.get((quantity, int(str(index)))),

@@ -41,8 +41,6 @@ class LayerTheory:
 
 def reason_unavailable(variant: Variant) -> str | None:
     """Return the reason why there is no theory of a variant; None where there is theory."""
-    if variant.network is not None:
-        return "the theory is of the library's multilayer perceptron"
     if variant.normalization == "batch":
         return "batch normalization couples the examples of a batch; no closed recursion is used"
     return None

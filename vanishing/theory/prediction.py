@@ -10,7 +10,8 @@ from vanishing.datasets import idx
 from vanishing.datasets.registry import DATASETS
 from vanishing.errors import StudyError
 from vanishing.initialisers import bias_variance, weight_variance
-from vanishing.params.study import AnyVariant, Data, Recorded
+from vanishing.params.data import Computed, Data, Images
+from vanishing.params.study import AnyVariant, Built, Recorded
 from vanishing.paths import RAW
 from vanishing.theory import meanfield
 from vanishing.theory.meanfield import LayerTheory
@@ -40,9 +41,16 @@ def describe(name: str, variant: AnyVariant, data: Data, threshold: float) -> st
     """
     if isinstance(variant, Recorded):
         raise StudyError(f"{name}: no theory available: it is a recorded run")
+    if isinstance(variant, Built):
+        raise StudyError(
+            f"{name}: no theory available: it is of the library's multilayer perceptron, and"
+            f" {variant.network} returns another network"
+        )
     reason = meanfield.reason_unavailable(variant)
     if reason:
         raise StudyError(f"{name}: no theory available: {reason}")
+    if isinstance(data, Computed):
+        raise StudyError(f"{name}: predictions are of {', '.join(DATASETS)}; given {data.dataset}")
     inputs, square = second_moment(data)
     gain = inputs * weight_variance(variant.init, variant.std, inputs, variant.width)
     first_q = gain * square + bias_variance(inputs)
@@ -82,7 +90,7 @@ def _table(layers: list[LayerTheory]) -> str:
     return tabulate(rows, headers, disable_numparse=True, stralign="right")
 
 
-def second_moment(data: Data) -> tuple[int, float]:
+def second_moment(data: Images) -> tuple[int, float]:
     """Return the number of pixels of an image, and the mean square of a normalised pixel.
 
     The mean is over all pixels of the training images, each (pixel / 255 - mean) / std.

@@ -9,6 +9,7 @@ import pandas as pd
 from vanishing import paths
 from vanishing.files import digest, sha256
 from vanishing.judging.runs import Run
+from vanishing.params.data import Computed
 from vanishing.results import run, tables
 from vanishing.results.run import RecordedRun, RunRecord
 from vanishing.tracking import scalars
@@ -180,6 +181,8 @@ def _dataset(record: RunRecord | RecordedRun) -> tuple[str, str] | None:
     """Return the name of the dataset and a digest of its checksums; None of a recorded run."""
     if isinstance(record, RecordedRun):
         return None
+    if isinstance(record.data, Computed):
+        return record.data.dataset, digest(record.data.model_dump())[:_DIGEST_LENGTH]
     return record.data.dataset, digest(record.data.checksums.by_file())[:_DIGEST_LENGTH]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vanishing.files import digest
+from vanishing.params.comparisons import differences
 from vanishing.params.study import Recorded, Study
 from vanishing.paths import REPORT
 from vanishing.tracking import pages
@@ -103,12 +104,12 @@ def _difference(study: Study, variant: str) -> str:
     reference = study.variants[variant].compare_to
     if reference is None:
         return "Other variants are compared to this one."
-    differences = study.variants[variant].differences(study.variants[reference])
-    if not differences:
+    changed = differences(study, variant)
+    if not changed:
         return f"The same network as `{reference}`."
     changes = [
         f"{field} {_setting(ours)} instead of {_setting(theirs)}"
-        for field, (theirs, ours) in differences.items()
+        for field, (theirs, ours) in changed.items()
     ]
     return f"`{reference}` with {', '.join(changes)}."
 

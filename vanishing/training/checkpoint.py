@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vanishing import paths
 from vanishing.files import digest, replacing, sha256
+from vanishing.networks.weights import state_of
 from vanishing.results.run import RunRecord
 from vanishing.training.loop import State
 
@@ -75,7 +76,7 @@ class Checkpointer:
     def snapshot(self, epoch: int) -> None:
         """Write the weights after an epoch."""
         output = paths.snapshot(*self._run, epoch)
-        _write(output, self._network.state_dict(), None)
+        _write(output, state_of(self._network), None)
         self._backup(epoch).unlink(missing_ok=True)
         _link(output, self._backup(epoch))
         self._snapshots[str(epoch)] = sha256(output)

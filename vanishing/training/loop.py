@@ -7,12 +7,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vanishing.datasets.examples import Examples
-from vanishing.params.study import Training
+from vanishing.networks.weights import restore, state_of
+from vanishing.params.study import Precision, Training
 from vanishing.recording.step_tables import Columns
 from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
+from vanishing.training.precision import autocast
 from vanishing.training.steps import Steps
 
+_SEEDS = 2**63
 _EVALUATION_BATCH = 500  # bounds memory; the result depends on it by rounding alone
 
 
@@ -35,7 +38,8 @@ class State(NamedTuple):
     Attributes:
         epoch: The epoch; 1 is the first.
         history: The rows of the history so far.
-        tensors: Weights, velocities, the state of the order's generator, losses and the trace.
+        tensors: Weights, the states of the optimizer and of the order's generator, losses and the
+            trace.
     """
 
     epoch: int
@@ -78,7 +82,7 @@ def train(
     checkpoints: Checkpoints,
     progress: Progress,
 ) -> Outcome:
-    """Train `network` in place by stochastic gradient descent on the mean cross-entropy.
+    """Train `network` in place on the mean cross-entropy.
 
     A loss that is NaN or infinite is recorded as it is and training continues: divergence is a
     result. The device is read once per traced step and once per epoch, and at no other time.
@@ -152,6 +156,8 @@ class _Loop:
         """Take every step of an epoch; return the running means of loss and accuracy."""
         self._network.train()
         steps = self._steps
+        # What the network itself draws, as dropout does, is the same after an interruption.
+        torch.manual_seed((self._order.initial_seed() + self._step) % _SEEDS)
         steps.begin(self._order)
         for index in range(len(steps.sizes)):
             self._step += 1
@@ -169,8 +175,9 @@ class _Loop:
 
     def _close_epoch(self, epoch: int, running: tuple[float, float] | None) -> None:
         """Evaluate the network, add a row to the history, and save a snapshot where one is due."""
-        test_loss, test_accuracy = evaluate(self._network, self._examples["test"])
-        train_loss_end, train_accuracy_end = evaluate(self._network, self._evaluated)
+        precision = self._settings.precision
+        test_loss, test_accuracy = evaluate(self._network, self._examples["test"], precision)
+        train_loss_end, train_accuracy_end = evaluate(self._network, self._evaluated, precision)
         train_loss, train_accuracy = running or (train_loss_end, train_accuracy_end)
         row = {
             "epoch": epoch,
@@ -190,8 +197,8 @@ class _Loop:
     def _tensors(self) -> dict[str, Tensor]:
         """Return the tensors of a State."""
         parts = {
-            "network": self._network.state_dict(),
-            "velocity": self._steps.optimizer.state(),
+            "network": state_of(self._network),
+            "optimizer": self._steps.optimizer.state(),
             "trace": self._trace.state(),
         }
         named = {f"{part}.{k}": v for part, tensors in parts.items() for k, v in tensors.items()}
@@ -205,8 +212,8 @@ class _Loop:
             tensors = state.tensors.items()
             return {k.removeprefix(start): v for k, v in tensors if k.startswith(start)}
 
-        self._network.load_state_dict(part("network"))
-        self._steps.optimizer.restore(part("velocity"))
+        restore(self._network, part("network"))
+        self._steps.optimizer.restore(part("optimizer"))
         self._trace.restore(part("trace"))
         self._order.set_state(state.tensors["order"])
         losses = state.tensors["losses"].to(self._examples["train"].labels.device)
@@ -222,11 +229,13 @@ def sample(examples: Examples, size: int) -> Examples:
     """Draw `size` examples, all where there are fewer; the same ones every time."""
     chosen = torch.randperm(len(examples.labels), generator=generator(0, "evaluation"))[:size]
     chosen = chosen.to(examples.labels.device)
-    return Examples(examples.images[chosen], examples.labels[chosen])
+    return Examples(examples.inputs[chosen], examples.labels[chosen])
 
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, examples: Examples) -> tuple[float, float]:
+def evaluate(
+    network: nn.Module, examples: Examples, precision: Precision = "float32"
+) -> tuple[float, float]:
     """Evaluate in evaluation mode (batch normalization with its running statistics).
 
     Returns:
@@ -236,8 +245,10 @@ def evaluate(network: nn.Module, examples: Examples) -> tuple[float, float]:
     losses, correct = [], []
     for start in range(0, len(examples.labels), _EVALUATION_BATCH):
         chunk = slice(start, start + _EVALUATION_BATCH)
-        logits, labels = network(examples.images[chunk]), examples.labels[chunk]
-        losses.append(cross_entropy(logits, labels, reduction="sum"))
+        labels = examples.labels[chunk]
+        with autocast(labels.device, precision):
+            logits = network(examples.inputs[chunk])
+            losses.append(cross_entropy(logits, labels, reduction="sum"))
         correct.append((logits.argmax(1) == labels).sum())
     count = len(examples.labels)
     return _sum(losses) / count, _sum(correct) / count

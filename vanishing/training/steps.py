@@ -12,7 +12,8 @@ from vanishing.errors import in_one_line
 from vanishing.params.study import Training
 from vanishing.recording.step_trace import StepTrace
 from vanishing.recording.trace import Trace
-from vanishing.training.sgd import SGD
+from vanishing.training.optimizers import make_optimizer
+from vanishing.training.precision import autocast
 
 
 class _Graph(NamedTuple):
@@ -47,7 +48,8 @@ class Steps:
         self._examples = examples
         self._trace = trace
         self._size = settings.batch_size
-        self.optimizer = SGD(network, settings.learning_rate, settings.momentum)
+        self._precision = settings.precision
+        self.optimizer = make_optimizer(network, settings)
         self.sizes = [min(self._size, count - start) for start in starts(count, self._size)]
         self.losses = torch.zeros(len(self.sizes), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
@@ -86,9 +88,10 @@ class Steps:
     def _step(self, size: int, observer: StepTrace | None) -> None:
         """Take a step kernel by kernel; nothing is read from the device, or copied to it."""
         chosen = self._order[self._index * self._size + self._within[:size]]
-        images, labels = self._examples.images[chosen], self._examples.labels[chosen]
-        logits = self._network(images)
-        loss = cross_entropy(logits, labels)
+        inputs, labels = self._examples.inputs[chosen], self._examples.labels[chosen]
+        with autocast(inputs.device, self._precision):
+            logits = self._network(inputs)
+            loss = cross_entropy(logits, labels)
         self.optimizer.observer = observer
         self.optimizer.step(loss)
         if observer is not None:
@@ -106,6 +109,7 @@ class Steps:
         state += [*self.optimizer.state().values(), self.losses, self.correct, self._index]
         with torch.no_grad():
             before = [tensor.clone() for tensor in state]
+        is_old = set(self.optimizer.state())
         random = torch.cuda.get_rng_state()
         try:
             for observer in (None, self._trace.observer()):
@@ -122,6 +126,9 @@ class Steps:
         with torch.no_grad():
             for tensor, values in zip(state, before, strict=True):
                 tensor.copy_(values)
+            for name, tensor in self.optimizer.state().items():
+                if name not in is_old:  # the first step made it, of zeros
+                    tensor.zero_()
         return graphs
 
 

@@ -23,15 +23,15 @@ def digits(tmp_path: Path, settings: Params) -> Examples:
 
 
 def test_real_digits_are_read_and_normalised(digits: Examples) -> None:
-    assert digits.images.shape == (500, 784)
+    assert digits.inputs.shape == (500, 1, 28, 28)
     assert digits.labels.shape == (500,)
-    assert (digits.images.min().item(), digits.images.max().item()) == (-1.0, 1.0)
+    assert (digits.inputs.min().item(), digits.inputs.max().item()) == (-1.0, 1.0)
     assert digits.labels[:5].tolist() == [7, 2, 1, 0, 4]  # as every tutorial shows them
-    assert digits.images.dtype == torch.float32
+    assert digits.inputs.dtype == torch.float32
 
 
 def test_the_first_examples_are_images_with_their_labels(digits: Examples) -> None:
     first = digits.first(3)
-    assert torch.equal(first.images, digits.images[:3])
+    assert torch.equal(first.inputs, digits.inputs[:3])
     assert first.labels.tolist() == [7, 2, 1]
     assert len(digits.first(10_000).labels) == 500

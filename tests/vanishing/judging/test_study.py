@@ -22,7 +22,7 @@ CLASSES = dict.fromkeys(NAMES, 10)
 def settings() -> Params:
     """Give the shipped parameters, with three variants of depth 3."""
     shipped = load(Params, ROOT / "params.yaml")
-    variants = {name: shipped.trained[name].at_depth(3) for name in NAMES}
+    variants = {name: shipped.perceptrons[name].at_depth(3) for name in NAMES}
     return shipped.model_copy(update={"variants": variants})
 
 
@@ -44,7 +44,7 @@ def test_every_variant_is_judged_by_its_own_rows_in_the_order_of_params(
     assert list(judgement.metrics) == NAMES
     for name in NAMES:
         rows = {table: content[content["variant"] == name] for table, content in tables.items()}
-        subject = Subject(name, ACTIVATIONS[settings.trained[name].activation], 10, rows)
+        subject = Subject(name, ACTIVATIONS[settings.perceptrons[name].activation], 10, rows)
         checks = [row for row in judgement.checks if row["variant"] == name]
         assert checks == examine(subject, settings.diagnose)
         expected = compute_metrics(rows, depth=3) | {"verdict": summarise(checks)}

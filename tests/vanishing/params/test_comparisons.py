@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.study import ROOT, tiny_params
-from vanishing.params.comparisons import impure
+from vanishing.params.comparisons import differences, impure
 from vanishing.params.load import load
 from vanishing.params.study import Study
 
@@ -31,3 +31,30 @@ def test_things_that_differ_are_counted_and_named(changes: dict[str, Any], thing
     for sentence in sentences:
         assert sentence.startswith(f"relu: differs from sigmoid in {things} things: activation (")
         assert all(f"{key} (" in sentence for key in changes)
+
+
+def test_differences_are_named_by_their_settings_whoever_sets_them() -> None:
+    content = tiny_params()
+    variants = content["variants"]
+    sgd = content["train"]["optimizer"]
+    variants["same"] = variants["sigmoid"] | {"optimizer": dict(sgd), "compare_to": "sigmoid"}
+    variants["slow"] = variants["same"] | {"optimizer": sgd | {"learning_rate": 0.001}}
+    adam = {"name": "adam", "learning_rate": 0.001}
+    variants["adam"] = variants["same"] | {"optimizer": adam, "clip_norm": 1.0}
+    variants["other"] = {"network": "nets:build", "compare_to": "sigmoid", "batch_size": 7}
+    variants["wide"] = {"network": "nets:build", "arguments": {"width": 9}, "compare_to": "other"}
+    study = Study.model_validate(content)
+    assert differences(study, "sigmoid") == {}
+    assert differences(study, "same") == {}
+    assert differences(study, "relu") == {"activation": ("sigmoid", "relu")}
+    assert differences(study, "slow") == {"optimizer.learning_rate": (0.01, 0.001)}
+    assert differences(study, "adam") == {
+        "optimizer": ("sgd, learning_rate 0.01, momentum 0.9", "adam, learning_rate 0.001"),
+        "clip_norm": ("none", 1.0),
+    }
+    assert differences(study, "other") == {
+        "network": (None, "nets:build"),
+        "batch_size": (100, 7),
+    }
+    assert differences(study, "wide") == {"arguments.width": (None, 9), "batch_size": (7, 100)}
+    assert [sentence.split(":")[0] for sentence in impure(study)] == ["adam", "other", "wide"]

@@ -30,7 +30,7 @@ def load_with(folder: Path, keys: str, value: Any) -> Params:
 def test_shipped_parameters_are_valid_and_hold_the_study() -> None:
     shipped = load(Params, ROOT / "params.yaml")
     assert shipped.baseline == "sigmoid"
-    assert shipped.train.snapshots == (0, 1, 2, 5, 10)
+    assert shipped.training("sigmoid").snapshots == (0, 1, 2, 5, 10)
     assert len(shipped.variants) == 11
 
 
@@ -49,8 +49,31 @@ def test_shipped_parameters_are_valid_and_hold_the_study() -> None:
         ("train.snapshots", [0, 0.5, "last"], ["train.snapshots", "integer", "given 0.5"]),
         ("train.seeds", [1, 1], ["train.seeds", "strictly increasing"]),
         ("train.seeds", [], ["train.seeds", "at least 1"]),
-        ("train.momentum", 1.0, ["train.momentum", "less than 1"]),
-        ("train.learning_rate", float("nan"), ["train.learning_rate", "finite", "given nan"]),
+        ("train.optimizer.momentum", 1.0, ["train.optimizer.momentum", "less than 1"]),
+        (
+            "train.optimizer.learning_rate",
+            float("nan"),
+            ["train.optimizer.learning_rate", "finite", "given nan"],
+        ),
+        ("train.learning_rate", 0.1, ["train.learning_rate: unknown key", "optimizer"]),
+        ("train.optimizer.name", "adm", ["train.optimizer", "sgd, adam, adamw, rmsprop and adag"]),
+        ("train.optimizer", {}, ["train.optimizer", "have a name", "given {}"]),
+        ("train.optimizer.betas", 1, ["train.optimizer.betas: unknown key", "nesterov"]),
+        ("train.clip_norm", 0, ["train.clip_norm", "none or a number greater than 0; given 0"]),
+        ("train.clip_norm", "off", ["train.clip_norm", "none or a number", "given 'off'"]),
+        ("train.precision", "float16", ["train.precision", "'float32' or 'bfloat16'"]),
+        ("variants.relu.optimizer", {"name": "adam"}, ["relu.optimizer.learning_rate: missing"]),
+        (
+            "variants.relu.optimizer",
+            {"name": "adam", "learning_rate": 0.1, "beta": 1},
+            ["variants.relu.optimizer.beta: unknown key (did you mean betas?)"],
+        ),
+        ("variants.relu.epochs", 0, ["variants.relu.epochs", "greater than 0"]),
+        ("variants.relu.seeds", [1], ["variants.relu.seeds: unknown key", "batch_size, epochs"]),
+        ("variants.relu.network", "a:b", ["variants.relu.depth: unknown key", "arguments"]),
+        ("variants.sigmoid-batchnorm.batch_size", 1, ["batchnorm.normalization", "2 or more"]),
+        ("data.dataset", "a:b", ["data.mean: unknown key", "arguments, checksum"]),
+        ("data.dataset", "Mnist", ["data.dataset", "'MNIST', 'FashionMNIST' or 'KMNIST'"]),
         ("train.device", "gpu", ["train.device", "'auto', 'cpu' or 'cuda'", "given 'gpu'"]),
         ("data.checksums.t10k-images-idx3-ubyte", "12", ["t10k-images-idx3-ubyte", "pattern"]),
         ("variants", {}, ["variants", "at least 1"]),
@@ -63,7 +86,7 @@ def test_shipped_parameters_are_valid_and_hold_the_study() -> None:
         ("variants.sigmoid.compare_to", "relu", ["variants", "no compare_to"]),
         ("variants.relu.network", "nets", ["variants.relu.network", "pattern", "given 'nets'"]),
         ("variants.relu.network", "../x:f", ["variants.relu.network", "pattern"]),
-        ("train.batch_size", 1, ["sigmoid-batchnorm.normalization", "to be 2 or more; given 1"]),
+        ("train.batch_size", 1, ["sigmoid-batchnorm.normalization", "of 2 or more; given 1"]),
         ("root", "/", ["root", "pattern", "given '/'"]),
         ("root", "../x", ["root", "pattern"]),
         ("code", "/nets.py", ["code", "pattern"]),

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.support.study import BASELINE, digit_checksums, tiny_params
+from tests.support.study import digit_checksums, tiny_params
 from vanishing.errors import StudyError
-from vanishing.params.study import Study, Training, Variant
+from vanishing.params.data import Images
+from vanishing.params.study import Built, Study, Training
 
 
 @pytest.fixture
@@ -33,23 +34,25 @@ def test_the_baseline_is_the_first_variant_that_is_compared_to_no_other(study: S
     assert study.model_copy(update={"variants": variants}).baseline == "sigmoid"
 
 
-def test_differences_are_those_of_the_networks_alone() -> None:
-    baseline = Variant(**BASELINE)
-    other = Variant(**BASELINE | {"depth": 4, "compare_to": "x"})
-    assert other.differences(baseline) == {"depth": (3, 4)}
-    assert baseline.differences(other) == {"depth": (4, 3)}
-    assert baseline.differences(baseline) == {}
-
-
-def test_the_same_network_at_another_depth_differs_in_nothing_else() -> None:
-    baseline = Variant(**BASELINE)
-    assert baseline.at_depth(9).differences(baseline) == {"depth": (3, 9)}
-
-
 def test_one_training_depends_on_all_settings_but_the_other_seeds(study: Study) -> None:
-    settings = study.train.of_one_seed()
+    settings = study.training("relu")
     assert type(settings) is Training
-    assert settings.model_dump() == study.train.model_dump(exclude={"seeds"})
+    expected = study.train.model_dump(exclude={"seeds"}) | {"snapshots": (0, 1, 2)}
+    assert settings.model_dump() == expected
+
+
+def test_a_variant_may_be_trained_otherwise() -> None:
+    content = tiny_params()
+    content["train"] |= {"clip_norm": 2.5, "snapshots": [0, 1, 5, "last"]}
+    adam = {"name": "adam", "learning_rate": 0.001}
+    content["variants"]["relu"] |= {"optimizer": adam, "epochs": 7, "clip_norm": "none"}
+    study = Study.model_validate(content)
+    assert str(study.training("relu").optimizer) == "adam, learning_rate 0.001"
+    assert study.training("relu").snapshots == (0, 1, 5, 7)
+    assert study.training("relu").batch_size == 100
+    assert study.training("relu").clip_norm == "none"
+    assert study.training("sigmoid") == study.train.of_one_seed()
+    assert study.training("sigmoid").clip_norm == 2.5
 
 
 @pytest.mark.parametrize(
@@ -59,8 +62,19 @@ def test_one_training_depends_on_all_settings_but_the_other_seeds(study: Study) 
 def test_epochs_can_be_changed_alone(epochs: int, snapshots: tuple[int, ...]) -> None:
     content = tiny_params()
     content["train"] |= {"epochs": epochs, "snapshots": [0, 1, 2, 5, "last"]}
-    assert Study.model_validate(content).train.snapshots == snapshots
+    assert Study.model_validate(content).training("relu").snapshots == snapshots
+
+
+def test_kinds_of_variants_are_told_apart() -> None:
+    content = tiny_params()
+    content["variants"]["net"] = {"network": "nets:build", "arguments": {"depth": 3}}
+    content["variants"]["run"] = {"recorded": "runs/mine", "compare_to": "net"}
+    study = Study.model_validate(content)
+    assert list(study.perceptrons) == ["sigmoid", "relu", "sigmoid-batchnorm"]
+    assert list(study.trained) == [*study.perceptrons, "net"]
+    assert isinstance(study.trained["net"], Built)
 
 
 def test_checksums_are_by_the_names_of_the_files(study: Study) -> None:
+    assert isinstance(study.data, Images)
     assert study.data.checksums.by_file() == digit_checksums()

@@ -4,11 +4,12 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from tests.support.study import BASELINE, ROOT, link_code, tiny_params, write_params
+from tests.support.study import ROOT, link_code, tiny_params, write_params
 from tests.vanishing.pipeline.packages import write_package
 from vanishing.errors import StudyError
 from vanishing.params.load import load
@@ -320,8 +321,11 @@ from torch import nn
 from vanishing.networks import mlp
 from parts.layers import layer
 
-def build(variant, inputs, classes, generator):
-    return nn.Sequential(layer(inputs), mlp.build(variant, inputs, classes, generator))
+def build(width):
+    return nn.Sequential(layer(width), mlp.Linear(width, 10))
+
+def digits():
+    return layer(None)
 """
 LAYERS = "def layer(inputs): return inputs\ndef unused(): ...\n"
 
@@ -333,11 +337,11 @@ def own_code(workspace: Path) -> None:
     write_package(workspace, {"parts/nets.py": NETS, "parts/layers.py": LAYERS})
 
 
-def own_network(code: str) -> Study:
+def own_network(code: str, network: str = "parts.nets:build") -> Study:
     """Return parameters with a variant that names its own network."""
     content = tiny_params()
     content["code"] = code
-    content["variants"]["own"] = BASELINE | {"network": "parts.nets:build", "compare_to": "relu"}
+    content["variants"]["own"] = {"network": network, "compare_to": "relu"}
     return Study.model_validate(content)
 
 
@@ -347,23 +351,44 @@ def test_an_own_network_is_in_the_fingerprints_of_the_variants_that_name_it() ->
     naming = [path for path, text in texts.items() if "parts." in text]
     assert naming == [variant_fingerprint("own")]
     names = {line.split()[0] for line in texts[variant_fingerprint("own")].splitlines()}
-    assert {"parts.nets.build", "parts.layers.layer", "vanishing.networks.mlp.build"} <= names
-    assert {"vanishing.activations.ACTIVATIONS", "vanishing.initialisers.INITIALISERS"} <= names
+    assert {"parts.nets.build", "parts.layers.layer", "vanishing.networks.linear.Linear"} <= names
     assert "parts.layers.unused" not in names
     others = {path: text for path, text in texts.items() if path != variant_fingerprint("own")}
     assert others == fingerprints(load(Study))
 
 
 @pytest.mark.usefixtures("own_code")
+def test_a_function_that_returns_the_examples_is_in_the_fingerprint_of_download_alone() -> None:
+    content = tiny_params()
+    content["code"] = "parts"
+    content["data"] = {"dataset": "parts.nets:digits", "train_examples": 10, "test_examples": 10}
+    texts, before = fingerprints(Study.model_validate(content)), fingerprints(load(Study))
+    download = stage_fingerprint("download")
+    assert {path for path in texts if texts[path] != before[path]} == {download}
+    added = set(texts[download].splitlines()) - set(before[download].splitlines())
+    assert {"parts.nets.digits", "parts.layers.layer"} <= {line.split()[0] for line in added}
+
+
+def test_of_an_installed_package_the_version_counts(workspace: Path) -> None:
+    link_code(workspace)
+    text = fingerprints(own_network("vanishing", "torchvision.models:resnet18"))
+    version = metadata.version("torchvision")
+    assert text[variant_fingerprint("own")] == f"torchvision {version}\n"
+
+
+@pytest.mark.usefixtures("own_code")
 def test_own_code_outside_of_what_dvc_watches_is_refused_in_one_line() -> None:
-    message = r"^params\.yaml: code: should be parts/layers\.py or a folder .* parts/nets\.py$"
+    message = (
+        r"^params\.yaml: code: should be parts/layers\.py or a folder that holds it, since"
+        r" variants\.own\.network uses it; given parts/nets\.py$"
+    )
     with pytest.raises(StudyError, match=message):
         fingerprints(own_network("parts/nets.py"))
 
 
 def test_an_own_network_whose_module_is_missing_is_one_line(workspace: Path) -> None:
     link_code(workspace)
-    message = r"^params\.yaml: network: parts\.nets:build: there is no module parts\.nets$"
+    message = r"^params\.yaml: variants\.own\.network: parts\.nets:build: there is no module parts"
     with pytest.raises(StudyError, match=message):
         fingerprints(own_network("parts"))
 

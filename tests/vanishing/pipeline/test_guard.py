@@ -28,7 +28,7 @@ stages:
       - data/fingerprints/variants/${item.variant}
       - models/${item.variant}/seed-${item.seed}
     params:
-      - train.learning_rate
+      - train.batch_size
       - variants.${item.variant}
     outs:
       - output
@@ -89,7 +89,7 @@ def write(path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "names"),
     [
-        (partial(edit_params, "train", learning_rate=0.5), "params.yaml: train.learning_rate"),
+        (partial(edit_params, "train", batch_size=5), "params.yaml: train.batch_size"),
         (partial(edit_params, "variants.relu", width=9), "params.yaml: variants.relu"),
         (partial(write, "input/folder/file", "bc"), "input/folder/file"),
         (partial(write, "input/more", "b"), "input/more"),
@@ -117,7 +117,7 @@ def test_an_input_that_changes_while_the_stage_runs_fails_it(
 @pytest.mark.parametrize(
     "edit",
     [
-        partial(edit_params, "train", momentum=0.5),
+        partial(edit_params, "train", epochs=5),
         partial(edit_params, "variants.sigmoid", width=9),
         partial(write, "models/relu/seed-1/epoch-000.safetensors", "weights"),
         partial(write, "input/__pycache__/file.pyc", "code"),
@@ -133,7 +133,7 @@ def test_a_change_of_anything_else_does_not(edit: Callable[[], None]) -> None:
 @pytest.mark.usefixtures("toy")
 def test_a_stage_that_depends_on_all_of_params_notices_every_change() -> None:
     with pytest.raises(StudyError, match=r"^params\.yaml: changed while check ran"):
-        guard("check", [], partial(edit_params, "train", momentum=0.5))
+        guard("check", [], partial(edit_params, "train", epochs=5))
 
 
 @pytest.mark.usefixtures("toy")
@@ -165,6 +165,6 @@ def test_the_inputs_of_a_stage_are_those_of_dvc_yaml_for_its_arguments() -> None
         "input/folder/file",
         "data/fingerprints/variants/relu",
         "models/relu/seed-0/epoch-000.safetensors",
-        "params.yaml: train.learning_rate",
+        "params.yaml: train.batch_size",
         "params.yaml: variants.relu",
     ]

@@ -33,7 +33,7 @@ def test_records_agree_with_the_chain_rule(
     expected = reference.backpropagation(
         [linear.weight.detach().double().numpy() for linear in linears],
         [linear.bias.detach().double().numpy() for linear in linears],
-        probe.images.double().numpy(),
+        probe.inputs.double().numpy(),
         probe.labels.numpy(),
     )
     for (name, layer), twin in zip(records.items(), expected, strict=True):
@@ -49,7 +49,7 @@ def test_sums_in_float64_round_once_and_sums_in_float32_with_every_batch(
     network = build(Variant(**BASELINE), 20, 10, rng)
     total = torch.zeros(16, 20, dtype=torch.float64)
     for i in range(30):
-        one = Examples(probe.images[i : i + 1], probe.labels[i : i + 1])
+        one = Examples(probe.inputs[i : i + 1], probe.labels[i : i + 1])
         total += record(network, one, 1)["hidden.0.linear"].tensors["weight_gradient"].double()
     exact = (total / 30).float()
     for sum_in_float64 in (True, False):
@@ -70,7 +70,7 @@ def test_scale_of_the_backpropagated_gradient_does_not_depend_on_the_probe(
     rng: torch.Generator, probe: Examples
 ) -> None:
     network = build(Variant(**BASELINE), 20, 10, rng)
-    half = Examples(probe.images[:15], probe.labels[:15])
+    half = Examples(probe.inputs[:15], probe.labels[:15])
     name, tensor = "hidden.0.linear", "backpropagated_gradient"
     whole = record(network, probe, 5)[name].tensors[tensor]
     torch.testing.assert_close(record(network, half, 5)[name].tensors[tensor], whole[:15])

@@ -25,7 +25,7 @@ EFFECTS = "import pandas as pd\n\n\ndef hop(t):\n    return t\n"
 def settings() -> Params:
     """Give the shipped parameters, with three variants of depth 3."""
     shipped = load(Params, ROOT / "params.yaml")
-    variants = {name: shipped.trained[name].at_depth(3) for name in NAMES}
+    variants = {name: shipped.perceptrons[name].at_depth(3) for name in NAMES}
     return shipped.model_copy(update={"variants": variants})
 
 

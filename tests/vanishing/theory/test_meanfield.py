@@ -118,13 +118,6 @@ def test_a_network_whose_gradient_does_not_vanish_is_below_at_no_depth() -> None
     assert meanfield.depth_below_threshold(relu_he, 784, 1.9, 10, 1e-9) is None
 
 
-def test_a_network_of_the_studys_own_code_has_no_theory() -> None:
-    custom = variant(network="networks:build")
-    assert "the library's multilayer perceptron" in str(meanfield.reason_unavailable(custom))
-    with pytest.raises(ValueError, match="multilayer perceptron"):
-        meanfield.predict(custom, 784, 0.3)
-
-
 def test_batch_normalization_has_no_theory() -> None:
     normalising = variant(normalization="batch")
     assert "batch normalization" in str(meanfield.reason_unavailable(normalising))

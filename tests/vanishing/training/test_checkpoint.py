@@ -118,7 +118,7 @@ def test_a_discarded_checkpoint_is_gone_and_its_snapshots_stay(
 def test_a_digest_changes_with_parameters_code_and_threads(record: RunRecord) -> None:
     digest = training_digest(record, "code")
     assert digest == training_digest(record, "code")
-    settings = record.train.model_copy(update={"momentum": 0.5})
+    settings = record.train.model_copy(update={"batch_size": 5})
     data = record.data.model_copy(update={"mean": 0.25})
     updates: list[dict[str, Any]] = [{"train": settings}, {"data": data}, {"seed": 4}]
     updates.append({"machine": record.machine.model_copy(update={"threads": 2})})

@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tests import reference
-from vanishing.datasets import idx
-from vanishing.datasets.examples import Examples
+from vanishing.datasets.examples import SPLITS, Examples
 from vanishing.datasets.examples import load as load_examples
 from vanishing.networks.mlp import MLP, build
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
-from vanishing.params.study import Train
+from vanishing.params.optimizers import Adam
+from vanishing.params.study import Training
 from vanishing.paths import RAW
 from vanishing.recording.layers import weight_layers
 from vanishing.seeds import generator
@@ -67,17 +68,25 @@ class Archive:
 def examples(judged_folder: Path) -> dict[str, Examples]:
     """Give the fixture's digits."""
     data = load(Params, judged_folder / "params.yaml").data
-    return {split: load_examples(judged_folder / RAW, split, data) for split in idx.FILES}
+    return {split: load_examples(judged_folder / RAW, split, data) for split in SPLITS}
 
 
 def fresh_network(params: Params, name: str = "relu", seed: int = 0) -> MLP:
     """Return a variant's network as training begins with it."""
-    return build(params.trained[name], 784, 10, generator(seed, "initialisation"))
+    return build(params.perceptrons[name], 784, 10, generator(seed, "initialisation"))
+
+
+def changed(params: Params, **changes: Any) -> Training:
+    """Return the settings of a training with some changed, `learning_rate` of the optimizer."""
+    settings = params.train.of_one_seed()
+    if rate := changes.pop("learning_rate", None):
+        changes["optimizer"] = settings.optimizer.model_copy(update={"learning_rate": rate})
+    return settings.model_copy(update=changes)
 
 
 def run(params: Params, examples: dict[str, Examples], **changes: Any) -> tuple[MLP, Outcome]:
     """Train the tiny relu network."""
-    settings = Train(**params.train.model_dump() | changes)
+    settings = changed(params, **changes)
     network, order = fresh_network(params), generator(0, "order")
     return network, train(network, settings, examples, order, Archive(), Listener())
 
@@ -105,7 +114,7 @@ def test_first_steps_are_those_of_momentum_written_out(
         permutation = torch.randperm(200, generator=order)
         for chosen in (permutation[:100], permutation[100:]):
             twin.zero_grad()
-            loss = cross_entropy(twin(few["train"].images[chosen]), few["train"].labels[chosen])
+            loss = cross_entropy(twin(few["train"].inputs[chosen]), few["train"].labels[chosen])
             loss.backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():
                 for p, v in zip(twin.parameters(), velocity, strict=True):
@@ -120,7 +129,7 @@ def test_snapshots_are_saved_when_they_are_due(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
     archive = Archive()
-    due = Train(**settings.train.model_dump() | {"snapshots": (0, 2)})
+    due = changed(settings, snapshots=(0, 2))
     train(fresh_network(settings), due, examples, generator(0, "order"), archive, Listener())
     assert archive.snapshots == [0, 2]
 
@@ -138,7 +147,7 @@ def test_trace_holds_norms_at_its_cadence(settings: Params, examples: dict[str, 
     norms = trace[(trace["step"] == 1) & (trace["statistic"] == "l2_norm")]
     by_tensor = norms.set_index(["layer", "tensor"])["value"]
     for layer in weight_layers(network):  # at the first step momentum has no past
-        expected = settings.train.learning_rate * by_tensor[layer, "weight_gradient"]
+        expected = settings.train.optimizer.learning_rate * by_tensor[layer, "weight_gradient"]
         assert by_tensor[layer, "update"] == pytest.approx(expected, rel=1e-3)
 
 
@@ -154,8 +163,8 @@ def test_trace_describes_the_gradients_of_the_batch(
     trace, bins = trace[trace["step"] == 1], bins[bins["step"] == 1]
     for name, layer in weight_layers(twin).items():
         for tensor, gradient in (
-            ("weight_gradient", layer.weight.grad),
-            ("bias_gradient", None if layer.bias is None else layer.bias.grad),
+            ("weight_gradient", layer.get_parameter("weight").grad),
+            ("bias_gradient", layer.get_parameter("bias").grad),
         ):
             assert gradient is not None
             rows = trace[(trace["layer"] == name) & (trace["tensor"] == tensor)]
@@ -204,7 +213,7 @@ def test_the_progress_that_is_reported_is_the_one_that_is_recorded(
     settings: Params, examples: dict[str, Examples]
 ) -> None:
     listener, network, order = Listener(), fresh_network(settings), generator(0, "order")
-    outcome = train(network, settings.train, examples, order, Archive(), listener)
+    outcome = train(network, changed(settings), examples, order, Archive(), listener)
     assert listener.steps == 40
     assert listener.epochs == outcome.history
     reported = pd.DataFrame([row for rows, _ in listener.traces for row in rows])
@@ -223,7 +232,7 @@ def test_the_progress_that_is_reported_is_the_one_that_is_recorded(
 def test_a_resumed_training_ends_as_if_it_had_never_stopped(
     settings: Params, examples: dict[str, Examples], name: str
 ) -> None:
-    longer = Train(**settings.train.model_dump() | {"epochs": 3, "snapshots": (0, 2, 3)})
+    longer = changed(settings, epochs=3, snapshots=(0, 2, 3))
 
     def train_once(seed: int, archive: Archive) -> tuple[MLP, Outcome, Listener]:
         listener, network = Listener(), fresh_network(settings, name, seed)
@@ -256,10 +265,8 @@ def test_examples_of_a_single_class_are_trained_on_like_any(
     settings: Params, examples: dict[str, Examples], name: str
 ) -> None:
     is_three = examples["train"].labels == 3
-    threes = Examples(examples["train"].images[is_three], examples["train"].labels[is_three])
-    long = Train(
-        **settings.train.model_dump() | {"epochs": 20, "snapshots": (0, 20), "trace_every": 1}
-    )
+    threes = Examples(examples["train"].inputs[is_three], examples["train"].labels[is_three])
+    long = changed(settings, epochs=20, snapshots=(0, 20), trace_every=1)
     network, order = fresh_network(settings, name), generator(0, "order")
     outcome = train(network, long, examples | {"train": threes}, order, Archive(), Listener())
     assert outcome.history[-1]["train_accuracy_end"] == 1
@@ -279,3 +286,46 @@ def test_evaluation_is_the_mean_over_all_examples(
     logits = network(images)
     assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
     assert accuracy == (logits.argmax(1) == labels).double().mean().item()
+
+
+def test_mixed_precision_rounds_products_and_keeps_weights_in_float32(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    exact, _ = run(settings, examples, epochs=1, snapshots=(0, 1))
+    network, outcome = run(settings, examples, epochs=1, snapshots=(0, 1), precision="bfloat16")
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    for mixed, full in zip(network.parameters(), exact.parameters(), strict=True):
+        assert not torch.equal(mixed, full)
+        torch.testing.assert_close(mixed, full, rtol=0.05, atol=0.01)
+    assert outcome.history[-1]["test_loss"] == evaluate(network, examples["test"], "bfloat16")[0]
+    assert outcome.history[-1]["test_loss"] != evaluate(network, examples["test"])[0]
+
+
+def noisy() -> nn.Module:
+    """Return a network with dropout and a frozen layer."""
+    hidden = [nn.Flatten(), nn.Linear(784, 16), nn.Dropout(), nn.Linear(16, 16), nn.ReLU()]
+    layers = nn.Sequential(*hidden, nn.Linear(16, 10))
+    layers[3].requires_grad_(False)
+    weights = generator(0, "initialisation")
+    for parameter in layers.parameters():
+        nn.init.normal_(parameter, std=0.1, generator=weights)
+    return layers
+
+
+def test_a_network_that_draws_is_resumed_to_the_same_draws(
+    settings: Params, examples: dict[str, Examples]
+) -> None:
+    adam = Adam(name="adam", learning_rate=0.001)
+    longer = changed(settings, epochs=3, snapshots=(0, 3), optimizer=adam, clip_norm=1.0)
+    whole = Archive()
+    expected_network = noisy()
+    order = generator(0, "order")
+    expected = train(expected_network, longer, examples, order, whole, Listener())
+    network, archive = noisy(), Archive(copy.deepcopy(whole.states[0]))
+    torch.manual_seed(5)
+    outcome = train(network, longer, examples, generator(9, "order"), archive, Listener())
+    assert outcome.losses == expected.losses
+    assert frame(outcome.trace).equals(frame(expected.trace))
+    for mine, theirs in zip(network.parameters(), expected_network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert set(frame(outcome.trace)["layer"]) == {"1", "5"}  # of the frozen one there is nothing

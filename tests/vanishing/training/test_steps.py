@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from vanishing.datasets.examples import Examples
 from vanishing.networks.linear import Linear
+from vanishing.params.optimizers import Sgd
 from vanishing.params.study import Training
 from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
@@ -35,8 +36,9 @@ def make_steps(count: int, batch_size: int) -> tuple[Steps, Listening]:
     settings = Training(
         epochs=1,
         batch_size=batch_size,
-        learning_rate=1e-9,
-        momentum=0.0,
+        optimizer=Sgd(name="sgd", learning_rate=1e-9, momentum=0.0),
+        clip_norm="none",
+        precision="float32",
         snapshots=(0, 1),
         evaluation_size=1,
         trace_every=1,
