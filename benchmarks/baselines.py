@@ -13,6 +13,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Subset
 
 from benchmarks.watchers.wandb_watch import begin_offline
+from vanishing.params.data import Images
+from vanishing.params.optimizers import Sgd
 from vanishing.params.study import Study
 from vanishing.paths import RAW
 
@@ -29,8 +31,11 @@ def build_network(depth: int = 5, width: int = 1000, pixels: int = 784) -> nn.Se
 
 def build_optimizer(network: nn.Module, study: Study) -> torch.optim.SGD:
     """Make PyTorch's optimizer."""
-    train = study.train
-    return torch.optim.SGD(network.parameters(), lr=train.learning_rate, momentum=train.momentum)
+    optimizer = study.train.optimizer
+    assert isinstance(optimizer, Sgd)  # noqa: S101 - that of the article's study
+    return torch.optim.SGD(
+        network.parameters(), lr=optimizer.learning_rate, momentum=optimizer.momentum
+    )
 
 
 class UsualLoop:
@@ -39,10 +44,12 @@ class UsualLoop:
     def __init__(self, study: Study, device: torch.device, images: int) -> None:
         from torchvision import datasets, transforms  # noqa: PLC0415 - its import takes a second
 
+        images_of = study.data
+        assert isinstance(images_of, Images)  # noqa: S101 - those of the article's study
         transform = transforms.Compose(
             [
                 transforms.ToTensor(),
-                transforms.Normalize((study.data.mean,), (study.data.std,)),
+                transforms.Normalize((images_of.mean,), (images_of.std,)),
             ]
         )
         data = datasets.MNIST(str(RAW), train=True, download=False, transform=transform)

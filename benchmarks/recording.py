@@ -18,7 +18,7 @@ from vanishing.params.study import Study, Variant
 from vanishing.recording.trace import Trace
 from vanishing.seeds import generator
 from vanishing.stats.fast import Accumulation, accumulate, pack, summarize_packed
-from vanishing.training.sgd import SGD
+from vanishing.training.optimizers import make_optimizer
 
 REPEATS = 9
 _STEPS = 10  # of each case and repeat; the median counts
@@ -74,7 +74,7 @@ class OurSteps:
         self.network = build_network(study, variant)
         self._draw = draw
         self._trace = Trace(self.network)
-        self._optimizer = SGD(self.network, study.train.learning_rate, study.train.momentum)
+        self._optimizer = make_optimizer(self.network, study.train.of_one_seed())
         self._gradients = GradientStatistics()
         self._step = 0
 

@@ -235,7 +235,7 @@ def test_copies_of_variants_are_a_study(
     assert names == ["sigmoid", "relu", "sigmoid-0002", "relu-0003", "sigmoid-0004"]
     history = tables.read("history", names, [0])
     assert history.groupby("variant")["test_loss"].last().nunique() == 2
-    assert run.load("relu-0003", 0).network.activation == "relu"
+    assert run.load("relu-0003", 0).network.model_dump()["activation"] == "relu"
     written = (paths.METRICS, paths.HEALTH, paths.CLAIMS, paths.REPORT, paths.figure("health"))
     for name in (*written, paths.plot("curves")):
         write_json(name, {})

@@ -40,7 +40,8 @@ def test_every_command_of_the_page_does_what_the_page_says(project: Path) -> Non
     assert re.search(r"train\.epochs +1 +2 ", diff)
     # MLflow: the run in the workspace, and the one that was kept; nothing of the other copies.
     assert learning_rates(project) - before == {("relu", "0.02")}
-    assert YAML(typ="safe").load(project / "params.yaml")["train"]["learning_rate"] == 0.02
+    train = YAML(typ="safe").load(project / "params.yaml")["train"]
+    assert train["optimizer"]["learning_rate"] == 0.02
     assert make(project, "check").startswith("all ")
     assert make(project, "stale") == "dvc.lock is up to date\n"
     assert "epochs: 1" in call(project, "git", "show", "topic:params.yaml")
@@ -70,7 +71,7 @@ def finished(project: Path) -> bool:
 def learning_rates(project: Path) -> set[tuple[str, str]]:
     """Return (variant, learning rate) of the runs in the repository's MLflow store."""
     return {
-        (run.info.run_name, run.data.params["train.learning_rate"])
+        (run.info.run_name, run.data.params["train.optimizer.learning_rate"])
         for run in mlflow_server.runs(f"sqlite:///{project}/mlflow.db")
         if run.info.run_name == "relu"
     }

@@ -178,7 +178,7 @@ def set_width(content: Content) -> None:
 
 def set_momentum(content: Content) -> None:
     """Change how all networks are trained."""
-    content["train"]["momentum"] = 0.5
+    content["train"]["optimizer"]["momentum"] = 0.5
 
 
 def set_sweep(content: Content) -> None:
@@ -323,7 +323,7 @@ def test_a_clone_without_data_is_up_to_date_and_names_what_an_edit_makes_stale(
 @pytest.mark.slow
 def test_two_states_are_never_shown_as_one(repository: Path) -> None:
     content = tiny_params()
-    content["train"]["learning_rate"] = 0.5
+    content["train"]["optimizer"]["learning_rate"] = 0.5
     write_params(repository, content)
     printed = make(repository, "repro", VARIANTS="relu")
     verdicts = {line.split()[0]: line for line in printed.splitlines() if "%" in line}
@@ -389,8 +389,8 @@ def test_a_misspelt_key_stops_the_pipeline_before_any_work(repository: Path) -> 
     shutil.rmtree(repository / "models/relu")
     wrong = (
         "error: params.yaml: train.epoch: unknown key (did you mean epochs?); allowed: epochs,"
-        " batch_size, learning_rate, momentum, snapshots, evaluation_size, trace_every, device,"
-        " seeds"
+        " batch_size, optimizer, clip_norm, precision, snapshots, evaluation_size, trace_every,"
+        " device, seeds"
     )
     printed = call(repository, *PYTHON, "stages", "train", "relu", "0", status=1)
     assert printed.splitlines() == [wrong]

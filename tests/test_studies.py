@@ -17,11 +17,9 @@ STUDY = "studies/gates"
 NETS = """\
 from torch import nn
 
-from vanishing.networks import mlp
 
-
-def build(variant, inputs, classes, generator):
-    return nn.Sequential(mlp.build(variant, inputs, classes, generator))
+def build(width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.Tanh(), nn.Linear(width, 10))
 """
 OF_GATED = ["train@gated-0", "extract@gated-0", "initialise@gated"]
 
@@ -41,7 +39,7 @@ def test_a_second_study_shares_results_with_the_first_and_nothing_else(
     content = read_params(folder)
     content["code"] = "nets.py"
     content["expect"] = {"gated": {"exploding_tensor": False}}
-    gated = BASELINE | {"network": "nets:build", "compare_to": "sigmoid"}
+    gated = {"network": "nets:build", "arguments": {"width": 16}, "compare_to": "sigmoid"}
     content["variants"] = {"sigmoid": dict(BASELINE), "gated": gated}
     write_params(folder, content)
     (folder / "nets.py").write_text(NETS)
@@ -71,9 +69,9 @@ def test_a_second_study_shares_results_with_the_first_and_nothing_else(
     nets = folder / "nets.py"
     nets.write_text(NETS.replace("return nn.Sequential(", "return nn.Sequential(nn.Identity(), "))
     assert stale_stages(repository, monkeypatch) == []
-    assert stale_stages(folder, monkeypatch) == [*OF_GATED, *CLOSING]
+    assert stale_stages(folder, monkeypatch) == ["validate", *OF_GATED, *CLOSING]
     assert "nets.build changed" in make(repository, "stale", status=2, STUDY=STUDY)
-    assert repro(folder, "train@gated-0") == ["fingerprint", "train@gated-0"]
+    assert repro(folder, "train@gated-0") == ["fingerprint", "validate", "train@gated-0"]
 
     # Another seed in place of the first, and one variant less.
     del content["variants"]["gated"]

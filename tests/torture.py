@@ -220,7 +220,7 @@ class Torture:
     def _edit(self, process: subprocess.Popen[bytes], _: list[psutil.Process]) -> None:
         content = YAML(typ="safe").load(self._params)
         key = self._random.choice(["learning_rate", "momentum"])
-        content["train"][key] = 0.0625
+        content["train"]["optimizer"][key] = 0.0625
         write_params(self._study, content)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(self._random.uniform(0.1, self._whole_s))

@@ -88,7 +88,7 @@ def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(judg
 
 def test_a_diverged_variant_is_reported_as_such_in_valid_json(judged_copy: Path) -> None:
     content = tiny_params()
-    content["train"]["learning_rate"] = 1e30
+    content["train"]["optimizer"]["learning_rate"] = 1e30
     write_params(judged_copy, content)
     run("train", "relu", "0")
     run("extract", "relu", "0")

@@ -34,9 +34,9 @@ def test_there_is_a_text_per_stage_and_variant_and_nothing_else(workspace: Path)
 def test_a_network_that_no_module_has_is_refused_before_any_stage_runs(workspace: Path) -> None:
     link_code(workspace)
     content = tiny_params()
-    content["variants"]["relu"]["network"] = "nets:build"
+    content["variants"]["relu"] = {"network": "nets:build", "compare_to": "sigmoid"}
     write_params(workspace, content)
-    with pytest.raises(StudyError, match=r"network: nets:build: there is no module nets"):
+    with pytest.raises(StudyError, match=r"relu\.network: nets:build: there is no module nets"):
         fingerprint.main([])
     assert not FINGERPRINTS.exists()
 
@@ -44,17 +44,18 @@ def test_a_network_that_no_module_has_is_refused_before_any_stage_runs(workspace
 NETS = """
 from functools import partial
 
+from torch import nn
+
 from own_code import layers
-from vanishing.networks import mlp
 
 WIDER = partial(layers.widen, by=2)
 
-def build(variant, inputs, classes, generator):
-    return mlp.build(WIDER(variant), inputs, classes, generator)
+def build(width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, WIDER(width)), nn.Linear(WIDER(width), 10))
 """
 LAYERS = """
-def widen(variant, by):
-    return variant.model_copy(update={"width": twice(variant.width)})
+def widen(width, by):
+    return twice(width) if by == 2 else width
 
 def twice(number): return 2 * number
 def unused(): ...
@@ -67,7 +68,8 @@ def test_the_own_code_of_a_variant_that_runs_is_in_its_fingerprint(
     monkeypatch.setattr(sys, "path", list(sys.path))  # own code is imported from the study's folder
     write_package(workspace, {"own_code/nets.py": NETS, "own_code/layers.py": LAYERS})
     content = tiny_params() | {"code": "own_code"}
-    content["variants"]["relu"]["network"] = "own_code.nets:build"
+    own = {"network": "own_code.nets:build", "arguments": {"width": 8}, "compare_to": "sigmoid"}
+    content["variants"]["relu"] = own
     write_params(workspace, content)
     prepare_training()
     with watch_calls("own_code") as calls:

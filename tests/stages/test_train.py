@@ -159,7 +159,7 @@ def interrupted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def edit_parameters(workspace: Path) -> None:
     """Change the learning rate."""
     content = tiny_params()
-    content["train"]["learning_rate"] = 0.02
+    content["train"]["optimizer"]["learning_rate"] = 0.02
     write_params(workspace, content)
 
 

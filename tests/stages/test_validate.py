@@ -14,7 +14,7 @@ def test_the_output_is_the_same_for_all_valid_parameters(workspace: Path) -> Non
     validate.main([])
     before = VALIDATED.read_bytes(), VALIDATED.stat().st_mtime_ns
     content = tiny_params()
-    content["train"]["learning_rate"] = 0.5
+    content["train"]["optimizer"]["learning_rate"] = 0.5
     write_params(workspace, content)
     validate.main([])
     assert (VALIDATED.read_bytes(), VALIDATED.stat().st_mtime_ns) == before

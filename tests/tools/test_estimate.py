@@ -43,7 +43,7 @@ def test_time_adds_up_over_stages_and_grows_with_a_step(
     params: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def seconds(step_s: float, *stages: str) -> float:
-        monkeypatch.setattr(estimate, "measure", lambda: Measurement(2.0, step_s))
+        monkeypatch.setattr(estimate, "measure", lambda: Measurement(2.0, {"sigmoid": step_s}))
         total = estimate.seconds(params, stages)
         assert total is not None
         return total
@@ -63,8 +63,9 @@ def test_a_step_is_measured_on_this_machine(content: dict[str, Any]) -> None:
     write_params(Path(), content)
     measurement = estimate.measure()
     assert measurement is not None
-    assert 0 < measurement.step_s < 1
-    assert measurement.start_s > measurement.step_s
+    assert list(measurement.steps_s) == ["sigmoid"]
+    assert 0 < measurement.steps_s["sigmoid"] < 1
+    assert measurement.start_s > measurement.steps_s["sigmoid"]
 
 
 @pytest.mark.slow

@@ -73,12 +73,19 @@ class Network(NamedTuple):
 
 
 def network(params: Mapping[str, Any], variant: str) -> Network:
-    """Look up a variant in params.yaml; of an unknown one rounding is taken to grow."""
+    """Look up a variant in params.yaml; of an unknown one rounding is taken to grow.
+
+    It grows where a network has a kink or large weights, or comes from a function; where an
+    optimizer divides by what rounding is a large part of; and where all is rounded to bfloat16.
+    """
     settings = params.get("variants", {}).get(variant, {})
+    training = params.get("train", {}) | settings
+    plain = training.get("optimizer", {}).get("name", "sgd") == "sgd"
+    plain &= training.get("precision", "float32") == "float32"
     smooth = settings.get("activation", "relu") != "relu" and settings.get("init") != "normal"
     data = params.get("data", {})
     images = {split: data.get(f"{split}_examples", 1) for split in ("train", "test")}
-    return Network(settings.get("network") is not None or not smooth, images)
+    return Network("network" in settings or not smooth or not plain, images)
 
 
 def kind(metric: str) -> Kind:

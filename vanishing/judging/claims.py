@@ -138,21 +138,31 @@ def mismatch(claim: Claim, variants: Mapping[str, AnyVariant]) -> str | None:
         variants: Those of params.yaml.
 
     Returns:
-        The first reason: a variant is missing, is a recorded run, has another setting than
-        its name promises, or has another depth or width than the variant that it is compared with.
-        None where there is none.
+        The first reason: a variant is missing, is a recorded run or a network that a function
+        returns, is trained otherwise than `train` says, has another setting than its name promises,
+        or another depth or width than the variant that it is compared with. None where there is
+        none.
     """
     for name in claim.about:
         if name not in variants:
             return f"params.yaml has no variant {name}"
-        if isinstance(variants[name], Recorded):
-            return f"params.yaml has {name} as a recorded run"
-        if isinstance(variants[name], Built):
-            return f"params.yaml has {name} as a network that a function returns"
-        for key, expected in EXPECTED_SETTINGS[name].items():
-            if getattr(variants[name], key) != expected:
-                return f"params.yaml has {name} with another {key} than its name says"
+        difference = _differs_from_name(name, variants[name])
+        if difference:
+            return difference
     for key in ("depth", "width"):
         if len({getattr(variants[name], key) for name in claim.about}) > 1:
             return f"params.yaml gives {' and '.join(claim.about)} different values of {key}"
+    return None
+
+
+def _differs_from_name(name: str, variant: AnyVariant) -> str | None:
+    if isinstance(variant, Recorded):
+        return f"params.yaml has {name} as a recorded run"
+    if isinstance(variant, Built):
+        return f"params.yaml has {name} as a network that a function returns"
+    if variant.training:
+        return f"params.yaml gives {name} its own {', '.join(variant.training)}"
+    for key, expected in EXPECTED_SETTINGS[name].items():
+        if getattr(variant, key) != expected:
+            return f"params.yaml has {name} with another {key} than its name says"
     return None

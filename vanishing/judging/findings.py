@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, Row
+from vanishing.params.comparisons import shared_conditions
 from vanishing.params.study import Study
 
 Metrics = Mapping[str, Mapping[str, Any]]  # {variant: {metric: value}}, as in reports/metrics.json
@@ -55,8 +56,15 @@ def uncertainties(study: Study, claims: list[Row]) -> list[str]:
     open_claims = [row for row in claims if row["verdict"] == INCONCLUSIVE]
     if open_claims:
         sentences.append(f"{len(open_claims)} inconclusive: {_statements(open_claims)}.")
-    sentences.append("One data set, one width and one learning rate: others may differ.")
+    conditions = enumerate_all(shared_conditions(study))
+    sentences.append(f"{conditions[0].upper()}{conditions[1:]}: others may differ.")
     return sentences
+
+
+def enumerate_all(parts: list[str]) -> str:
+    """Name one thing or more in a sentence: `a, b and c`."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _arrival(name: str, values: Mapping[str, Any]) -> str | None:

@@ -21,7 +21,7 @@ from vanishing.judging.effects import Tables
 from vanishing.judging.limits import Limit
 from vanishing.judging.verdicts import Row
 from vanishing.params import diagnose
-from vanishing.results.tables import select
+from vanishing.results.tables import select, select_weight_gradients
 
 _ASYMPTOTES = np.array([-1e3, 1e3])  # every activation of the registry has reached them there
 
@@ -47,14 +47,10 @@ class Subject:
 
     @cached_property
     def update_ratios(self) -> pd.DataFrame:
-        """‖step‖ / ‖W before it‖ by seed, layer and traced step, with the step's epoch."""
+        """‖step‖ / ‖W before it‖ by seed, layer, matrix and traced step, with the step's epoch."""
         trace = self.tables["trace"]
-        updates, weights = (
-            select(trace, tensor, "l2_norm").set_index(["seed", "layer", "step"])["value"]
-            for tensor in ("update", "weight")
-        )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = (updates / weights).rename("value").reset_index()
+        is_weight = trace["tensor"].str.fullmatch(r"update|(\w+_)?weight(_\w+)?_update")
+        ratios = trace[(trace["statistic"] == "ratio") & is_weight]
         ends = self.tables["history"].drop_duplicates("step").sort_values("step")
         epochs = ends["epoch"].to_numpy()[np.searchsorted(ends["step"], ratios["step"])]
         return ratios.assign(epoch=epochs)
@@ -75,6 +71,8 @@ def examine(subject: Subject, thresholds: diagnose.Diagnose) -> list[Row]:
     rows = []
     for rule, make_checks in RULES.items():
         checks = make_checks(subject, getattr(thresholds, rule))
+        if subject.activation is None:  # not every network has what every rule looks at
+            checks = (check for check in checks if len(check.candidates))
         results = [judge(check) for check in checks] or [not_applicable()]
         rows += [{"variant": subject.name, "rule": rule, **result} for result in results]
     return rows
@@ -86,7 +84,8 @@ def _at_first_snapshot(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _vanishing_gradient(subject: Subject, rule: diagnose.VanishingGradient) -> Checks:
-    means = select(subject.tables["layers"], "weight_gradient", "mean_abs")
+    gradients = select_weight_gradients(subject.tables["layers"])
+    means = gradients[gradients["statistic"] == "mean_abs"]
     yield Check("mean |dL/dW|", means, Limit("<", rule.mean_abs_below))
 
 
@@ -169,8 +168,6 @@ def _saturated_activation(subject: Subject, rule: diagnose.SaturatedActivation) 
         units = units[units.groupby("layer")["fraction_active"].transform("min") == 1]
     elif subject.activation.derivative(_ASYMPTOTES).any():
         return  # it does not flatten out at both ends
-    if units.empty:
-        return
     yield Check(
         f"share of units flat for more than {rule.unit_above:.0%} of the examples",
         _share_of_units(units, units["fraction_flat"] > rule.unit_above),
@@ -180,8 +177,6 @@ def _saturated_activation(subject: Subject, rule: diagnose.SaturatedActivation) 
 
 def _dead_relu(subject: Subject, rule: diagnose.DeadRelu) -> Checks:
     units = subject.tables["units"]
-    if units.empty:
-        return
     if subject.activation and subject.activation.function(-np.linspace(1, 2, 3)).any():
         return  # it is not zero over a range
     yield Check(
@@ -212,7 +207,7 @@ def _all_zero(subject: Subject, rule: diagnose.AllZero) -> Checks:
 def _unchanged_tensor(subject: Subject, rule: diagnose.UnchangedTensor) -> Checks:
     # Debugger compares element by element, with np.allclose; this compares l2 norms.
     ratios = subject.update_ratios
-    by_layer = ratios.groupby(["seed", "layer"], sort=False)["value"]
+    by_layer = ratios.groupby(["seed", "layer", "tensor"], sort=False)["value"]
     largest = by_layer.transform(lambda values: values.rolling(rule.steps).max())
     yield Check(
         "size of a step over size of the weights,"

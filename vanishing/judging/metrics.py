@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from vanishing.judging.effects import Tables
 from vanishing.judging.runs import Run
-from vanishing.results.tables import select
+from vanishing.results.tables import select, select_weight_gradients
 from vanishing.stats.intervals import geometric_mean
 
 Metrics = dict[str, float]
@@ -95,13 +94,18 @@ def propagation_metrics(layers: pd.DataFrame) -> Metrics:
     std = select(layers[layers["epoch"] == layers["epoch"].min()], "activation", "std")
     stds = std.groupby("layer_index")["value"].mean()
     return {
-        "attenuation_init": float(attenuations.iloc[0]),
-        "attenuation_final": float(attenuations.iloc[-1]),
-        "saturation_init": float(saturations.iloc[0]),
-        "saturation_final": float(saturations.iloc[-1]),
-        "activation_std_first_init": float(stds.iloc[0]),
-        "activation_std_last_init": float(stds.iloc[-1]),
+        "attenuation_init": _at(attenuations, 0),
+        "attenuation_final": _at(attenuations, -1),
+        "saturation_init": _at(saturations, 0),
+        "saturation_final": _at(saturations, -1),
+        "activation_std_first_init": _at(stds, 0),
+        "activation_std_last_init": _at(stds, -1),
     }
+
+
+def _at(values: pd.Series, position: int) -> float:
+    """Return a value by its position; NaN where there is none, as without hidden layers."""
+    return float(values.iloc[position]) if len(values) else math.nan
 
 
 def weight_gradient_metrics(
@@ -120,11 +124,11 @@ def weight_gradient_metrics(
         {metric: value}.
     """
     ratios = first_over_last_hidden(layers, "weight_gradient", "rms").groupby("epoch").mean()
-    gradients = histograms[histograms["tensor"] == "weight_gradient"]
+    gradients = select_weight_gradients(histograms)
     start = gradients[gradients["epoch"] == gradients["epoch"].min()]
     end = gradients[gradients["epoch"] == gradients["epoch"].max()]
     return {
-        "weight_gradient_ratio_init": float(ratios.iloc[0]),
+        "weight_gradient_ratio_init": _at(ratios, 0),
         "gradient_median_magnitude_init": median_magnitude(start[start["layer_index"] == 0]),
         "gradient_outside_share_init": outside_share(start),
         "gradient_outside_share_final": outside_share(end),
@@ -140,8 +144,8 @@ def gradient_norms(trace: pd.DataFrame) -> Metrics:
     first = select(trace[trace["layer_index"] == 0], "weight_gradient", "l2_norm")
     norms = first.groupby("step")["value"].mean()
     return {
-        "gradient_norm_first_start": float(norms.iloc[0]) if len(norms) else math.nan,
-        "gradient_norm_first_end": float(norms.iloc[-1]) if len(norms) else math.nan,
+        "gradient_norm_first_start": _at(norms, 0),
+        "gradient_norm_first_end": _at(norms, -1),
     }
 
 
@@ -157,14 +161,14 @@ def theory_metrics(theory: pd.DataFrame, depth: int) -> Metrics:
         {metric: value}; NaN for `hop_*` where the depth is 1.
     """
     rows = theory[theory["depth"] == depth]
-    attenuation = rows[rows["quantity"] == "attenuation"].iloc[0]
+    attenuation = rows[rows["quantity"] == "attenuation"].iloc[:1]
     hops = rows[rows["quantity"] == "hop"]
     deviation = (hops["measured"] / hops["predicted"] - 1).abs().max()
     return {
-        "attenuation_theory": float(attenuation["predicted"]),
-        "attenuation_fresh": float(attenuation["measured"]),
-        "attenuation_fresh_low": float(attenuation["low"]),
-        "attenuation_fresh_high": float(attenuation["high"]),
+        "attenuation_theory": _at(attenuation["predicted"], 0),
+        "attenuation_fresh": _at(attenuation["measured"], 0),
+        "attenuation_fresh_low": _at(attenuation["low"], 0),
+        "attenuation_fresh_high": _at(attenuation["high"], 0),
         "hop_theory": mean_hop(hops["predicted"]),
         "hop_fresh": mean_hop(hops["measured"]),
         "hop_deviation": float(deviation),
@@ -174,7 +178,8 @@ def theory_metrics(theory: pd.DataFrame, depth: int) -> Metrics:
 def first_over_last_hidden(layers: pd.DataFrame, tensor: str, statistic: str) -> pd.Series:
     """Divide a statistic of the first weight layer by that of the last hidden one.
 
-    The ratio is 1 where there is one hidden layer, NaN where it is 0 / 0.
+    The ratio is 1 where there is one hidden layer, NaN where it is 0 / 0 or no hidden layer has the
+    tensor. The output layer is the last one.
 
     Args:
         layers: Rows as in layers.parquet.
@@ -184,14 +189,17 @@ def first_over_last_hidden(layers: pd.DataFrame, tensor: str, statistic: str) ->
     Returns:
         The ratio, indexed by variant, seed and epoch.
     """
-    rows = select(layers, tensor, statistic)
     keys = ["variant", "seed", "epoch"]
-    # (snapshots, layers); NaN beyond the output layer of a network that is not the deepest
-    wide = rows.set_index([*keys, "layer_index"])["value"].unstack("layer_index")
-    output = rows.groupby(keys, sort=False)["layer_index"].max()
-    last_hidden = wide.to_numpy()[range(len(wide)), output.loc[wide.index] - 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return pd.Series(wide[0].to_numpy() / last_hidden, index=wide.index)
+    output = layers.groupby(keys)["layer_index"].max()
+    rows = select(layers, tensor, statistic)
+    by_layer = rows.sort_values("layer_index", kind="stable").set_index(keys)
+    hidden = by_layer[by_layer["layer_index"] < output.reindex(by_layer.index)]["value"]
+    first, last = (
+        hidden[~hidden.index.duplicated(keep=end)].reindex(output.index)
+        for end in ("first", "last")
+    )
+    ratio: pd.Series = first / last
+    return ratio
 
 
 def mean_hop(factors: pd.Series) -> float:

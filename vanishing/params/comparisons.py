@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from vanishing.params.study import AnyVariant, Overrides, Recorded, Study, Training
+from vanishing.params.study import AnyVariant, Overrides, Recorded, Study, Training, Variant
 from vanishing.paths import PARAMS
 
 Settings = dict[str, Any]
@@ -75,6 +75,17 @@ def differences(study: Study, name: str) -> dict[str, tuple[Any, Any]]:
     if theirs.optimizer.name != ours.optimizer.name:
         before["optimizer"], after["optimizer"] = str(theirs.optimizer), str(ours.optimizer)
     return _unequal(_flat(before), _flat(after))
+
+
+def shared_conditions(study: Study) -> list[str]:
+    """Return the conditions that all variants have in common that the study trains, in words."""
+    widths = {v.width if isinstance(v, Variant) else None for v in study.trained.values()}
+    rates = {study.training(name).optimizer.learning_rate for name in study.trained}
+    return [
+        "one data set",
+        *(["one width"] if len(widths) == 1 and None not in widths else []),
+        *(["one learning rate"] if len(rates) == 1 else []),
+    ]
 
 
 def _network(variant: AnyVariant) -> Settings:

@@ -1,7 +1,7 @@
 """Statistics of a variant's fresh initialisations, at its own depth and at others."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -10,7 +10,8 @@ from vanishing.datasets.examples import Examples
 from vanishing.networks.build import build
 from vanishing.params.extract import Extract
 from vanishing.params.study import TrainedVariant, Variant
-from vanishing.recording.probe import LayerRecord, record
+from vanishing.recording.probe import Recording, record
+from vanishing.recording.streams import blocks_of, describe_streams
 from vanishing.seeds import generator
 from vanishing.stats.exact import rms
 from vanishing.stats.gradients import hops_and_attenuation
@@ -65,6 +66,7 @@ def probe_seeds(
     - `rms` of every tensor of `probe.record`, as `exact.rms`
     - `saturation` of the preactivation, as `units.saturation`
     - `hop` and `attenuation` of the backpropagated gradient, as `gradients.hops_and_attenuation`
+    - what `streams.describe_streams` has of blocks and recurrent layers
 
     Args:
         variant: The network.
@@ -80,20 +82,26 @@ def probe_seeds(
     inputs = math.prod(probe.inputs.shape[1:])
     for seed in seeds:
         network = build(variant, inputs, classes, generator(seed, "initialisation"))
-        layers = record(network.to(probe.inputs.device), probe, batch_size, sum_in_float64=False)
-        depth = len(layers) - 1  # the last is no hidden layer
-        rows += [{"depth": depth, "seed": seed, **row} for row in _describe(layers)]
+        recording = record(
+            network.to(probe.inputs.device),
+            probe,
+            batch_size,
+            blocks=blocks_of(network, variant),
+            sum_in_float64=False,
+        )
+        depth = len(recording.layers) - 1  # the last is no hidden layer
+        rows += [{"depth": depth, "seed": seed, **row} for row in _describe(recording)]
     return rows
 
 
-def _describe(layers: Mapping[str, LayerRecord]) -> Rows:
+def _describe(recording: Recording) -> Rows:
     """Return the rows of one network, without `depth` and `seed`."""
     rows: Rows = []
     gradients = {}
-    for index, (name, layer) in enumerate(layers.items()):
+    for index, (name, layer) in enumerate(recording.layers.items()):
         location = {"layer_index": index, "layer": name}
         rms_by_tensor = {tensor: float(rms(values)) for tensor, values in layer.tensors.items()}
-        gradients[name] = rms_by_tensor["backpropagated_gradient"]
+        gradients[name] = rms_by_tensor.get("backpropagated_gradient", math.nan)
         rows += [
             {**location, "tensor": tensor, "statistic": "rms", "value": value}
             for tensor, value in rms_by_tensor.items()
@@ -103,4 +111,4 @@ def _describe(layers: Mapping[str, LayerRecord]) -> Rows:
             rows.append(
                 {**location, "tensor": "preactivation", "statistic": "saturation", "value": share}
             )
-    return rows + hops_and_attenuation(gradients)
+    return rows + hops_and_attenuation(gradients) + describe_streams(recording)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vanishing.recording import interception
-from vanishing.recording.probe import REGISTERED
+from vanishing.recording.probe_calls import REGISTERED
 from vanishing.recording.recurrent import Call, gradients_through_time, record_call
 from vanishing.recording.sharding import is_sharded
 from vanishing.recording.step_trace import accumulate_any

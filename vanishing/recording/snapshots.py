@@ -1,5 +1,6 @@
-"""Statistics of the snapshots of one training run, taken on a probe of test images."""
+"""Statistics of the snapshots of one training run, taken on a probe of test examples."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ from vanishing.networks.build import build_empty
 from vanishing.networks.weights import restore
 from vanishing.params.extract import Extract
 from vanishing.paths import snapshot
-from vanishing.recording.probe import LayerRecord, record
+from vanishing.recording.probe import LayerRecord, Recording, record
+from vanishing.recording.streams import blocks_of, describe_streams
 from vanishing.results.run import RunRecord
 from vanishing.stats.exact import displacement, summarize
 from vanishing.stats.gradients import hops_and_attenuation
@@ -54,26 +56,39 @@ def probe_snapshots(
     """
     rows = SnapshotRows([], [], [])
     probe = test.first(settings.probe_size)
-    start: dict[str, Tensor] = {}  # {layer: its weights in the first snapshot}
+    start: dict[tuple[str, str], Tensor] = {}  # as from `_matrices`, of the first snapshot
     label = f"{run.variant} seed {run.seed}"
     for epoch in tqdm(run.train.snapshots, desc=label, unit="snapshot", disable=None):
         network = load_network(run, epoch).to(test.inputs.device)
-        layers = record(network, probe, settings.batch_size)
-        start = start or {name: layer.tensors["weight"] for name, layer in layers.items()}
+        recording = record(
+            network, probe, settings.batch_size, blocks=blocks_of(network, run.network)
+        )
+        start = start or _matrices(recording)
         moment = {"epoch": epoch, "step": steps[epoch]}
-        for table, snapshot_rows in zip(rows, _describe(layers, start), strict=True):
+        for table, snapshot_rows in zip(rows, _describe(recording, start), strict=True):
             table += [{**moment, **row} for row in snapshot_rows]
     return rows
 
 
-def _describe(layers: dict[str, LayerRecord], start: dict[str, Tensor]) -> SnapshotRows:
+def _matrices(recording: Recording) -> dict[tuple[str, str], Tensor]:
+    """Return {(layer, parameter): values} of the parameters of two dimensions or more."""
+    return {
+        (name, matrix): layer.tensors[matrix]
+        for name, layer in recording.layers.items()
+        for matrix in layer.matrices
+    }
+
+
+def _describe(recording: Recording, start: dict[tuple[str, str], Tensor]) -> SnapshotRows:
     """Return the rows of one snapshot, without `epoch` and `step`."""
     rows = SnapshotRows([], [], [])
     gradients = {}
-    for index, (name, layer) in enumerate(layers.items()):
+    for index, (name, layer) in enumerate(recording.layers.items()):
         location = {"layer_index": index, "layer": name}
-        summaries = summarize_layer(layer, start[name])
-        gradients[name] = summaries["backpropagated_gradient"]["rms"]
+        summaries = summarize_layer(
+            layer, {matrix: start[name, matrix] for matrix in layer.matrices}
+        )
+        gradients[name] = summaries.get("backpropagated_gradient", {"rms": math.nan})["rms"]
         rows.layers.extend(
             {**location, "tensor": tensor, "statistic": statistic, "value": value}
             for tensor, summary in summaries.items()
@@ -82,34 +97,36 @@ def _describe(layers: dict[str, LayerRecord], start: dict[str, Tensor]) -> Snaps
         rows.units.extend({**location, **row} for row in describe_units(layer))
         rows.histograms.extend({**location, **row} for row in _count(layer))
     rows.layers.extend(hops_and_attenuation(gradients))
+    rows.layers.extend(describe_streams(recording))
     return rows
 
 
-def summarize_layer(layer: LayerRecord, start: Tensor) -> dict[str, dict[str, float]]:
+def summarize_layer(layer: LayerRecord, start: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
     """Summarize every tensor of one layer.
 
     Besides the statistics of `exact.summarize`, which every tensor has:
 
-    - `fan_in` and `fan_out` of the weight: W has the shape (fan_out, fan_in); in a convolution both
-      are multiplied by the number of positions of the kernel
-    - `displacement` of the weight, as `exact.displacement`
+    - `fan_in` and `fan_out` of a matrix, such as the weight: W has the shape (fan_out, fan_in); in
+      a convolution both are multiplied by the number of positions of the kernel
+    - `displacement` of a matrix, as `exact.displacement`
     - `saturation` of the preactivation, and `fraction_dead` and `fraction_constant` of the
       activation, as in `units`; where no activation follows there are none
 
     Args:
         layer: The layer's record.
-        start: The layer's weights at initialisation.
+        start: {matrix: its values at initialisation}.
 
     Returns:
         {tensor: {statistic: value}}.
     """
     summaries = {tensor: summarize(values) for tensor, values in layer.tensors.items()}
-    weight = layer.tensors["weight"]
-    summaries["weight"] |= {
-        "fan_in": float(weight[0].numel()),
-        "fan_out": float(weight.numel() // weight.shape[1]),
-        "displacement": displacement(weight, start),
-    }
+    for name in layer.matrices:
+        matrix = layer.tensors[name]
+        summaries[name] |= {
+            "fan_in": float(matrix[0].numel()),
+            "fan_out": float(matrix.numel() // matrix.shape[1]),
+            "displacement": displacement(matrix, start[name]),
+        }
     if layer.activation is not None:
         z, phi = layer.tensors["preactivation"], layer.tensors["activation"]
         summaries["preactivation"]["saturation"] = saturation(z, layer.activation)

@@ -5,8 +5,15 @@ from matplotlib.figure import Figure
 
 from vanishing.reporting import panels, plot_data
 from vanishing.reporting.figures import Tables
-from vanishing.reporting.layout import WIDTH, describe_epoch, finite_range, say_not_recorded
-from vanishing.reporting.style import layer_colors, line_styles
+from vanishing.reporting.layout import (
+    WIDTH,
+    colors_of,
+    describe_epoch,
+    finite_range,
+    say_not_recorded,
+)
+from vanishing.reporting.style import line_styles
+from vanishing.results.tables import select_weight_gradients
 
 TABLES = ("history", "trace", "layers", "histograms", "theory")
 TABLES_OF_RECORDED = ("losses", "trace")
@@ -25,17 +32,21 @@ def draw_card(name: str, tables: Tables) -> Figure:
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     figure.suptitle(name, fontsize=10)
     losses, decay, depth, gradients, activations, trace = figure.subplots(2, 3).flatten()
-    colors = layer_colors(tables["layers"]["layer_index"].max() + 1)
+    colors = colors_of(tables["layers"])
     _draw_losses(tables, losses)
     _draw_decay(tables, decay)
     panels.draw_attenuation_by_depth(plot_data.attenuation_by_depth(tables["theory"]), depth)
     depth.set(xlabel="hidden layers", ylabel="attenuation at initialisation")
     depth.legend()
-    shares = plot_data.gradient_distributions(tables["histograms"], "weight_gradient")
+    histograms = select_weight_gradients(tables["histograms"])
+    shares = plot_data.gradient_distributions(histograms)
     panels.draw_gradient_distributions(shares, gradients, colors)
     gradients.set(xlabel="log10 |dL/dW| at initialisation", ylabel="share per factor of 2")
     quantiles = plot_data.activation_quantiles(tables["layers"])
-    panels.draw_activation_quantiles(quantiles, activations, colors)
+    if len(quantiles):
+        panels.draw_activation_quantiles(quantiles, activations, colors)
+    else:
+        say_not_recorded(activations)
     activations.set(xlabel="hidden layer", ylabel="φ(z) at initialisation")
     norms = plot_data.gradient_trace(tables["trace"])
     panels.draw_gradient_trace(norms, trace, finite_range(norms["log10_norm"]))

@@ -21,19 +21,14 @@ from vanishing.reporting.layout import (
     add_layer_legend,
     add_legend_above,
     add_legend_below,
+    colors_of,
     describe_epoch,
     draw_grid,
     finite_range,
 )
 from vanishing.reporting.selection import Metrics, xavier_pairs
-from vanishing.reporting.style import (
-    COLORMAP,
-    DENSITY_COLORMAP,
-    REFERENCE,
-    STYLE,
-    layer_colors,
-    line_styles,
-)
+from vanishing.reporting.style import COLORMAP, DENSITY_COLORMAP, REFERENCE, STYLE, line_styles
+from vanishing.results.tables import select_weight_gradients
 
 # The tables that the figures show.
 TABLES = ("history", "trace", "trace_histograms", "layers", "histograms", "theory")
@@ -108,8 +103,8 @@ def gradient_histogram(histograms: pd.DataFrame) -> Figure:
 
 def gradient_distributions(histograms: pd.DataFrame, names: list[str]) -> Figure:
     """Draw the distribution of |dL/dW| per layer at initialisation, a panel per variant."""
-    frame = plot_data.gradient_distributions(histograms, "weight_gradient")
-    colors = layer_colors(frame["layer_index"].max() + 1)
+    frame = plot_data.gradient_distributions(select_weight_gradients(histograms))
+    colors = colors_of(frame)
     figure = draw_grid(
         frame,
         names,
@@ -125,7 +120,7 @@ def gradient_distributions(histograms: pd.DataFrame, names: list[str]) -> Figure
 def activation_distributions(layers: pd.DataFrame, names: list[str]) -> Figure:
     """Draw the distribution of φ(z) per layer at initialisation, a panel per variant."""
     frame = plot_data.activation_quantiles(layers)
-    colors = layer_colors(frame["layer_index"].max() + 1)
+    colors = colors_of(frame)
     return draw_grid(
         frame,
         names,
@@ -139,13 +134,15 @@ def gradient_decay(layers: pd.DataFrame, names: list[str]) -> Figure:
     """Draw rms(dL/dz) against the layer, at initialisation and at the end."""
     frame = plot_data.gradient_decay(layers)
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    epochs = list(frame["epoch"].unique())
-    row = figure.subplots(1, len(epochs), sharey=True, squeeze=False)[0]
-    for axes, epoch in zip(row, epochs, strict=True):
-        rows = frame[frame["epoch"] == epoch]
+    moments = list(frame["is_last"].unique())
+    row = figure.subplots(1, len(moments), sharey=True, squeeze=False)[0]
+    for axes, is_last in zip(row, moments, strict=True):
+        rows = frame[frame["is_last"] == is_last]
+        epochs = rows["epoch"].unique()
+        title = describe_epoch(epochs[0]) if len(epochs) == 1 else "after the last epoch"
         axes.set_yscale("log")
         panels.draw_lines(rows, axes, "layer_index", "rms", line_styles(names))
-        axes.set(title=describe_epoch(epoch), xlabel="weight layer, from the input")
+        axes.set(title=title, xlabel="weight layer, from the input")
     row[0].set_ylabel("rms of dL/dz per example")
     add_legend_below(figure)
     return figure
@@ -244,7 +241,7 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame, names: list[str]) -> Fig
 def saturation(layers: pd.DataFrame, names: list[str]) -> Figure:
     """Draw the share of saturated preactivations by layer over training, a panel per variant."""
     frame = plot_data.saturation(layers)
-    colors = layer_colors(frame["layer_index"].max() + 1)
+    colors = colors_of(frame)
     figure = draw_grid(
         frame,
         names,
@@ -268,9 +265,10 @@ def standard_and_xavier(histograms: pd.DataFrame, pairs: list[tuple[str, str]]) 
     """Draw activations and gradients at initialisation, standard beside Xavier, rows by pair."""
     activations = plot_data.activation_distributions(histograms)
     hidden = activations[["variant", "layer_index"]].drop_duplicates()
-    gradients = plot_data.gradient_distributions(histograms, "backpropagated_gradient")
+    is_of_z = histograms["tensor"] == "backpropagated_gradient"
+    gradients = plot_data.gradient_distributions(histograms[is_of_z])
     gradients = gradients.merge(hidden)
-    colors = layer_colors(activations["layer_index"].max() + 1)
+    colors = colors_of(activations)
     figure = Figure(figsize=(WIDTH, 0.5 + 3.2 * len(pairs)), layout="constrained")
     grid = figure.subplots(2 * len(pairs), 2, sharex="row", sharey="row", squeeze=False)
     for pair, uppers, lowers in zip(pairs, grid[::2], grid[1::2], strict=True):

@@ -11,6 +11,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from vanishing.reporting.style import layer_colors
+
 WIDTH = 8.3  # inches: at 200 dots per inch twice the width of a pull request page
 COLUMNS = 3
 
@@ -37,6 +39,8 @@ def draw_grid(
         The figure.
     """
     names = [name for name in names if (frame["variant"] == name).any()]
+    if not names:
+        return _without_data()
     rows = math.ceil(len(names) / COLUMNS)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * rows), layout="constrained")
     grid = figure.subplots(rows, COLUMNS, sharex=sharex, sharey=sharey, squeeze=False).flatten()
@@ -80,6 +84,19 @@ def labelled_artists(figure: Figure) -> tuple[list[Any], list[str]]:
     return list(artists.values()), list(artists)
 
 
+def _without_data() -> Figure:
+    figure = Figure(figsize=(WIDTH, 1), layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    say_not_recorded(axes)
+    return figure
+
+
+def colors_of(frame: pd.DataFrame) -> list[Any]:
+    """Return a colour per layer, by the column `layer_index`; none without rows."""
+    return layer_colors(frame["layer_index"].max() + 1) if len(frame) else []
+
+
 def say_not_recorded(axes: Axes) -> None:
     """Write into a panel without data that there are none."""
     axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
@@ -88,7 +105,7 @@ def say_not_recorded(axes: Axes) -> None:
 def finite_range(values: pd.Series) -> Normalize:
     """Return a colour scale from the smallest to the largest finite value."""
     finite = values[np.isfinite(values)]
-    return Normalize(finite.min(), finite.max())
+    return Normalize(finite.min(), finite.max()) if len(finite) else Normalize()
 
 
 def describe_epoch(epoch: int) -> str:

@@ -170,12 +170,6 @@ def enumerate_names(names: list[str], nothing: str = "none") -> str:
     return ", ".join(names[:MOST_NAMES] + rest) or nothing
 
 
-def enumerate_all(parts: list[str]) -> str:
-    """Name one thing or more in a sentence: `a, b and c`."""
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def missing_number(variant: AnyVariant | None) -> str:
     """Say why a variant's number is None: a recorded run has few, and others all, finite or not."""
     return "does not apply" if isinstance(variant, Recorded) else NOT_FINITE

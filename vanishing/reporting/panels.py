@@ -90,7 +90,7 @@ def draw_activation_quantiles(frame: pd.DataFrame, axes: Axes, colors: list[Any]
             frame["layer_index"],
             frame[low],
             frame[high],
-            colors=colors[: len(frame)],
+            colors=[colors[index] for index in frame["layer_index"]],
             linewidth=width,
         )
     axes.plot(frame["layer_index"], frame["q50"], "o", color="white", mec="black", ms=3.5)
@@ -153,7 +153,7 @@ def draw_attenuation_by_depth(frame: pd.DataFrame, axes: Axes) -> Axes:
     )
     axes.set_yscale("log")
     mark_off_scale(axes, frame["depth"], frame["measured"], MEASURED)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return axes
 
 

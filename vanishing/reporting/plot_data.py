@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from vanishing.judging.verdicts import Row, verdict
-from vanishing.results.tables import select
+from vanishing.results.tables import select, select_weight_gradients
 
 SMALLEST_SHARE = 1e-3  # of a layer's gradients, for a bin to be drawn
 
@@ -72,9 +72,16 @@ def gradient_norms(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
-    """Return `gradient_norms` of the first and the last snapshot."""
+    """Return `gradient_norms` of each variant's first and last snapshot.
+
+    Returns:
+        Its columns, and is_last; a variant with one snapshot has it once, as its first.
+    """
     norms = gradient_norms(layers)
-    return norms[norms["epoch"].isin([norms["epoch"].min(), norms["epoch"].max()])]
+    epochs = norms.groupby("variant")["epoch"]
+    first, last = epochs.transform("min"), epochs.transform("max")
+    norms = norms.assign(is_last=norms["epoch"] > first)
+    return norms[(norms["epoch"] == first) | (norms["epoch"] == last)]
 
 
 def traced_gradient_decay(trace: pd.DataFrame) -> pd.DataFrame:
@@ -126,17 +133,13 @@ def gradient_histogram(histograms: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns epoch, bin_left, bin_right, count; only bins within (-1, 1).
     """
-    rows = histograms[
-        (histograms["tensor"] == "weight_gradient")
-        & (histograms["scale"] == "linear")
-        & np.isfinite(histograms["bin_left"])
-        & np.isfinite(histograms["bin_right"])
-    ]
+    rows = select_weight_gradients(histograms[histograms["scale"] == "linear"])
+    rows = rows[np.isfinite(rows["bin_left"]) & np.isfinite(rows["bin_right"])]
     counts = rows.groupby(["epoch", "bin_left", "bin_right"])["count"].sum()
     return pd.DataFrame(counts.reset_index())
 
 
-def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFrame:
+def gradient_distributions(histograms: pd.DataFrame) -> pd.DataFrame:
     """Return the share of |x| per power of two, per variant and layer, at initialisation.
 
     Zeros, infinities and NaN have no place on a logarithmic axis. They count in the total, so the
@@ -145,17 +148,13 @@ def gradient_distributions(histograms: pd.DataFrame, tensor: str) -> pd.DataFram
     which no bin is left has one row, of NaN.
 
     Args:
-        histograms: Rows as in histograms.parquet.
-        tensor: x.
+        histograms: Rows as in histograms.parquet of x, which may be several tensors of a layer.
 
     Returns:
         Columns variant, layer_index, share, log10_left, log10_right.
     """
-    rows = histograms[
-        (histograms["tensor"] == tensor)
-        & (histograms["scale"] == "log2")
-        & (histograms["epoch"] == histograms["epoch"].min())
-    ]
+    is_first = histograms["epoch"] == histograms["epoch"].min()
+    rows = histograms[(histograms["scale"] == "log2") & is_first]
     total = rows.groupby(["variant", "layer_index"])["count"].transform("sum")
     on_axis = (rows["bin_left"] > 0) & np.isfinite(rows["bin_right"])
     bins = rows.assign(share=rows["count"] / total)[on_axis]
@@ -198,7 +197,7 @@ def gradient_trace(trace: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns variant, step, layer_index, log10_norm; -inf where the norm is 0.
     """
-    rows = trace[_is_weight_gradient(trace["tensor"]) & (trace["statistic"] == "l2_norm")]
+    rows = select_weight_gradients(trace[trace["statistic"] == "l2_norm"])
     keys = ["variant", "seed", "step", "layer_index"]
     squares = rows.assign(value=rows["value"] ** 2).groupby(keys, sort=False)["value"]
     rows = squares.sum(min_count=1).pow(0.5).reset_index()
@@ -221,9 +220,7 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
         Columns variant, step, log10_left, log10_right, share. Zeros have the edges -inf, NaN and
         infinities together the edges NaN.
     """
-    rows = trace_histograms[
-        (trace_histograms["layer_index"] == 0) & _is_weight_gradient(trace_histograms["tensor"])
-    ]
+    rows = select_weight_gradients(trace_histograms[trace_histograms["layer_index"] == 0])
     with np.errstate(divide="ignore"):
         edges = {
             f"log10_{side}": np.log10(rows[f"bin_{side}"].replace(np.inf, np.nan))
@@ -235,11 +232,6 @@ def gradient_magnitudes(trace_histograms: pd.DataFrame) -> pd.DataFrame:
     bins = shares.rename("share").reset_index()
     shown = (bins["share"] >= SMALLEST_SHARE) | ~np.isfinite(bins["log10_left"])
     return pd.DataFrame(bins[shown])
-
-
-def _is_weight_gradient(tensors: pd.Series) -> pd.Series:
-    """Tell which tensors are dL/dW: `weight_gradient`, and the like of a recorded LSTM."""
-    return tensors.str.fullmatch(r"weight(_\w+)?_gradient")
 
 
 def attenuation_by_depth(theory: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,12 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from vanishing.judging.findings import findings, uncertainties
+from vanishing.judging.findings import enumerate_all, findings, uncertainties
 from vanishing.judging.verdicts import Row
-from vanishing.params.comparisons import impure
+from vanishing.params.comparisons import impure, shared_conditions
 from vanishing.params.diagnose import Params
 from vanishing.params.optimizers import Sgd
-from vanishing.params.study import NONE, Recorded, Training, Variant
+from vanishing.params.study import NONE, Recorded, Training
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS
@@ -30,7 +30,7 @@ _CLAIMS = {"cause": "Causes", "effect": "Effects", "remedy": "Remedies"}  # {kin
 FILTERS: dict[str, Callable[..., str]] = {
     "capitalise": markdown.capitalise,
     "effect": markdown.effect,
-    "enumerate_all": markdown.enumerate_all,
+    "enumerate_all": enumerate_all,
     "enumerate_names": markdown.enumerate_names,
     "interval": markdown.interval,
     "number": markdown.number,
@@ -93,7 +93,8 @@ def _settings(settings: Params) -> dict[str, Any]:
         "baseline": settings.baseline,
         "impure": impure(settings),
         "overriding": [name for name, variant in settings.trained.items() if variant.training],
-        "shared": _shared(settings),
+        "shared": shared_conditions(settings),
+        "of_one_network": len(settings.perceptrons) == len(settings.trained),
         "trained": list(settings.trained),
         "recorded": {
             name: variant.recorded
@@ -102,18 +103,6 @@ def _settings(settings: Params) -> dict[str, Any]:
         },
         "to_root": "../" if settings.root == "." else f"../{settings.root}/",  # from reports/
     }
-
-
-def _shared(settings: Params) -> list[str]:
-    """Return the conditions that all variants that the study trains have in common."""
-    variants = settings.trained.values()
-    widths = {v.width if isinstance(v, Variant) else None for v in variants}
-    rates = {settings.training(name).optimizer.learning_rate for name in settings.trained}
-    return [
-        "one data set",
-        *(["one width"] if len(widths) == 1 and None not in widths else []),
-        *(["one learning rate"] if len(rates) == 1 else []),
-    ]
 
 
 def describe_training(training: Training) -> str:

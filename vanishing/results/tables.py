@@ -60,3 +60,11 @@ def write_pieces(table: str, variant: str, seed: int, pieces: Sequence[parquet.C
 def select(layers: "pd.DataFrame", tensor: str, statistic: str) -> "pd.DataFrame":
     """Return the rows of one statistic of one tensor."""
     return layers[(layers["tensor"] == tensor) & (layers["statistic"] == statistic)]
+
+
+def select_weight_gradients(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rows of dL/dW: of `weight_gradient`, and the like of any other weight matrix.
+
+    An LSTM has `weight_ih_l0_gradient` and more, an attention `in_proj_weight_gradient`.
+    """
+    return rows[rows["tensor"].str.fullmatch(r"(\w+_)?weight(_\w+)?_gradient")]

@@ -81,7 +81,9 @@ def test_rounding_grows_where_a_network_has_a_kink_or_large_weights_or_is_unknow
     params = tiny_params()
     variants = params["variants"]
     variants["large"] = variants["sigmoid"] | {"init": "normal", "std": 1.0}
-    variants["own"] = variants["sigmoid"] | {"network": "nets:build"}
+    variants["own"] = {"network": "nets:build"}
+    variants["adam"] = variants["sigmoid"] | {"optimizer": {"name": "adam", "learning_rate": 1}}
+    variants["rounded"] = variants["sigmoid"] | {"precision": "bfloat16"}
     grows = {name: network(params, name).grows for name in [*variants, "unknown"]}
     assert grows == {
         "sigmoid": False,
@@ -89,6 +91,8 @@ def test_rounding_grows_where_a_network_has_a_kink_or_large_weights_or_is_unknow
         "sigmoid-batchnorm": False,
         "large": True,
         "own": True,
+        "adam": True,
+        "rounded": True,
         "unknown": True,
     }
     assert network({}, "sigmoid").grows

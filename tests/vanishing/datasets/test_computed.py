@@ -66,7 +66,7 @@ def test_digits_of_scikit_learn_are_written_once_and_read_by_split() -> None:
     assert train.inputs.shape == (1000, 1, 8, 8)
     assert test.inputs.shape == (100, 1, 8, 8)
     assert (train.inputs.dtype, train.labels.dtype) == (torch.float32, torch.int64)
-    assert (train.inputs.min(), train.inputs.max()) == (-1, 1)
+    assert (train.inputs.min().item(), train.inputs.max().item()) == (-1, 1)
     before = computed.path(Path()).read_bytes()
     assert computed.download(Path(), data("digits", checksum)) == checksum
     assert computed.path(Path()).read_bytes() == before

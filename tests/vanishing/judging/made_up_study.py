@@ -49,11 +49,10 @@ def healthy_run() -> Tables:
         for snapshot in snapshots
     ]
     trace = [
-        ("v", seed, step, index, layer, tensor, "l2_norm", norm)
+        ("v", seed, step, index, layer, "update", "ratio", 0.001)
         for seed in SEEDS
         for step in (1, 20, 40, 60)
         for layer, index in LAYERS.items()
-        for tensor, norm in (("weight", 10.0), ("update", 0.01))
     ]
     units = [
         (*snapshot, LAYERS[layer], layer, unit, 0.5, 0.0)
@@ -115,7 +114,7 @@ def _random_run(variant: str, attenuation: float, rng: np.random.Generator) -> T
             "trace",
             [(seed, step) for seed in SEEDS for step in (1, 150, 300)],
             layers,
-            [(tensor, "l2_norm") for tensor in ("weight", "update", "weight_gradient")],
+            [("update", "ratio"), ("weight_gradient", "l2_norm")],
         ),
         "layers": pd.concat(
             [

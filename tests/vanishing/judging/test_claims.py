@@ -129,7 +129,7 @@ def test_a_claim_about_a_variant_that_is_missing_cannot_be_judged() -> None:
     ("key", "value", "reason"),
     [
         ("skip", False, "params.yaml has sigmoid-skip with another skip than its name says"),
-        ("network", "mine:build", "params.yaml has sigmoid-skip with another network than"),
+        ("epochs", 3, "params.yaml gives sigmoid-skip its own epochs"),
         ("depth", 7, "params.yaml gives sigmoid-skip and sigmoid different values of depth"),
         ("width", 7, "params.yaml gives sigmoid-skip and sigmoid different values of width"),
     ],

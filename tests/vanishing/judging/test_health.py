@@ -101,12 +101,12 @@ WRONG: dict[str, tuple[str, Change, dict[str, Any]]] = {
     ),
     "giant step": (
         "update_ratio",
-        put("trace", "value", 200.0, seed=1, step=40, layer="second", tensor="update"),
+        put("trace", "value", 20.0, seed=1, step=40, layer="second", tensor="update"),
         {"seed": 1, "epoch": 2, "step": 40, "layer": "second", "measured": 20.0},
     ),
     "no step": (
         "update_ratio",
-        put("trace", "value", 1e-8, seed=1, step=40, layer="second", tensor="update"),
+        put("trace", "value", 1e-9, seed=1, step=40, layer="second", tensor="update"),
         {"seed": 1, "step": 40, "measured": pytest.approx(1e-9), "relation": "below"},
     ),
     "zeros": (
@@ -116,7 +116,7 @@ WRONG: dict[str, tuple[str, Change, dict[str, Any]]] = {
     ),
     "frozen layer": (
         "unchanged_tensor",
-        put("trace", "value", 1e-5, seed=1, layer="second", tensor="update"),
+        put("trace", "value", 1e-6, seed=1, layer="second", tensor="update"),
         {"seed": 1, "layer": "second", "measured": pytest.approx(1e-6)},
     ),
     "level loss": (

@@ -80,7 +80,7 @@ def test_a_network_of_one_hidden_layer_has_no_hop() -> None:
 
 
 def test_all_metrics_of_a_variant_are_finite_numbers() -> None:
-    by_name = metrics.compute_metrics(random_study(["v"]), depth=3)
+    by_name = metrics.compute_metrics(random_study(["v"]))
     assert len(by_name) == 24
     assert all(math.isfinite(value) for value in by_name.values())
 

@@ -47,7 +47,7 @@ def test_every_variant_is_judged_by_its_own_rows_in_the_order_of_params(
         subject = Subject(name, ACTIVATIONS[settings.perceptrons[name].activation], 10, rows)
         checks = [row for row in judgement.checks if row["variant"] == name]
         assert checks == examine(subject, settings.diagnose)
-        expected = compute_metrics(rows, depth=3) | {"verdict": summarise(checks)}
+        expected = compute_metrics(rows) | {"verdict": summarise(checks)}
         assert judgement.metrics[name] == expected
     assert list(dict.fromkeys(row["variant"] for row in judgement.checks)) == NAMES
 

@@ -45,7 +45,7 @@ def test_every_seed_and_layer_has_its_rows(examples: Examples) -> None:
 
 def test_values_are_those_of_the_network_that_training_starts_from(examples: Examples) -> None:
     network = build(VARIANT, 30, 10, generator(7, "initialisation"))
-    layers = record(network, examples, 6)
+    layers = record(network, examples, 6).layers
     rows = probe_seeds(VARIANT, examples, 10, 6, seeds=[7])
     values = {(row["layer"], row["tensor"], row["statistic"]): row["value"] for row in rows}
     for name, layer in layers.items():

@@ -12,7 +12,7 @@ from tests import reference
 from tests.support.study import BASELINE
 from vanishing.datasets.examples import Examples
 from vanishing.errors import StudyError
-from vanishing.networks.mlp import build
+from vanishing.networks.build import build
 from vanishing.params.diagnose import Params
 from vanishing.params.extract import Extract
 from vanishing.params.study import Variant
@@ -129,7 +129,7 @@ def test_statistics_of_one_tensor_stand_at_their_layers(rows: SnapshotRows) -> N
 def test_statistics_are_those_of_the_snapshot_on_the_probe(
     rows: SnapshotRows, run: RunRecord, examples: Examples
 ) -> None:
-    records = record(load_network(run, 2), examples.first(25), 10)
+    records = record(load_network(run, 2), examples.first(25), 10).layers
     for name, layer in records.items():
         for tensor, values in layer.tensors.items():
             statistics = {
@@ -183,8 +183,9 @@ def test_histograms_count_every_value_in_both_scales(rows: SnapshotRows) -> None
 
 def test_fans_of_a_convolution_count_the_positions_of_its_kernel() -> None:
     weight = torch.ones(6, 4, 3, 3)
-    layer = LayerRecord({"weight": weight, "backpropagated_gradient": torch.ones(2, 6)}, None)
-    summaries = summarize_layer(layer, weight)
+    tensors = {"weight": weight, "backpropagated_gradient": torch.ones(2, 6)}
+    layer = LayerRecord(tensors, ("weight",), None, {})
+    summaries = summarize_layer(layer, {"weight": weight})
     assert (summaries["weight"]["fan_in"], summaries["weight"]["fan_out"]) == (4 * 9, 6 * 9)
 
 

@@ -30,8 +30,8 @@ def cells(line: str) -> list[str]:
 
 
 def test_a_difference_names_the_reference_and_the_change(settings: Params) -> None:
-    assert markdown.describe_difference(settings.variants, "relu") == "sigmoid: activation relu"
-    assert markdown.describe_difference(settings.variants, "sigmoid") == "(reference)"
+    assert markdown.describe_difference(settings, "relu") == "sigmoid: activation relu"
+    assert markdown.describe_difference(settings, "sigmoid") == "(reference)"
 
 
 def test_a_bar_in_a_cell_does_not_break_the_table() -> None:

@@ -56,7 +56,22 @@ def test_gradient_norms_are_means_over_seeds_and_the_decay_has_the_first_and_las
     )
     norms = plot_data.gradient_norms(layers).to_numpy().tolist()
     assert norms == [["v", 0, 0, 2.0], ["v", 1, 0, 99.0], ["v", 2, 0, 20.0]]
-    assert plot_data.gradient_decay(layers).to_numpy().tolist() == [norms[0], norms[2]]
+    decay = [[*norms[0], False], [*norms[2], True]]
+    assert plot_data.gradient_decay(layers).to_numpy().tolist() == decay
+
+
+def test_the_last_snapshot_is_that_of_each_variant() -> None:
+    layers = frame(
+        "layers",
+        *(
+            (variant, 0, epoch, 1, 0, "first", "backpropagated_gradient", "rms", float(epoch))
+            for variant, last in (("short", 2), ("long", 5))
+            for epoch in (0, 1, last)
+        ),
+    )
+    decay = plot_data.gradient_decay(layers)
+    lasts = decay[decay["is_last"]].set_index("variant")["epoch"].to_dict()
+    assert lasts == {"short": 2, "long": 5}
 
 
 def test_saturation_is_a_mean_over_seeds() -> None:
@@ -98,8 +113,7 @@ def test_a_layer_whose_gradients_are_all_zero_keeps_a_row() -> None:
         histograms(
             ("v", 0, 0, "weight_gradient", "log2", 0.0, 0.0, 9),
             ("v", 0, 1, "weight_gradient", "log2", 0.5, 1.0, 9),
-        ),
-        "weight_gradient",
+        )
     )
     assert shares["layer_index"].tolist() == [0, 1]
     assert shares["share"].isna().tolist() == [True, False]
@@ -112,8 +126,7 @@ def test_gradient_distributions_are_shares_of_all_gradients_at_initialisation() 
             ("v", 0, 0, "weight_gradient", "log2", 0.5, 1.0, 6),
             ("v", 0, 0, "weight_gradient", "log2", math.inf, math.inf, 2),
             ("v", 1, 0, "weight_gradient", "log2", 0.5, 1.0, 100),
-        ),
-        "weight_gradient",
+        )
     )
     assert shares.to_dict("records") == [
         {

@@ -65,12 +65,13 @@ def test_a_spread_has_different_indices_and_both_ends(length: int, count: int) -
 
 
 def test_a_pair_differs_in_xavier_weights_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = load(Study, ROOT / "params.yaml").trained
+    study = load(Study, ROOT / "params.yaml")
     pairs = [("sigmoid", "sigmoid-xavier"), ("tanh", "tanh-xavier")]
-    assert xavier_pairs(variants) == pairs
-    shown = {name: variant for name, variant in variants.items() if name != "tanh"}
-    assert xavier_pairs(shown) == pairs[:1]
-    shown["sigmoid-xavier"] = shown["sigmoid-xavier"].at_depth(9)
-    assert xavier_pairs(shown) == []
+    assert xavier_pairs(study, study.variants) == pairs
+    without_tanh = [name for name in study.variants if name != "tanh"]
+    assert xavier_pairs(study, without_tanh) == pairs[:1]
+    deeper = {"sigmoid-xavier": study.perceptrons["sigmoid-xavier"].at_depth(9)}
+    changed = study.model_copy(update={"variants": study.variants | deeper})
+    assert xavier_pairs(changed, without_tanh) == []
     monkeypatch.setattr(selection, "PAIRS", 1)
-    assert xavier_pairs(variants) == pairs[:1]
+    assert xavier_pairs(study, study.variants) == pairs[:1]

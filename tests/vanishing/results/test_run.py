@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vanishing.errors import StudyError
+from vanishing.params.study import Variant
 from vanishing.paths import run_record
 from vanishing.results import run
 
@@ -13,7 +14,8 @@ from vanishing.results import run
 def test_the_record_has_the_resolved_parameters_of_one_training(study: Path) -> None:
     record = run.load("relu", 0)
     assert (record.variant, record.seed) == ("relu", 0)
-    assert (record.network.activation, record.train.learning_rate) == ("relu", 0.01)
+    assert isinstance(record.network, Variant)
+    assert (record.network.activation, record.train.optimizer.learning_rate) == ("relu", 0.01)
     assert (record.inputs, record.classes) == (784, 10)
     text = (study / run_record("relu", 0)).read_text()
     assert text.count("\n") > 20  # for people, too

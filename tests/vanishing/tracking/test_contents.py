@@ -28,7 +28,7 @@ def curve(content: Content, name: str) -> list[tuple[int, float]]:
 def test_a_training_run_has_its_parameters_curves_tables_and_weights() -> None:
     content = contents.of_run("relu", 0, None, {"a": "tag"})
     assert content.params["network.activation"] == "relu"
-    assert content.params["train.learning_rate"] == 0.01
+    assert content.params["train.optimizer.learning_rate"] == 0.01
     assert content.params["seed"] == 0
     history = pd.read_parquet(paths.table("history", "relu", 0))
     expected = list(zip(history["epoch"], history["test_loss"], strict=True))
