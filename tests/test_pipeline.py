@@ -99,8 +99,8 @@ EDITED_CODE = {
     "vanishing/stats/exact.py": [*EXTRACTED, *INITIALISED, *CLOSING],
     "vanishing/recording/snapshots.py": [*EXTRACTED, *CLOSING],
     "vanishing/theory/meanfield.py": [*INITIALISED, *CLOSING],
-    "vanishing/networks/mlp.py": [*MEASURED, *CLOSING],
-    "vanishing/datasets/download.py": ["download", *MEASURED, *CLOSING],
+    "vanishing/networks/mlp.py": ["validate", *MEASURED, *CLOSING],
+    "vanishing/datasets/download.py": ["validate", "download", *MEASURED, *CLOSING],
 }
 
 

@@ -335,10 +335,10 @@ def test_a_change_of_the_run_runs_the_stages_of_its_variant_and_no_others(
 
     shutil.rmtree("runs/mine")
     record(seed=1)
-    assert list(stale.stale_stages(stale.dvc_status())) == [*OF_MINE, *CLOSING]
+    assert list(stale.stale_stages(stale.dvc_status())) == ["validate", *OF_MINE, *CLOSING]
     assert "runs/mine/trace.parquet" in make(repository, "stale", status=2, STUDY="studies/mine")
     printed = make(repository, "repro", STUDY="studies/mine")
-    assert sorted(ran(printed)) == sorted(["fingerprint", *OF_MINE, *CLOSING])
+    assert sorted(ran(printed)) == sorted(["fingerprint", "validate", *OF_MINE, *CLOSING])
     assert "up to date" in make(repository, "stale", STUDY="studies/mine")
     assert "all 1 expectations hold" in make(repository, "check", STUDY="studies/mine")
     after = read_files(folder / "data")

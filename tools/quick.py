@@ -88,6 +88,9 @@ def shorten(params: Path) -> None:
     content["train"] |= {"epochs": 1, "snapshots": [0, "last"], "evaluation_size": _TEST_EXAMPLES}
     content["extract"] |= {"probe_size": 300, "init_probe_size": 100, "init_seeds": 2}
     content["extract"] |= {"sweep_depths": [1, 3, 8], "sweep_seeds": 1}
+    for variant in content["variants"].values():
+        if "epochs" in variant:
+            variant["epochs"] = 1
     yaml.dump(content, params)
 
 

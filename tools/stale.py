@@ -140,17 +140,24 @@ def changed_code(locked: Locked) -> dict[str, str]:
     Args:
         locked: Stages of dvc.lock.
     """
-    stale = {}
+    dependencies = [
+        (stage, dependency["path"], dependency["md5"])
+        for stage, entry in locked.items()
+        for dependency in entry.get("deps", [])
+    ]
     texts = {str(path): text for path, text in fingerprints(load(Study)).items()}
-    for stage, entry in locked.items():
-        names: list[str] = []
-        for dependency in entry.get("deps", []):
-            path = dependency["path"]
-            if path in texts and lock.text_digest(texts[path]) != dependency["md5"]:
-                names += _changed_definitions(Path(path), texts[path], dependency["md5"])
+    changed = {
+        path: _changed_definitions(Path(path), texts[path], md5)
+        for _, path, md5 in dependencies
+        if path in texts and lock.text_digest(texts[path]) != md5
+    }
+    stale: dict[str, str] = {}
+    for stage, path, _ in dependencies:
+        names = [name for other in changed if _overlap(other, path) for name in changed[other]]
         if names:
-            stale[stage] = f"{', '.join(names)} changed"
-    return stale
+            listed = ", ".join(dict.fromkeys(names))
+            stale[stage] = f"{stale[stage]}, {listed}" if stage in stale else listed
+    return {stage: f"{names} changed" for stage, names in stale.items()}
 
 
 def _changed_definitions(path: Path, text: str, locked_md5: str) -> list[str]:

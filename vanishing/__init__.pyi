@@ -2,7 +2,9 @@
 
 # Record a network on a probe
 from .datasets.examples import Examples as Examples
+from .recording.probe import BlockRecord as BlockRecord
 from .recording.probe import LayerRecord as LayerRecord
+from .recording.probe import Recording as Recording
 from .recording.probe import record as record
 
 # Watch a training loop of one's own

@@ -57,7 +57,7 @@ def test_every_variant_is_kept_for_one_epoch(tmp_path: Path) -> None:
     quick.shorten(path)
     whole, short = load(Params, ROOT / "params.yaml"), load(Params, path)
     assert short.train.epochs == 1
-    assert short.train.snapshots == (0, 1)
+    assert short.training("sigmoid").snapshots == (0, 1)
     assert short.variants == whole.variants
     assert short.data.train_examples < whole.data.train_examples
     assert short.extract.init_seeds < whole.extract.init_seeds

@@ -73,10 +73,14 @@ class Network(NamedTuple):
 
 
 def network(params: Mapping[str, Any], variant: str) -> Network:
-    """Look up a variant in params.yaml; of an unknown one rounding is taken to grow.
+    """Look up a variant in params.yaml.
 
-    It grows where a network has a kink or large weights, or comes from a function; where an
-    optimizer divides by what rounding is a large part of; and where all is rounded to bfloat16.
+    Rounding grows where a network has a kink or large weights, or comes from a function; where an
+    optimizer divides by what rounding is a large part of; where all is rounded to bfloat16; and of
+    an unknown variant.
+
+    Returns:
+        What bounds depend on.
     """
     settings = params.get("variants", {}).get(variant, {})
     training = params.get("train", {}) | settings

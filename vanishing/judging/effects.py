@@ -161,10 +161,15 @@ def select_variant(runs: pd.Series, variant: str) -> pd.Series:
 
 
 def vanishes(t: Tables, runs: pd.Series) -> pd.Series:
-    """Tell which runs are of a variant whose attenuation, geometric mean, is below 0.01."""
+    """Tell which runs are of a variant whose attenuation, geometric mean, is below 0.01.
+
+    Returns:
+        Their truth; False of a network without hidden layers, which has no attenuation.
+    """
     rows = t["initialisation"].query("statistic == 'attenuation'")
     small = np.log(rows["value"]).groupby(rows["variant"]).mean() < np.log(0.01)
-    return small[runs.index.get_level_values("variant")].set_axis(runs.index)
+    variants = runs.index.get_level_values("variant")
+    return small.reindex(variants, fill_value=False).set_axis(runs.index)
 
 
 def median_of_vanishing(t: Tables, runs: pd.Series) -> pd.Series:

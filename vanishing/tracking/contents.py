@@ -10,6 +10,7 @@ from vanishing import paths
 from vanishing.files import digest, sha256
 from vanishing.judging.runs import Run
 from vanishing.params.data import Computed
+from vanishing.params.study import OVERRIDABLE
 from vanishing.results import run, tables
 from vanishing.results.run import RecordedRun, RunRecord
 from vanishing.tracking import scalars
@@ -148,7 +149,7 @@ def _settings(record: RunRecord | RecordedRun) -> dict[str, Any]:
         return {"recorded": record.recorded, **_optimizers(record.watched)}
     return _flat(
         {
-            "network": record.network.model_dump(),
+            "network": record.network.model_dump(exclude={*OVERRIDABLE}),
             "inputs": record.inputs,
             "classes": record.classes,
             "train": record.train.model_dump(),

@@ -1,0 +1,259 @@
+"""A study of the user's own networks, examples and optimizers, through every stage."""
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.conftest import make_once
+from tests.support.study import BASELINE, link_code, run, tiny_params, write_params
+from vanishing.errors import StudyError
+from vanishing.files import read_json
+from vanishing.theory import prediction
+
+NETS = '''
+"""Networks for the digits of scikit-learn, (1, 8, 8), and the digits themselves."""
+
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+
+def digits(test):
+    images, labels = load_digits(return_X_y=True)
+    inputs, labels = torch.tensor(images / 8 - 1).reshape(-1, 1, 8, 8), torch.tensor(labels)
+    return (inputs[test:], labels[test:]), (inputs[:test], labels[:test])
+
+
+def convolutional(channels):
+    return nn.Sequential(
+        nn.Conv2d(1, channels, 3),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.1),
+        nn.Flatten(),
+        nn.Linear(36 * channels, 10),
+    )
+
+
+class Recurrent(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.lstm = nn.LSTM(8, width, batch_first=True)
+        self.output = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.output(self.lstm(x.squeeze(1))[0][:, -1])
+
+
+class Residual(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm, self.linear, self.relu = nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU()
+
+    def forward(self, h):
+        return h + self.relu(self.linear(self.norm(h)))
+
+
+def residual(depth, width=16):
+    blocks = [Residual(width) for _ in range(depth)]
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), *blocks, nn.Linear(width, 10))
+
+
+def one_layer():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+'''
+TRAINED = ("convolutional", "lstm", "residual", "one-layer", "sigmoid", "adam")
+
+
+def params() -> dict[str, Any]:
+    """Return the content of params.yaml: no multilayer perceptron is the baseline."""
+    content = tiny_params() | {"code": "nets.py"}
+    content["data"] = {
+        "dataset": "nets:digits",
+        "arguments": {"test": 297},
+        "train_examples": 1500,
+        "test_examples": 297,
+    }
+    content["variants"] = {
+        "convolutional": {"network": "nets:convolutional", "arguments": {"channels": 4}},
+        "lstm": {
+            "network": "nets:Recurrent",
+            "arguments": {"width": 12},
+            "optimizer": {"name": "rmsprop", "learning_rate": 0.003},
+            "compare_to": "convolutional",
+        },
+        "residual": {
+            "network": "nets:residual",
+            "arguments": {"depth": 3},
+            "clip_norm": 1.0,
+            "compare_to": "convolutional",
+        },
+        "one-layer": {"network": "nets:one_layer", "compare_to": "residual", "clip_norm": 1.0},
+        "sigmoid": BASELINE | {"compare_to": "residual"},
+        "adam": BASELINE
+        | {"optimizer": {"name": "adam", "learning_rate": 0.001}, "compare_to": "sigmoid"},
+    }
+    return content
+
+
+def lay_out(folder: Path) -> None:
+    """Write params.yaml and the module of a study, and link to the code."""
+    write_params(folder, params())
+    (folder / "nets.py").write_text(NETS)
+    link_code(folder)
+
+
+def check_parameters() -> None:
+    """Run the stages before any training."""
+    for stage in ("fingerprint", "download", "validate"):
+        run(stage)
+
+
+@contextlib.contextmanager
+def own_modules() -> Iterator[None]:
+    """Forget the modules that a study brought, and from which folder."""
+    before = list(sys.path)
+    sys.modules.pop("nets", None)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+        sys.modules.pop("nets", None)
+
+
+@pytest.fixture(scope="session")
+def own_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run every stage but `track` once; for reading only."""
+
+    def fill(folder: Path) -> None:
+        lay_out(folder)
+        with contextlib.chdir(folder), own_modules():
+            check_parameters()
+            for name in TRAINED:
+                run("train", name, "0")
+                run("extract", name, "0")
+                run("initialise", name)
+            for stage in ("diagnose", "render", "report"):
+                run(stage)
+
+    return make_once(tmp_path_factory, "own", fill)
+
+
+def rows(study: Path, table: str, variant: str) -> pd.DataFrame:
+    """Return a table of a variant."""
+    folder = study / "data/initialisation" if table in {"theory", "initialisation"} else None
+    path = (
+        folder / variant / f"{table}.parquet"
+        if folder
+        else next((study / "data").glob(f"*/{variant}/seed-0/{table}.parquet"))
+    )
+    return pd.read_parquet(path)
+
+
+def test_every_network_learns_and_is_judged(own_study: Path) -> None:
+    metrics = read_json(own_study / "reports/metrics.json")
+    assert list(metrics) == list(TRAINED)
+    assert metrics["convolutional"]["test_accuracy"] > 0.8
+    assert metrics["residual"]["attenuation_fresh"] > 0.3
+    for name in ("convolutional", "lstm", "residual"):
+        assert metrics[name]["attenuation_theory"] is None
+        assert metrics[name]["attenuation_init"] is not None
+    assert metrics["sigmoid"]["attenuation_theory"] is not None
+    assert metrics["one-layer"]["attenuation_init"] is None  # there is no hidden layer
+    health = read_json(own_study / "reports/health.json")
+    verdicts = {(row["variant"], row["rule"]): row["verdict"] for row in health}
+    assert verdicts["lstm", "saturated_activation"] == "not applicable"
+    assert verdicts["one-layer", "vanishing_attenuation"] == "not applicable"
+    assert verdicts["convolutional", "dead_relu"] == "fine"
+    assert verdicts["adam", "saturated_activation"] == "fine"
+
+
+def test_blocks_and_time_are_in_the_tables_of_snapshots_and_of_initialisations(
+    own_study: Path,
+) -> None:
+    for table in ("layers", "initialisation"):
+        streams = rows(own_study, table, "residual").query(
+            "tensor == 'stream_gradient' and statistic == 'rms'"
+        )
+        assert streams["layer"].unique().tolist() == ["2", "3", "4"]
+        times = rows(own_study, table, "lstm").query("tensor == 'hidden_gradient_l0'")
+        assert times["layer"].unique().tolist() == ["lstm", *(f"lstm#{t}" for t in range(2, 9))]
+        assert (times["value"] > 0).all()
+
+
+def test_the_trace_has_every_weight_and_the_gradient_after_clipping(own_study: Path) -> None:
+    trace = rows(own_study, "trace", "lstm")
+    assert {"weight_ih_l0_gradient", "weight_hh_l0_update", "weight_gradient"} <= {*trace["tensor"]}
+    norms = rows(own_study, "trace", "residual").query("statistic == 'l2_norm'")
+    gradients = norms[norms["tensor"].str.endswith("_gradient")]
+    by_step = (gradients["value"] ** 2).groupby(gradients["step"]).sum() ** 0.5
+    assert by_step.max() <= 1.0001  # without those of the normalizations
+    assert by_step.min() > 0.1
+
+
+def test_the_record_of_a_run_says_how_it_was_trained(own_study: Path) -> None:
+    lstm = read_json(own_study / "data/training/lstm/seed-0/run.json")
+    assert lstm["network"]["network"] == "nets:Recurrent"
+    assert lstm["network"]["arguments"] == {"width": 12}
+    assert lstm["train"]["optimizer"] == {
+        "name": "rmsprop",
+        "learning_rate": 0.003,
+        "alpha": 0.99,
+        "epsilon": 1e-8,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+    }
+    assert (lstm["inputs"], lstm["classes"]) == (64, 10)
+
+
+def test_the_report_names_what_differs_and_draws_what_there_is(own_study: Path) -> None:
+    report = (own_study / "reports/README.md").read_text()
+    assert "# Vanishing gradients on nets:digits: 6 networks measured" in report
+    assert "convolutional: network nets:recurrent, optimizer rmsprop, learning_rate 0.003" in report
+    assert "residual: network nets:one_layer" in report
+    assert "sigmoid: optimizer adam, learning_rate 0.001" in report
+    assert "Settings of their own have lstm, residual, one-layer, adam" in report
+    assert "Pixels are scaled" not in report
+    assert "share one data set." in report
+    for name in re.findall(r"\(figures/([\w/-]+\.png)\)", report):
+        assert (own_study / "reports/figures" / name).stat().st_size > 5_000, name
+
+
+def test_theory_is_said_to_be_of_other_networks_and_examples(own_study: Path) -> None:
+    del own_study
+    with own_modules():
+        from vanishing.params.study import Study  # noqa: PLC0415 - for this test alone
+
+        study = Study.model_validate(params())
+        with pytest.raises(StudyError, match=r"residual: no theory available: .* nets:residual"):
+            prediction.describe("residual", study.variants["residual"], study.data, 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("network", "nets:convolutionl", r"no function convolutionl \(did you mean convolutional"),
+        ("arguments", {"channel": 3}, r"unexpected keyword argument 'channel'"),
+        ("network", "nets:digits", r"arguments {'channels': 4}: digits\(\) got an unexpected key"),
+        ("optimizer", {"name": "adam"}, r"optimizer\.learning_rate: missing"),
+    ],
+)
+def test_what_is_wrong_is_one_line_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out(tmp_path)
+    content = params()
+    content["variants"]["convolutional"][key] = value
+    write_params(tmp_path, content)
+    with own_modules(), pytest.raises(StudyError, match=message) as error:
+        check_parameters()
+    assert str(error.value).startswith("params.yaml: variants.convolutional.")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "models").exists()
