@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vanishing.datasets.examples import Examples
 from vanishing.networks.mlp import build
-from vanishing.params.optimizers import Sgd
+from vanishing.params.optimizers import Adagrad, Adam, AdamW, RmsProp, Sgd
 from vanishing.params.study import Training, Variant
 from vanishing.seeds import generator
 from vanishing.training.loop import Outcome, State, train
@@ -92,12 +92,17 @@ def make_network(normalization: str = "none", device: torch.device = GPU) -> nn.
     return build(variant, 64, 10, generator(0, "initialisation")).to(device)
 
 
-def run(network: nn.Module, archive: Unrecorded | None = None, count: int = 2_030) -> Outcome:
+def run(
+    network: nn.Module,
+    archive: Unrecorded | None = None,
+    count: int = 2_030,
+    settings: Training = SETTINGS,
+) -> Outcome:
     """Train on examples whose last batch is smaller."""
     device = next(network.parameters()).device
     data = {"train": make_examples(count, device), "test": make_examples(500, device)}
     archive = archive or Unrecorded()
-    return train(network, SETTINGS, data, generator(0, "order"), archive, archive)
+    return train(network, settings, data, generator(0, "order"), archive, archive)
 
 
 def frame(pieces: Any) -> pd.DataFrame:
@@ -125,6 +130,37 @@ def test_captured_steps_are_those_that_run_kernel_by_kernel(normalization: str) 
         eager = run(ReadsFromTheDevice(make_network(normalization)))
     eager_trace = [piece | {"layer": _unwrapped(piece["layer"])} for piece in eager.trace]
     check_close(captured, eager._replace(trace=eager_trace), 1e-4)
+
+
+OTHERS: list[dict[str, Any]] = [
+    {"optimizer": Adam(name="adam", learning_rate=0.001), "clip_norm": 0.5},
+    {"optimizer": AdamW(name="adamw", learning_rate=0.001)},
+    {"optimizer": RmsProp(name="rmsprop", learning_rate=0.001, momentum=0.5)},
+    {"clip_norm": 0.1},
+    {"precision": "bfloat16"},
+]
+
+
+@pytest.mark.parametrize("changes", OTHERS, ids=str)
+def test_steps_of_any_training_are_captured(changes: dict[str, Any]) -> None:
+    settings = SETTINGS.model_copy(update=changes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        captured = run(make_network(), settings=settings)
+    with pytest.warns(UserWarning, match="kernel by kernel"):
+        eager = run(ReadsFromTheDevice(make_network()), settings=settings)
+    eager_trace = [piece | {"layer": _unwrapped(piece["layer"])} for piece in eager.trace]
+    tolerance = 0.05 if "precision" in changes else 1e-3
+    check_close(captured, eager._replace(trace=eager_trace), tolerance)
+
+
+def test_an_optimizer_that_cannot_be_captured_takes_the_same_steps() -> None:
+    adagrad = Adagrad(name="adagrad", learning_rate=0.01)
+    settings = SETTINGS.model_copy(update={"optimizer": adagrad})
+    with pytest.warns(UserWarning, match="kernel by kernel"):
+        on_gpu = run(make_network(), settings=settings)
+    on_cpu = run(make_network(device=torch.device("cpu")), settings=settings)
+    check_close(on_gpu, on_cpu, 1e-2)
 
 
 def _unwrapped(layers: list[str]) -> list[str]:
