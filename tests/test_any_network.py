@@ -9,25 +9,20 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from tests.conftest import make_once
-from tests.support.study import BASELINE, link_code, run, tiny_params, write_params
+from tests.support.documentation import code_blocks
+from tests.support.study import BASELINE, ROOT, link_code, run, tiny_params, write_params
 from vanishing.errors import StudyError
 from vanishing.files import read_json
+from vanishing.params.study import Study
 from vanishing.theory import prediction
 
-NETS = '''
-"""Networks for the digits of scikit-learn, (1, 8, 8), and the digits themselves."""
-
-import torch
-from sklearn.datasets import load_digits
+PAGE = ROOT / "docs/studies.md"
+DIGITS = next(block for block in code_blocks(PAGE, "python") if "def digits" in block)
+NETS = """
 from torch import nn
-
-
-def digits(test):
-    images, labels = load_digits(return_X_y=True)
-    inputs, labels = torch.tensor(images / 8 - 1).reshape(-1, 1, 8, 8), torch.tensor(labels)
-    return (inputs[test:], labels[test:]), (inputs[:test], labels[:test])
 
 
 def convolutional(channels):
@@ -67,7 +62,7 @@ def residual(depth, width=16):
 
 def one_layer():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-'''
+"""
 TRAINED = ("convolutional", "lstm", "residual", "one-layer", "sigmoid", "adam")
 
 
@@ -105,7 +100,7 @@ def params() -> dict[str, Any]:
 def lay_out(folder: Path) -> None:
     """Write params.yaml and the module of a study, and link to the code."""
     write_params(folder, params())
-    (folder / "nets.py").write_text(NETS)
+    (folder / "nets.py").write_text(DIGITS + NETS)
     link_code(folder)
 
 
@@ -228,11 +223,17 @@ def test_the_report_names_what_differs_and_draws_what_there_is(own_study: Path) 
 def test_theory_is_said_to_be_of_other_networks_and_examples(own_study: Path) -> None:
     del own_study
     with own_modules():
-        from vanishing.params.study import Study  # noqa: PLC0415 - for this test alone
-
         study = Study.model_validate(params())
         with pytest.raises(StudyError, match=r"residual: no theory available: .* nets:residual"):
             prediction.describe("residual", study.variants["residual"], study.data, 1e-7)
+
+
+def test_variants_are_written_as_the_page_shows() -> None:
+    block = next(block for block in code_blocks(PAGE, "yaml") if "nets:gated" in block)
+    content = tiny_params() | YAML(typ="safe").load(block)
+    study = Study.model_validate(content)
+    assert study.baseline == "gated"
+    assert study.trained["resnet"].model_dump()["arguments"] == {"num_classes": 10}
 
 
 @pytest.mark.parametrize(

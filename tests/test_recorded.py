@@ -41,7 +41,7 @@ from vanishing.results import tables
 from vanishing.tracking import contents, descriptions
 
 PAGE = ROOT / "docs/studies.md"
-(RECIPE,) = code_blocks(PAGE, "python")
+RECIPE = next(block for block in code_blocks(PAGE, "python") if "vanishing.watch" in block)
 VARIANTS: dict[str, Any] = YAML(typ="safe").load(
     next(block for block in code_blocks(PAGE, "yaml") if "recorded:" in block)
 )["variants"]
