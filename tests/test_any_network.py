@@ -216,7 +216,9 @@ def test_the_report_names_what_differs_and_draws_what_there_is(own_study: Path) 
     assert "Settings of their own have lstm, residual, one-layer, adam" in report
     assert "Pixels are scaled" not in report
     assert "share one data set." in report
-    for name in re.findall(r"\(figures/([\w/-]+\.png)\)", report):
+    figures = re.findall(r"\(figures/([\w/-]+\.png)\)", report)
+    assert {"gradient-through-time.png", "gradient-along-stream.png"} <= {*figures}
+    for name in figures:
         assert (own_study / "reports/figures" / name).stat().st_size > 5_000, name
 
 

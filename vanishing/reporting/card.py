@@ -1,5 +1,6 @@
 """A variant's card: one figure of six panels, or three of a recorded run, from its own tables."""
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -35,9 +36,7 @@ def draw_card(name: str, tables: Tables) -> Figure:
     colors = colors_of(tables["layers"])
     _draw_losses(tables, losses)
     _draw_decay(tables, decay)
-    panels.draw_attenuation_by_depth(plot_data.attenuation_by_depth(tables["theory"]), depth)
-    depth.set(xlabel="hidden layers", ylabel="attenuation at initialisation")
-    depth.legend()
+    _draw_depth(tables, depth)
     histograms = select_weight_gradients(tables["histograms"])
     shares = plot_data.gradient_distributions(histograms)
     panels.draw_gradient_distributions(shares, gradients, colors)
@@ -88,6 +87,32 @@ def draw_recorded_card(name: str, tables: Tables) -> Figure:
     return figure
 
 
+def _draw_depth(tables: Tables, axes: Axes) -> None:
+    """Draw how the gradient falls with depth, through time, or along the residual stream."""
+    attenuation = plot_data.attenuation_by_depth(tables["theory"])
+    through_time = plot_data.gradient_through_time(tables["layers"])
+    stream = plot_data.gradient_along_stream(tables["layers"])
+    if len(attenuation) > 1 or not len(through_time) + len(stream):
+        panels.draw_attenuation_by_depth(attenuation, axes)
+        axes.set(xlabel="hidden layers", ylabel="attenuation at initialisation")
+    elif len(through_time):
+        _draw_moments(through_time, axes, "time", "state")
+        axes.set(xlabel="time step t", ylabel="rms of dL/dh")
+    else:
+        _draw_moments(stream, axes, "number")
+        axes.set(xlabel="block, from the input", ylabel="rms of dL/dh")
+    axes.legend()
+
+
+def _draw_moments(frame: pd.DataFrame, axes: Axes, x: str, of: str | None = None) -> None:
+    """Draw the column rms against x, a line per snapshot and value of a column."""
+    moment = frame["epoch"].map(describe_epoch)
+    lines = moment if of is None or len(frame[of].unique()) == 1 else frame[of] + " " + moment
+    frame = frame.assign(line=lines)
+    axes.set_yscale("log")
+    panels.draw_lines(frame, axes, x, "rms", line_styles(list(frame["line"].unique())), by="line")
+
+
 def _draw_losses(tables: Tables, axes: Axes) -> None:
     frame = plot_data.losses(tables["history"])
     styles = line_styles(["train", "test"])
@@ -97,10 +122,6 @@ def _draw_losses(tables: Tables, axes: Axes) -> None:
 
 
 def _draw_decay(tables: Tables, axes: Axes) -> None:
-    frame = plot_data.gradient_decay(tables["layers"])
-    frame = frame.assign(moment=frame["epoch"].map(describe_epoch))
-    styles = line_styles(list(frame["moment"].unique()))
-    axes.set_yscale("log")
-    panels.draw_lines(frame, axes, "layer_index", "rms", styles, by="moment")
+    _draw_moments(plot_data.gradient_decay(tables["layers"]), axes, "layer_index")
     axes.set(xlabel="weight layer, from the input", ylabel="rms of dL/dz")
     axes.legend()

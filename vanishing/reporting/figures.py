@@ -82,6 +82,10 @@ def comparisons(
         "saturation": partial(saturation, layers, names),
         "health": partial(health_matrix, shown_checks),
     }
+    if len(plot_data.gradient_through_time(layers)):
+        drawers["gradient-through-time"] = partial(gradient_through_time, layers, names)
+    if len(plot_data.gradient_along_stream(layers)):
+        drawers["gradient-along-stream"] = partial(gradient_along_stream, layers, names)
     pairs = xavier_pairs(settings, names)
     if pairs:
         drawers["standard-and-xavier"] = partial(standard_and_xavier, histograms, pairs)
@@ -133,6 +137,29 @@ def activation_distributions(layers: pd.DataFrame, names: list[str]) -> Figure:
 def gradient_decay(layers: pd.DataFrame, names: list[str]) -> Figure:
     """Draw rms(dL/dz) against the layer, at initialisation and at the end."""
     frame = plot_data.gradient_decay(layers)
+    axes_labels = "weight layer, from the input", "rms of dL/dz per example"
+    return _at_start_and_end(frame, names, "layer_index", axes_labels)
+
+
+def gradient_through_time(layers: pd.DataFrame, names: list[str]) -> Figure:
+    """Draw rms(dL/dh_t) of the first recurrent layer against t, at the start and at the end."""
+    frame = plot_data.gradient_through_time(layers)
+    first = frame.groupby("variant")["state"].transform("first")
+    labels = "time step t; the loss comes after the last", "rms of dL/dh per example"
+    return _at_start_and_end(frame[frame["state"] == first], names, "time", labels)
+
+
+def gradient_along_stream(layers: pd.DataFrame, names: list[str]) -> Figure:
+    """Draw rms(dL/dh) of each block's output, at initialisation and at the end."""
+    frame = plot_data.gradient_along_stream(layers)
+    labels = "block, from the input", "rms of dL/dh per example"
+    return _at_start_and_end(frame, names, "number", labels)
+
+
+def _at_start_and_end(
+    frame: pd.DataFrame, names: list[str], x: str, labels: tuple[str, str]
+) -> Figure:
+    """Draw the column rms against x, a line per variant, of the first and the last snapshot."""
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     moments = list(frame["is_last"].unique())
     row = figure.subplots(1, len(moments), sharey=True, squeeze=False)[0]
@@ -141,9 +168,9 @@ def gradient_decay(layers: pd.DataFrame, names: list[str]) -> Figure:
         epochs = rows["epoch"].unique()
         title = describe_epoch(epochs[0]) if len(epochs) == 1 else "after the last epoch"
         axes.set_yscale("log")
-        panels.draw_lines(rows, axes, "layer_index", "rms", line_styles(names))
-        axes.set(title=title, xlabel="weight layer, from the input")
-    row[0].set_ylabel("rms of dL/dz per example")
+        panels.draw_lines(rows, axes, x, "rms", line_styles(names))
+        axes.set(title=title, xlabel=labels[0])
+    row[0].set_ylabel(labels[1])
     add_legend_below(figure)
     return figure
 

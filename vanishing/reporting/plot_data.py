@@ -72,16 +72,57 @@ def gradient_norms(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def gradient_decay(layers: pd.DataFrame) -> pd.DataFrame:
-    """Return `gradient_norms` of each variant's first and last snapshot.
+    """Return `gradient_norms` of each variant's first and last snapshot, as `first_and_last`."""
+    return first_and_last(gradient_norms(layers))
+
+
+def gradient_through_time(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return rms(dL/dh_t) of recurrent layers at each time step, mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, state (such as `rnn, layer 0`), time (1 is the first), rms and
+        is_last, of each variant's first and last snapshot.
+    """
+    is_state = layers["tensor"].str.fullmatch(r"hidden_gradient_l\d+(_reverse)?")
+    rows = layers[is_state & (layers["statistic"] == "rms")]
+    parts = rows["layer"].str.extract(r"^(?P<layer>.*?)(?:#(?P<time>\d+))?$")
+    suffix = rows["tensor"].str.removeprefix("hidden_gradient_l").str.replace("_", " ")
+    rows = rows.assign(
+        state=parts["layer"] + ", layer " + suffix,
+        time=parts["time"].fillna("1").astype("int64"),
+    )
+    return first_and_last(mean_over_seeds(rows, ["variant", "epoch", "state", "time"], "rms"))
+
+
+def gradient_along_stream(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return rms(dL/dh) of the output h of each block, mean over the seeds.
+
+    Returns:
+        Columns variant, epoch, number (of the block in the forward pass, 1 the first), rms and
+        is_last, of each variant's first and last snapshot; none of networks with one block.
+    """
+    keys = ["variant", "seed", "epoch", "layer"]
+    rms = select(layers, "stream_gradient", "rms")[[*keys, "value"]]
+    positions = select(layers, "stream_gradient", "position")[[*keys, "value"]]
+    rows = rms.merge(positions.rename(columns={"value": "position"}), on=keys)
+    snapshots = rows.groupby(["variant", "seed", "epoch"])["position"]
+    rows = rows.assign(number=snapshots.rank().astype("int64"))[snapshots.transform("size") > 1]
+    return first_and_last(mean_over_seeds(rows, ["variant", "epoch", "number"], "rms"))
+
+
+def first_and_last(snapshots: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each variant's first and last snapshot.
+
+    Args:
+        snapshots: Columns variant and epoch, and more.
 
     Returns:
         Its columns, and is_last; a variant with one snapshot has it once, as its first.
     """
-    norms = gradient_norms(layers)
-    epochs = norms.groupby("variant")["epoch"]
+    epochs = snapshots.groupby("variant")["epoch"]
     first, last = epochs.transform("min"), epochs.transform("max")
-    norms = norms.assign(is_last=norms["epoch"] > first)
-    return norms[(norms["epoch"] == first) | (norms["epoch"] == last)]
+    snapshots = snapshots.assign(is_last=snapshots["epoch"] > first)
+    return snapshots[(snapshots["epoch"] == first) | (snapshots["epoch"] == last)]
 
 
 def traced_gradient_decay(trace: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from vanishing.params.comparisons import impure, shared_conditions
 from vanishing.params.diagnose import Params
 from vanishing.params.optimizers import Sgd
 from vanishing.params.study import NONE, Recorded, Training
+from vanishing.paths import FIGURES
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS
@@ -126,6 +127,7 @@ def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str
         "shown": names,
         "left_out": len(metrics) - len(names),
         "epochs_in_plots": selection.EPOCHS,
+        "figures": [path.stem for path in FIGURES.glob("*.png")],
         "has_xavier_pairs": bool(selection.xavier_pairs(settings, names)),
     }
 

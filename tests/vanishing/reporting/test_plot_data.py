@@ -221,3 +221,36 @@ def test_health_matrix_has_the_gravest_verdict_of_each_rule() -> None:
     ]
     matrix = plot_data.health_matrix(checks).to_numpy().tolist()
     assert matrix == [["v", "r", "problem"], ["w", "r", "fine"]]
+
+
+def test_gradients_through_time_are_by_state_and_step() -> None:
+    layers = frame(
+        "layers",
+        *(
+            ("v", seed, epoch, 1, 0, layer, tensor, "rms", float(10 * epoch + time))
+            for seed in (0, 1)
+            for epoch in (0, 1, 3)
+            for time, layer in ((1, "rnn"), (2, "rnn#2"))
+            for tensor in ("hidden_gradient_l0", "hidden_gradient_l1_reverse", "cell_gradient_l0")
+        ),
+    )
+    times = plot_data.gradient_through_time(layers)
+    assert times["state"].unique().tolist() == ["rnn, layer 0", "rnn, layer 1 reverse"]
+    first = times[(times["state"] == "rnn, layer 0") & times["is_last"]]
+    assert first[["epoch", "time", "rms"]].to_numpy().tolist() == [[3, 1, 31.0], [3, 2, 32.0]]
+
+
+def test_gradients_along_the_stream_are_by_block_in_the_order_of_the_forward_pass() -> None:
+    layers = frame(
+        "layers",
+        *(
+            ("v", 0, 0, 1, index, block, "stream_gradient", statistic, value)
+            for index, block, position, rms in ((0, "late", 9.0, 0.5), (3, "early", 4.0, 0.1))
+            for statistic, value in (("rms", rms), ("position", position))
+        ),
+        ("alone", 0, 0, 1, 0, "block", "stream_gradient", "rms", 1.0),
+        ("alone", 0, 0, 1, 0, "block", "stream_gradient", "position", 1.0),
+    )
+    stream = plot_data.gradient_along_stream(layers).sort_values("number")
+    rows = stream[["variant", "number", "rms"]].to_numpy().tolist()
+    assert rows == [["v", 1, 0.1], ["v", 2, 0.5]]
