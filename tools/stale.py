@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from vanishing import paths
 from vanishing.errors import StudyError, in_one_line, run_command
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.pipeline import lock
@@ -141,7 +142,7 @@ def changed_code(locked: Locked) -> dict[str, str]:
         locked: Stages of dvc.lock.
     """
     stale = {}
-    texts = {str(path): text for path, text in fingerprints(load(Study)).items()}
+    texts = {str(path): text for path, text in fingerprints(load(Judged)).items()}
     for stage, entry in locked.items():
         names: list[str] = []
         for dependency in entry.get("deps", []):
