@@ -1,14 +1,15 @@
 """Judge every variant and every claim: `python -m stages diagnose`.
 
-In: params.yaml (`diagnose`, `variants`, `train.seeds`), every table in data/training,
-data/statistics and data/initialisation. Out: reports/metrics.json (DVC metrics, by variant),
-reports/health.json (a row per variant and check), reports/claims.json (a row per claim) and
-reports/runs.json (a row per training run: its machine, and its own numbers).
+In: params.yaml (`claims`, `diagnose`, `variants`, `train`), the module of the claims, every table
+in data/training, data/statistics and data/initialisation. Out: reports/metrics.json (DVC metrics,
+by variant), reports/health.json (a row per variant and check), reports/claims.json (a row per
+claim) and reports/runs.json (a row per training run: its machine, and its own numbers).
 """
 
 import argparse
 
 from vanishing import paths
+from vanishing.judging.ledger import load_ledger
 from vanishing.judging.study import TABLES, judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
     names, seeds = params.variants, params.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in TABLES}
     classes = {name: run.load(name, seeds[0]).classes for name in params.trained}
-    judgement = judge_study(params, frames, classes)
+    judgement = judge_study(params, frames, classes, load_ledger(params))
     summaries.write(paths.METRICS, judgement.metrics)
     summaries.write(paths.HEALTH, judgement.checks)
     summaries.write(paths.CLAIMS, judgement.claims)

@@ -1,6 +1,6 @@
 """Take the fingerprints of the code: `python -m stages fingerprint`.
 
-In: dvc.yaml, params.yaml (`data.dataset`, `variants`), the code, recorded runs. Out:
+In: dvc.yaml, params.yaml (`claims`, `data.dataset`, `variants`), the code, recorded runs. Out:
 data/fingerprints/STAGE and data/fingerprints/variants/V, which change when the code that a stage or
 a variant uses does, or the run that a variant is.
 """
@@ -8,8 +8,8 @@ a variant uses does, or the run that a variant is.
 import argparse
 
 from vanishing.files import write_text
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.pipeline.fingerprint import fingerprints
 
 
@@ -18,5 +18,5 @@ def main(argv: list[str]) -> None:
     argparse.ArgumentParser(prog="python -m stages fingerprint", description=__doc__).parse_args(
         argv
     )
-    for path, text in fingerprints(load(Study)).items():
+    for path, text in fingerprints(load(Judged)).items():
         write_text(path, text)

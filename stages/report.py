@@ -1,8 +1,8 @@
 """Write the report: `python -m stages report`.
 
-In: params.yaml, reports/metrics.json, health.json and claims.json, reports/figures, the template
-and the source of the effects. Out: reports/README.md, which GitHub shows when the folder is opened.
-Every number in it comes from a file.
+In: params.yaml, reports/metrics.json, health.json and claims.json, reports/figures, the template,
+the source of the effects and the module of the claims. Out: reports/README.md, which GitHub shows
+when the folder is opened. Every number in it comes from a file.
 """
 
 import argparse
@@ -10,9 +10,10 @@ from pathlib import Path
 
 from vanishing import paths
 from vanishing.files import write_text
+from vanishing.judging.ledger import load_ledger, shown_source
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
-from vanishing.reporting.report import fill_template
+from vanishing.reporting.report import Claims, fill_template
 from vanishing.results import summaries
 
 
@@ -21,12 +22,14 @@ def main(argv: list[str]) -> None:
     argparse.ArgumentParser(prog="python -m stages report", description=__doc__).parse_args(argv)
     params = load(Params)
     root = Path(params.root)
+    ledger = load_ledger(params)
+    effects = [(root / paths.EFFECTS).read_text("utf-8").rstrip()]
+    effects += filter(None, [shown_source(Path(params.claims).read_text("utf-8"))])
     text = fill_template(
         (root / paths.TEMPLATE).read_text("utf-8"),
         params,
         summaries.read(paths.METRICS),
         summaries.read(paths.HEALTH),
-        summaries.read(paths.CLAIMS),
-        (root / paths.EFFECTS).read_text("utf-8"),
+        Claims(summaries.read(paths.CLAIMS), "\n\n\n".join(effects), ledger.written_down),
     )
     write_text(paths.REPORT, text)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from vanishing.errors import StudyError
 from vanishing.files import write_json
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.paths import IDENTITIES, MIRROR
 from vanishing.pipeline import lock
 from vanishing.reporting import colors
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m stages track", description=__doc__)
     parser.add_argument("--insist", action="store_true", help="look again, and fail if MLflow does")
     insist = parser.parse_args(argv).insist
-    study = load(Study)
+    study = load(Judged)
     results = lock.read()
     entries = identity.entries(study, results)
     identities = identity.identities(study, entries)

@@ -30,6 +30,7 @@ MATRIX = {"variant": "relu", "seed": "0"}
 # Another valid value for every leaf of params.yaml, but for `root` and `code`, which say where the
 # study is. Sections that a stage depends on as a whole are one entry.
 OTHER_VALUES: dict[str, Any] = {
+    "claims": "vanishing/judging/effects.py",
     "data.dataset": "KMNIST",
     "data.mean": 0.25,
     "data.std": 0.25,
@@ -174,7 +175,7 @@ def stage_run(
     finished = read_files(study_folder)
     link_code(folder)
     for dependency in map(fill_in, entry["deps"]):
-        if not is_in(dependency, (*CODE, "${code}", "${root}")):
+        if not is_in(dependency, (*CODE, "${claims}", "${code}", "${root}")):
             copy(study_folder / dependency, folder / dependency)
     outputs = [
         fill_in(output if isinstance(output, str) else next(iter(output)))

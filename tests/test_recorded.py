@@ -32,7 +32,7 @@ from tools import stale
 from vanishing import paths
 from vanishing.errors import StudyError
 from vanishing.files import read_json
-from vanishing.params.diagnose import Params
+from vanishing.params.diagnose import Judged, Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.pipeline.fingerprint import fingerprints
@@ -296,18 +296,18 @@ def test_the_fingerprint_of_the_variant_alone_has_the_files_of_the_run(workspace
     record()
     write_params(workspace, with_mine())
     link_code(workspace)
-    before = fingerprints(load(Study))
+    before = fingerprints(load(Judged))
     run("fingerprint")
-    assert make_repro.changed_recordings(load(Study)) == []
+    assert make_repro.changed_recordings(load(Judged)) == []
     shutil.rmtree("runs/mine")
     record(seed=1)
     (workspace / "runs/mine/report").mkdir()  # by `vanishing report`
     (workspace / "runs/mine/report/README.md").write_text("a page")
-    after = fingerprints(load(Study))
+    after = fingerprints(load(Judged))
     changed = {path for path in before if before[path] != after[path]}
     assert changed == {paths.variant_fingerprint("mine")}
     assert "report" not in after[paths.variant_fingerprint("mine")]
-    assert make_repro.changed_recordings(load(Study)) == ["mine"]
+    assert make_repro.changed_recordings(load(Judged)) == ["mine"]
 
 
 @pytest.mark.slow

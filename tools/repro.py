@@ -21,7 +21,7 @@ from tools.progress import ErrorOutput, Progress, duration
 from tools.stale import Status
 from vanishing.errors import StudyError, run_command
 from vanishing.params.comparisons import warn_of_impure
-from vanishing.params.diagnose import Params
+from vanishing.params.diagnose import Judged, Params
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, IDENTITIES, MODELS, PIPELINE, RAW, variant_fingerprint
@@ -79,7 +79,7 @@ def reproduce(arguments: argparse.Namespace) -> None:
     summary.show(stale.stale_stages(stale.dvc_status()) if targets else {})
 
 
-def changed_recordings(study: Study) -> list[str]:
+def changed_recordings(study: Judged) -> list[str]:
     """Return the variants that are recorded runs, and whose fingerprints are not those of now."""
     files = {
         variant_fingerprint(name): name for name in study.variants if name not in study.trained

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from vanishing import paths
 from vanishing.errors import StudyError, in_one_line, run_command
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
 from vanishing.params.study import Study
 from vanishing.pipeline import lock
@@ -145,7 +146,7 @@ def changed_code(locked: Locked) -> dict[str, str]:
         for stage, entry in locked.items()
         for dependency in entry.get("deps", [])
     ]
-    texts = {str(path): text for path, text in fingerprints(load(Study)).items()}
+    texts = {str(path): text for path, text in fingerprints(load(Judged)).items()}
     changed = {
         path: _changed_definitions(Path(path), texts[path], md5)
         for _, path, md5 in dependencies

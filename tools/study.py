@@ -1,7 +1,8 @@
 """Begin another study: `python -m tools.study NAME`.
 
-In: params.yaml. Out: studies/NAME/params.yaml, a copy whose `root` and `code` lead back here, and a
-link to dvc.yaml, which DVC follows: dvc.lock, data/, models/ and reports/ come beside the link.
+In: params.yaml. Out: studies/NAME/params.yaml, a copy whose `root`, `code` and `claims` lead back
+here, and a link to dvc.yaml, which DVC follows: dvc.lock, data/, models/ and reports/ come beside
+the link.
 """
 
 import re
@@ -10,8 +11,8 @@ from pathlib import Path
 
 from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.paths import PARAMS, PIPELINE
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")  # as a variant's: safe in a path and a shell word
@@ -33,10 +34,11 @@ def main(argv: list[str]) -> None:
     folder = Path("studies") / name
     if folder.exists():
         raise StudyError(f"{folder}: exists already; choose another NAME, or remove it")
-    code = load(Study).code
+    study = load(Judged)
     text = PARAMS.read_text("utf-8")
     text = re.sub(r"^root: \S+", f"root: {_UP}", text, flags=re.MULTILINE)
-    text = re.sub(r"^code: \S+", f"code: {_UP}/{code}", text, flags=re.MULTILINE)
+    for key, path in (("code", study.code), ("claims", study.claims)):
+        text = re.sub(rf"^{key}: \S+", f"{key}: {_UP}/{path}", text, flags=re.MULTILINE)
     write_text(folder / PARAMS, text)
     (folder / PIPELINE).symlink_to(Path(_UP) / PIPELINE)
     print(f"{folder / PARAMS}: edit it, then: make repro STUDY={folder}")

@@ -37,6 +37,7 @@ LIBRARY = Path("vanishing")
 STAGES = Path("stages")
 TEMPLATE = LIBRARY / "reporting/report.md.j2"
 EFFECTS = LIBRARY / "judging/effects.py"
+ARTICLE = LIBRARY / "judging/article.py"
 
 # {table: the folder that has one of it per variant and seed, or per variant}
 TABLES_BY_SEED = {

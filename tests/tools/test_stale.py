@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from tests.support.study import ROOT, link_code, tiny_params, write_params
 from tools import stale
 from vanishing.errors import StudyError
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.pipeline.fingerprint import fingerprints
 
 LOCKED = {
@@ -72,7 +72,7 @@ def test_changed_definitions_are_named_where_the_old_fingerprint_is_still_there(
     write_params(tmp_path, tiny_params())
     link_code(tmp_path)
     path = Path("data/fingerprints/report")
-    text = fingerprints(load(Study), {path})[path]
+    text = fingerprints(load(Judged), {path})[path]
     name, digest = text.split()[:2]
     before = text.replace(digest, "another", 1)
     entry = {"path": str(path), "md5": hashlib.md5(before.encode()).hexdigest()}  # noqa: S324

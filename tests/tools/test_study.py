@@ -29,7 +29,10 @@ def test_a_study_has_the_parameters_of_the_root_and_leads_back_to_it(root: Path)
     params, of_root = load(Params, folder / "params.yaml"), load(Params)
     assert (folder / params.root).resolve() == root
     assert (folder / params.code).resolve() == root / of_root.code
-    assert params.model_copy(update={"root": of_root.root, "code": of_root.code}) == of_root
+    assert (folder / params.claims).resolve() == root / of_root.claims
+    assert params.is_of_article
+    same = {key: getattr(of_root, key) for key in ("root", "code", "claims")}
+    assert params.model_copy(update=same) == of_root
     comments = [line.count("#") for line in (root / "params.yaml").read_text().splitlines()]
     assert [
         line.count("#") for line in (folder / "params.yaml").read_text().splitlines()

@@ -1,5 +1,7 @@
 """What the article says, a claim per statement: the table behind reports/claims.json."""
 
+from typing import Any
+
 from vanishing.judging.claims import Claim
 from vanishing.judging.effects import (
     attenuation,
@@ -34,6 +36,28 @@ NEAR_ZERO = (
     "PyTorch's weights keep z near 0, where φ' is largest: at initialisation the gradient shrinks"
     " because φ' and σw² are small at their best, not because units saturate"
 )
+
+WRITTEN_DOWN = "docs/decisions/0005-the-rules-of-the-claims.md"
+
+# The settings that a variant's name promises. Depth and width are free.
+_SIGMOID = {
+    "activation": "sigmoid",
+    "init": "default",
+    "normalization": "none",
+    "skip": False,
+}
+EXPECTED_SETTINGS: dict[str, dict[str, Any]] = {
+    "sigmoid": _SIGMOID,
+    "sigmoid-xavier": _SIGMOID | {"init": "xavier_uniform"},
+    "sigmoid-batchnorm": _SIGMOID | {"normalization": "batch"},
+    "sigmoid-skip": _SIGMOID | {"skip": True},
+    "sigmoid-large-init": _SIGMOID | {"init": "normal", "std": 1.0},
+    "tanh": _SIGMOID | {"activation": "tanh"},
+    "tanh-xavier": _SIGMOID | {"activation": "tanh", "init": "xavier_uniform"},
+    "relu": _SIGMOID | {"activation": "relu"},
+    "relu-he": _SIGMOID | {"activation": "relu", "init": "he_uniform"},
+    "swish": _SIGMOID | {"activation": "swish"},
+}
 
 CLAIMS = (
     Claim(

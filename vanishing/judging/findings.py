@@ -6,6 +6,7 @@ from typing import Any
 
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, Row
 from vanishing.params.comparisons import shared_conditions
+from vanishing.params.diagnose import Judged
 from vanishing.params.study import Study
 
 Metrics = Mapping[str, Mapping[str, Any]]  # {variant: {metric: value}}, as in reports/metrics.json
@@ -14,7 +15,7 @@ MOST = 5  # findings; a first screen has no room for more
 _NAMED = 3  # variants or statements that a sentence names
 
 
-def findings(study: Study, metrics: Metrics, claims: list[Row]) -> list[str]:
+def findings(study: Judged, metrics: Metrics, claims: list[Row]) -> list[str]:
     """Say what the study shows, the most important first.
 
     Args:
@@ -30,13 +31,13 @@ def findings(study: Study, metrics: Metrics, claims: list[Row]) -> list[str]:
         lambda: _rate(study.baseline, metrics),
         lambda: _changes(study, metrics),
         lambda: _late_learners(study.baseline, metrics),
-        lambda: _refuted(claims),
+        lambda: _refuted(study, claims),
         lambda: _best(metrics),
     )
     return [text for sentence in sentences if (text := sentence())][:MOST]
 
 
-def uncertainties(study: Study, claims: list[Row]) -> list[str]:
+def uncertainties(study: Judged, claims: list[Row]) -> list[str]:
     """Say which of the results are uncertain, and why.
 
     Args:
@@ -52,6 +53,12 @@ def uncertainties(study: Study, claims: list[Row]) -> list[str]:
         sentences.append(
             f"Each variant is trained once, so {len(of_training)} of {len(claims)} verdicts have no"
             " interval: another seed might turn a close one."
+        )
+    tested = [row for row in claims if "p_holm" in row]
+    if tested:
+        sentences.append(
+            f"{len(tested)} verdicts are about trained networks: Student's t over"
+            f" {len(study.train.seeds)} seeds, corrected for their number (Holm)."
         )
     open_claims = [row for row in claims if row["verdict"] == INCONCLUSIVE]
     if open_claims:
@@ -136,15 +143,16 @@ def _late_learners(baseline: str, metrics: Metrics) -> str | None:
     )
 
 
-def _refuted(claims: list[Row]) -> str | None:
+def _refuted(study: Judged, claims: list[Row]) -> str | None:
     """Count the refuted statements, and name the first of each kind."""
     refuted = [row for row in claims if row["verdict"] == REFUTED]
     if not refuted:
         return None
     first = {row["kind"]: row for row in reversed(refuted)}
     named = [row for row in refuted if first[row["kind"]] is row]
+    label = "articles" if study.is_of_article else "claims"
     return (
-        f"**The articles.** {len(refuted)} of {len(claims)} statements are refuted, among them:"
+        f"**The {label}.** {len(refuted)} of {len(claims)} statements are refuted, among them:"
         f" {_statements(named)}."
     )
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from vanishing.activations import ACTIVATIONS
-from vanishing.judging.article import CLAIMS
-from vanishing.judging.claims import judge
+from vanishing.judging.claims import judge_all
 from vanishing.judging.effects import Tables
 from vanishing.judging.health import Subject, examine
+from vanishing.judging.ledger import Ledger
 from vanishing.judging.metrics import (
     TABLES_OF_A_RUN,
     Metrics,
@@ -54,7 +54,9 @@ class Judgement(NamedTuple):
     claims: list[Row]
 
 
-def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) -> Judgement:
+def judge_study(
+    settings: Params, tables: Tables, classes: Mapping[str, int], ledger: Ledger
+) -> Judgement:
     """Compute every variant's metrics, apply the health rules to it, and judge the claims.
 
     Shows its progress by variant where standard error is a terminal.
@@ -63,6 +65,7 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
         settings: All of params.yaml.
         tables: {table: frame of all variants}, for each of TABLES.
         classes: {variant: number of classes}, of those that the study trains.
+        ledger: The claims.
 
     Returns:
         The judgement, variants in the order of params.yaml.
@@ -97,7 +100,7 @@ def judge_study(settings: Params, tables: Tables, classes: Mapping[str, int]) ->
         tables = {
             table: frame[frame["variant"].isin(settings.trained)] for table, frame in tables.items()
         }
-    rows_of_claims = [judge(claim, tables, settings.variants) for claim in CLAIMS]
+    rows_of_claims = judge_all(ledger.claims, ledger.expected, tables, settings)
     return Judgement(metrics, runs, checks, rows_of_claims)
 
 

@@ -1,12 +1,25 @@
-"""The sections diagnose (thresholds of the health rules) and expect, and with them all sections."""
+"""Claims, diagnose (thresholds of the health rules) and expect, and with them all sections."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 from vanishing.errors import did_you_mean
 from vanishing.params.base import Probability, Section, VariantName, one_of
 from vanishing.params.extract import Measured
+from vanishing.params.study import Study
+from vanishing.paths import ARTICLE
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"  # of a module
 
 
 class VanishingGradient(Section):
@@ -132,7 +145,30 @@ class Diagnose(Section):
 Rule = Annotated[str, one_of(Diagnose.model_fields)]
 
 
-class Params(Measured):
+class Judged(Study):
+    """A study, and where the statements are that it judges.
+
+    Attributes:
+        claims: Path, relative to the study's folder, of the module that has them: `claims.py`
+            beside params.yaml, or one of the library.
+    """
+
+    claims: Annotated[str, StringConstraints(pattern=rf"^(\.\./)*({_NAME}/)*{_NAME}\.py$")]
+
+    @property
+    def claims_module(self) -> str:
+        """The module's dotted name, as it is found from the study's folder or from the root."""
+        path, root = Path(self.claims), Path(self.root)
+        inside = path.relative_to(root) if path.is_relative_to(root) else path
+        return ".".join(inside.with_suffix("").parts)
+
+    @property
+    def is_of_article(self) -> bool:
+        """Whether the statements are those of the article."""
+        return Path(self.claims) == Path(self.root) / ARTICLE
+
+
+class Params(Measured, Judged):
     """All of params.yaml; a section that is not here is an error.
 
     Attributes:

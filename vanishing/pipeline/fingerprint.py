@@ -20,6 +20,7 @@ from typing import Any
 from vanishing.errors import StudyError
 from vanishing.files import sha256
 from vanishing.params.data import Computed
+from vanishing.params.diagnose import Judged
 from vanishing.params.study import Built, Recorded, Study
 from vanishing.paths import LIBRARY, PARAMS, STAGES, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.source import Definitions, Source
@@ -28,6 +29,7 @@ from vanishing.pipeline.syntax import Definition, is_docstring
 BY_VARIANT = ("train", "extract", "initialise")  # stages that work on one variant
 
 _DOWNLOAD = "download"
+_OF_CLAIMS = ("diagnose", "validate")  # stages that import the module of the claims
 _TAKES_FINGERPRINTS = "fingerprint"  # the one stage that has none
 _MIRROR = "track"  # the only stage with results in MLflow; the others only tell it of theirs
 _IGNORED_FIELDS = frozenset({"ctx", "kind"})  # of the syntax tree: they say nothing
@@ -39,7 +41,7 @@ _REGISTRIES = {
 }
 
 
-def fingerprints(study: Study, paths: Collection[Path] | None = None) -> dict[Path, str]:
+def fingerprints(study: Judged, paths: Collection[Path] | None = None) -> dict[Path, str]:
     """Return the fingerprints of a study's stages and variants, of the code as it is now.
 
     Args:
@@ -59,6 +61,8 @@ def fingerprints(study: Study, paths: Collection[Path] | None = None) -> dict[Pa
     }
     if isinstance(study.data, Computed):
         texts[stage_fingerprint(_DOWNLOAD)] = partial(_fingerprint_download, study, source)
+    for stage in _OF_CLAIMS:
+        texts[stage_fingerprint(stage)] = partial(_fingerprint_claims, stage, study, source)
     for name in study.variants:
         texts[variant_fingerprint(name)] = partial(fingerprint_variant, name, study, source)
     return {path: text() for path, text in texts.items() if paths is None or path in paths}
@@ -85,8 +89,17 @@ def fingerprint_stage(stage: str, source: Source) -> str:
 def _fingerprint_download(study: Study, source: Source) -> str:
     """Return the fingerprint of `download` where a function returns the examples."""
     stage = fingerprint_stage(_DOWNLOAD, source)
-    function = _fingerprint_function(study.data.dataset, "data.dataset", study, source)
-    return "".join(sorted({*stage.splitlines(keepends=True), *function.splitlines(keepends=True)}))
+    return _join(stage, _fingerprint_function(study.data.dataset, "data.dataset", study, source))
+
+
+def _fingerprint_claims(stage: str, study: Judged, source: Source) -> str:
+    """Return the fingerprint of a stage that imports the module of the study's claims."""
+    module = study.claims_module
+    if source.path(module) is None:
+        raise StudyError(f"{PARAMS}: claims: there is no file {study.claims}")
+    used = source.used_by(module)
+    _check_location({module, *(name for name, _ in used)}, "claims", study, source)
+    return _join(fingerprint_stage(stage, source), _write(used))
 
 
 def fingerprint_variant(name: str, study: Study, source: Source) -> str:
@@ -147,6 +160,8 @@ def _fingerprint_function(function: str, key: str, study: Study, source: Source)
 def _check_location(modules: Collection[str], key: str, study: Study, source: Source) -> None:
     """Check that DVC watches the files of some modules: it takes fingerprints if one changes."""
     watched = {Path(study.root) / LIBRARY, Path(study.root) / STAGES, Path(study.code)}
+    if isinstance(study, Judged):
+        watched.add(Path(study.claims))
     for module in sorted(modules):
         path = source.path(module)
         if path is not None and watched.isdisjoint({path, *path.parents}):
@@ -191,6 +206,12 @@ def changed_definitions(
                 named = definition or "its statements"
                 changed.setdefault(module, []).append(named if binds else "its imports")
     return {module: list(dict.fromkeys(names)) for module, names in changed.items()}
+
+
+def _join(*fingerprints: str) -> str:
+    """Join fingerprints, each line once."""
+    lines = {line for text in fingerprints for line in text.splitlines(keepends=True)}
+    return "".join(sorted(lines))
 
 
 def _write(used: Definitions) -> str:

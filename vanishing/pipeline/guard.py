@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from vanishing.errors import StudyError, in_one_line
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, PARAMS, PIPELINE
 from vanishing.pipeline.fingerprint import differences, fingerprints
 
@@ -88,7 +88,7 @@ def edited_code(paths: Mapping[str, Any]) -> list[str]:
     files = [path for path in map(Path, paths) if FINGERPRINTS in path.parents]
     if not files:
         return []
-    current = fingerprints(load(Study), files)
+    current = fingerprints(load(Judged), files)
     return [name for path in files for name in differences(path.read_text("utf-8"), current[path])]
 
 

@@ -87,8 +87,19 @@ def theory_table(metrics: Metrics) -> str:
     return _table(headers, rows, "lrrrrrr")
 
 
-def claims_table(claims: list[Row]) -> str:
-    """Lay out the claims: the statement, its effect and the verdict."""
+def claims_table(claims: list[Row], is_of_article: bool) -> str:
+    """Lay out the claims: the statement, its effect and the verdict.
+
+    Of several seeds also p, corrected for the number of claims about trained networks.
+
+    Args:
+        claims: Rows as in reports/claims.json.
+        is_of_article: Whether the article makes them.
+
+    Returns:
+        The table.
+    """
+    has_p = any("p_holm" in row for row in claims)
     rows = [
         [
             f"[{row['claim'].rstrip('.')}](#{row['id']})",
@@ -96,12 +107,15 @@ def claims_table(claims: list[Row]) -> str:
             interval(row["interval"]),
             str(row["n"]),
             row["over"],
+            *([p_value(row["p_holm"]) if "p_holm" in row else ""] if has_p else []),
             f"**{row['verdict']}**" if row["verdict"] == "refuted" else row["verdict"],
         ]
         for row in claims
     ]
-    headers = ["the article says", "effect", "95 % interval", "n", "over", "verdict"]
-    return _table(headers, rows, "lrrrll")
+    claim = "the article says" if is_of_article else "the claim"
+    headers = [claim, "effect", "95 % interval", "n", "over"]
+    headers += ["p, corrected", "verdict"] if has_p else ["verdict"]
+    return _table(headers, rows, "lrrrlrl" if has_p else "lrrrll")
 
 
 def health_table(checks: list[Row]) -> str:
@@ -198,6 +212,13 @@ def effect(value: float | None) -> str:
         return "unknown"
     texts = [f"{value:.{digits}g}" for digits in range(3, 7)]
     return next((text for text in texts if text != "1"), texts[-1])
+
+
+def p_value(value: float | None) -> str:
+    """Write a p-value to two significant digits."""
+    if value is None:
+        return "unknown"
+    return "below 0.0001" if value < 1e-4 else f"{value:.2g}"  # noqa: PLR2004 - as it says
 
 
 def interval(ends: list[float | None] | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
@@ -35,8 +35,23 @@ FILTERS: dict[str, Callable[..., str]] = {
     "enumerate_names": markdown.enumerate_names,
     "interval": markdown.interval,
     "number": markdown.number,
+    "p_value": markdown.p_value,
     "percent": markdown.percent,
 }
+
+
+class Claims(NamedTuple):
+    """The claims of a study, as the report shows them.
+
+    Attributes:
+        rows: As in reports/claims.json.
+        effects: The source of the functions that effects are made of.
+        written_down: The page of the limits, from the repository's root.
+    """
+
+    rows: list[Row]
+    effects: str
+    written_down: str
 
 
 def fill_template(
@@ -44,8 +59,7 @@ def fill_template(
     settings: Params,
     metrics: Metrics,
     checks: list[Row],
-    claims: list[Row],
-    effects: str,
+    claims: Claims,
 ) -> str:
     """Write the report.
 
@@ -54,8 +68,7 @@ def fill_template(
         settings: All of params.yaml.
         metrics: As in reports/metrics.json.
         checks: As in reports/health.json.
-        claims: As in reports/claims.json.
-        effects: The text of judging/effects.py, which the report shows.
+        claims: Those of the study.
 
     Returns:
         The report, in GitHub's Markdown.
@@ -71,12 +84,14 @@ def fill_template(
     values = (
         _settings(settings)
         | _selection(settings, metrics, names)
-        | _tables(settings, metrics, checks, claims, names)
+        | _tables(settings, metrics, checks, claims.rows, names)
         | _findings(metrics)
-        | {"claims": claims, "counts": Counter(row["verdict"] for row in claims)}
-        | {"findings": findings(settings, metrics, claims)}
-        | {"uncertainties": uncertainties(settings, claims)}
-        | {"metrics": metrics, "effects": effects.rstrip(), "digits": DIGITS}
+        | {"claims": claims.rows, "counts": Counter(row["verdict"] for row in claims.rows)}
+        | {"effects": claims.effects.rstrip(), "written_down": claims.written_down}
+        | {"is_of_article": settings.is_of_article}
+        | {"findings": findings(settings, metrics, claims.rows)}
+        | {"uncertainties": uncertainties(settings, claims.rows)}
+        | {"metrics": metrics, "digits": DIGITS}
     )
     return environment.from_string(template).render(values)
 
@@ -145,8 +160,9 @@ def _tables(
             {name: metrics[name] for name in names if name in settings.trained}
         ),
         "claims_tables": {
-            title: markdown.claims_table([row for row in claims if row["kind"] == kind])
+            title: markdown.claims_table(rows, settings.is_of_article)
             for kind, title in _CLAIMS.items()
+            if (rows := [row for row in claims if row["kind"] == kind])
         },
         "health_table": markdown.health_table(shown_checks),
         "problems_table": markdown.problems_table(shown_checks),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from vanishing.judging.findings import findings
-from vanishing.params.study import Study
+from vanishing.params.diagnose import Judged
 from vanishing.paths import CLAIMS, METRICS
 from vanishing.pipeline.lock import Entry
 from vanishing.results import summaries
@@ -42,7 +42,7 @@ class Results(NamedTuple):
         trainings: {variant: {seed: what the journal of its training run holds, or None}}.
     """
 
-    study: Study
+    study: Judged
     identities: Mapping[str, str]
     tags: Mapping[str, Mapping[str, str]]
     metrics: Mapping[str, Mapping[str, Any]]
@@ -51,7 +51,7 @@ class Results(NamedTuple):
 
 
 def mirror(
-    study: Study,
+    study: Judged,
     entries: Mapping[str, Entry],
     identities: Mapping[str, str],
     colors: Mapping[str, str],

@@ -5,9 +5,10 @@ import pytest
 from tests.support.study import ROOT
 from tests.vanishing.judging.made_up_study import random_study
 from vanishing.activations import ACTIVATIONS
-from vanishing.judging.article import CLAIMS
+from vanishing.judging.article import CLAIMS, EXPECTED_SETTINGS, WRITTEN_DOWN
 from vanishing.judging.effects import Tables
 from vanishing.judging.health import Subject, examine
+from vanishing.judging.ledger import Ledger
 from vanishing.judging.metrics import compute_metrics, compute_run_metrics
 from vanishing.judging.study import TABLES, Judgement, judge_study
 from vanishing.judging.verdicts import summarise
@@ -16,6 +17,7 @@ from vanishing.params.load import load
 
 NAMES = ["sigmoid", "sigmoid-skip", "relu"]
 CLASSES = dict.fromkeys(NAMES, 10)
+LEDGER = Ledger(CLAIMS, EXPECTED_SETTINGS, WRITTEN_DOWN)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def tables() -> Tables:
 @pytest.fixture(scope="module")
 def judgement(settings: Params, tables: Tables) -> Judgement:
     """Give the study, judged."""
-    return judge_study(settings, tables, CLASSES)
+    return judge_study(settings, tables, CLASSES, LEDGER)
 
 
 def test_every_variant_is_judged_by_its_own_rows_in_the_order_of_params(
@@ -55,7 +57,7 @@ def test_every_variant_is_judged_by_its_own_rows_in_the_order_of_params(
 def test_each_training_run_has_its_own_numbers(settings: Params, tables: Tables) -> None:
     train = settings.train.model_copy(update={"seeds": (0, 1)})
     both = settings.model_copy(update={"train": train})
-    runs = judge_study(both, tables, CLASSES).runs
+    runs = judge_study(both, tables, CLASSES, LEDGER).runs
     assert {name: list(by_seed) for name, by_seed in runs.items()} == {
         name: [0, 1] for name in NAMES
     }
@@ -80,7 +82,9 @@ def test_every_claim_is_judged_by_all_variants(judgement: Judgement) -> None:
 def test_all_tables_that_it_names_are_needed(settings: Params, tables: Tables) -> None:
     assert set(TABLES) == set(tables)
     with pytest.raises(KeyError, match="units"):
-        judge_study(settings, {name: tables[name] for name in TABLES if name != "units"}, CLASSES)
+        judge_study(
+            settings, {name: tables[name] for name in TABLES if name != "units"}, CLASSES, LEDGER
+        )
 
 
 def test_a_variant_without_rows_in_a_table_is_undefined_there(
@@ -88,7 +92,7 @@ def test_a_variant_without_rows_in_a_table_is_undefined_there(
 ) -> None:
     units = tables["units"]
     lacking = tables | {"units": units[units["variant"] != "sigmoid"]}
-    checks = judge_study(settings, lacking, CLASSES).checks
+    checks = judge_study(settings, lacking, CLASSES, LEDGER).checks
     (saturated,) = [
         row
         for row in checks

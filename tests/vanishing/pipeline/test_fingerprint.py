@@ -12,8 +12,8 @@ import pytest
 from tests.support.study import ROOT, link_code, tiny_params, write_params
 from tests.vanishing.pipeline.packages import write_package
 from vanishing.errors import StudyError
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.paths import FINGERPRINTS, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.fingerprint import (
     BY_VARIANT,
@@ -239,13 +239,13 @@ def changed_by(edits: Mapping[str, tuple[str, str]]) -> set[str]:
     Returns:
         The names of stages, and `variants/V` of variants.
     """
-    before = fingerprints(load(Study))
+    before = fingerprints(load(Judged))
     originals = {Path(name): Path(name).read_bytes() for name in edits}
     for name, (old, new) in edits.items():
         text = Path(name).read_text("utf-8")
         assert old in text
         Path(name).write_text(text.replace(old, new, 1) if old else text + new, "utf-8")
-    after = fingerprints(load(Study))
+    after = fingerprints(load(Judged))
     for path, content in originals.items():
         path.write_bytes(content)
     return {str(path.relative_to(FINGERPRINTS)) for path in after if before[path] != after[path]}
@@ -253,10 +253,10 @@ def changed_by(edits: Mapping[str, tuple[str, str]]) -> set[str]:
 
 @pytest.mark.usefixtures("code")
 def test_there_is_a_fingerprint_of_each_stage_but_one_and_of_each_variant() -> None:
-    texts = fingerprints(load(Study))
+    texts = fingerprints(load(Judged))
     assert {str(path.relative_to(FINGERPRINTS)) for path in texts} == STAGES | VARIANTS
     some = {stage_fingerprint("train"), variant_fingerprint("relu")}
-    assert fingerprints(load(Study), some) == {path: texts[path] for path in some}
+    assert fingerprints(load(Judged), some) == {path: texts[path] for path in some}
     for text in texts.values():
         lines = text.splitlines()
         assert lines == sorted(lines)
@@ -337,12 +337,12 @@ def own_code(workspace: Path) -> None:
     write_package(workspace, {"parts/nets.py": NETS, "parts/layers.py": LAYERS})
 
 
-def own_network(code: str, network: str = "parts.nets:build") -> Study:
+def own_network(code: str, network: str = "parts.nets:build") -> Judged:
     """Return parameters with a variant that names its own network."""
     content = tiny_params()
     content["code"] = code
     content["variants"]["own"] = {"network": network, "compare_to": "relu"}
-    return Study.model_validate(content)
+    return Judged.model_validate(content)
 
 
 @pytest.mark.usefixtures("own_code")
@@ -354,7 +354,7 @@ def test_an_own_network_is_in_the_fingerprints_of_the_variants_that_name_it() ->
     assert {"parts.nets.build", "parts.layers.layer", "vanishing.networks.linear.Linear"} <= names
     assert "parts.layers.unused" not in names
     others = {path: text for path, text in texts.items() if path != variant_fingerprint("own")}
-    assert others == fingerprints(load(Study))
+    assert others == fingerprints(load(Judged))
 
 
 @pytest.mark.usefixtures("own_code")
@@ -362,7 +362,7 @@ def test_a_function_that_returns_the_examples_is_in_the_fingerprint_of_download_
     content = tiny_params()
     content["code"] = "parts"
     content["data"] = {"dataset": "parts.nets:digits", "train_examples": 10, "test_examples": 10}
-    texts, before = fingerprints(Study.model_validate(content)), fingerprints(load(Study))
+    texts, before = fingerprints(Judged.model_validate(content)), fingerprints(load(Judged))
     download = stage_fingerprint("download")
     assert {path for path in texts if texts[path] != before[path]} == {download}
     added = set(texts[download].splitlines()) - set(before[download].splitlines())
@@ -397,7 +397,7 @@ def test_a_study_in_a_folder_has_the_fingerprints_of_the_root(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link_code(workspace)
-    expected = fingerprints(load(Study))
+    expected = fingerprints(load(Judged))
     folder = workspace / "studies/small"
     write_package(folder, {"parts/nets.py": NETS, "parts/layers.py": LAYERS})
     monkeypatch.chdir(folder)

@@ -11,8 +11,8 @@ import pytest
 from tests.support.study import tiny_params, write_params
 from tests.vanishing.pipeline.packages import write_package
 from vanishing.errors import StudyError
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.pipeline.fingerprint import fingerprints
 from vanishing.pipeline.guard import guard, inputs
 
@@ -65,7 +65,7 @@ def toy(workspace: Path) -> Path:
             "vanishing/initialisers.py": "INITIALISERS = {'default': 1}\n",
         },
     )
-    for path, text in fingerprints(load(Study)).items():
+    for path, text in fingerprints(load(Judged)).items():
         write_package(workspace, {str(path): text})
     return workspace
 

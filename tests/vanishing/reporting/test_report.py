@@ -9,7 +9,9 @@ import pytest
 from tests.support.study import ROOT
 from tests.vanishing.judging.made_up_study import random_study
 from vanishing import paths
+from vanishing.judging import article
 from vanishing.judging.findings import findings, uncertainties
+from vanishing.judging.ledger import Ledger
 from vanishing.judging.study import judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
@@ -17,6 +19,7 @@ from vanishing.reporting import report, selection
 from vanishing.results.summaries import rounded
 
 NAMES = ["sigmoid", "sigmoid-skip", "relu"]
+LEDGER = Ledger(article.CLAIMS, article.EXPECTED_SETTINGS, article.WRITTEN_DOWN)
 TEMPLATE = (ROOT / paths.TEMPLATE).read_text(encoding="utf-8")
 EFFECTS = "import pandas as pd\n\n\ndef hop(t):\n    return t\n"
 
@@ -33,7 +36,7 @@ def settings() -> Params:
 def summaries(settings: Params) -> dict[str, Any]:
     """Give metrics, checks and claims of a study that was made up."""
     tables = random_study(NAMES)
-    judgement = judge_study(settings, tables, dict.fromkeys(NAMES, 10))
+    judgement = judge_study(settings, tables, dict.fromkeys(NAMES, 10), LEDGER)
     content: dict[str, Any] = rounded(judgement._asdict())
     return {name: content[name] for name in ("metrics", "checks", "claims")}
 
@@ -43,7 +46,8 @@ def fill(settings: Params, summaries: dict[str, Any], **metrics: dict[str, Any])
     content = copy.deepcopy(summaries)
     for name, changed in metrics.items():
         content["metrics"][name.replace("_", "-")] |= changed
-    return report.fill_template(TEMPLATE, settings, **content, effects=EFFECTS)
+    claims = report.Claims(content.pop("claims"), EFFECTS, article.WRITTEN_DOWN)
+    return report.fill_template(TEMPLATE, settings, **content, claims=claims)
 
 
 def words(text: str) -> str:

@@ -8,8 +8,8 @@ import pytest
 from tests.support.mlflow_server import runs
 from tests.support.study import copy_study, tiny_params, write_lock, write_params
 from tests.support.study import run as run_stage
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 from vanishing.pipeline import lock
 from vanishing.tracking import identity, mirror
 from vanishing.tracking.tags import PARENT, SUPERSEDED
@@ -44,7 +44,7 @@ def test_training_runs_are_nested_under_the_run_of_their_variant_whatever_replac
         content["train"]["seeds"] = list(seeds)
         write_params(workspace, content)
         write_lock(workspace)
-        study = load(Study)
+        study = load(Judged)
         entries = identity.entries(study, lock.read())
         mirror.mirror(study, entries, identity.identities(study, entries), {"sigmoid": "#000000"})
         return {

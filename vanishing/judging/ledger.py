@@ -1,0 +1,135 @@
+"""The module in which a study's claims stand, and the part of it that a reader can run.
+
+It has CLAIMS (a tuple of `Claim`), EXPECTED_SETTINGS ({variant: the settings that its name
+promises}), WRITTEN_DOWN (the page that had the limits before any effect was computed, from the
+repository's root), and the functions that effects are made of, where effects.py lacks them.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from vanishing.errors import StudyError, in_one_line
+from vanishing.judging import effects
+from vanishing.judging.claims import Claim
+from vanishing.judging.mismatches import Settings
+from vanishing.params.diagnose import Judged
+from vanishing.paths import PARAMS
+
+_LIBRARY = "vanishing"
+
+
+class Ledger(NamedTuple):
+    """A study's claims.
+
+    Attributes:
+        claims: In the order of the report.
+        expected: {variant: the settings that its name promises}.
+        written_down: The page of the limits, from the repository's root.
+    """
+
+    claims: tuple[Claim, ...]
+    expected: Mapping[str, Settings]
+    written_down: str
+
+
+def load_ledger(study: Judged) -> Ledger:
+    """Import the module that params.yaml names as `claims`, and check it.
+
+    Returns:
+        What it has.
+
+    Raises:
+        StudyError: If it cannot be imported, lacks a name, has two claims of one id, a claim about
+            a variant whose settings it does not say, or an effect that the report could not show.
+    """
+    key = f"{PARAMS}: claims: {study.claims}"
+    for folder in (study.root, ""):
+        path = str(Path(folder).resolve())
+        if path not in sys.path:
+            sys.path.insert(0, path)
+    try:
+        module = importlib.import_module(study.claims_module)
+    except Exception as error:  # noqa: BLE001 - whatever the module does when it is imported
+        raise StudyError(f"{key}: {in_one_line(error)}") from None
+    names = ("CLAIMS", "EXPECTED_SETTINGS", "WRITTEN_DOWN")
+    missing = [name for name in names if not hasattr(module, name)]
+    if missing:
+        raise StudyError(f"{key}: has no {missing[0]}")
+    ledger = Ledger(*(getattr(module, name) for name in names))
+    problem = _problem(ledger, module)
+    if problem:
+        raise StudyError(f"{key}: {problem}")
+    return ledger
+
+
+def _problem(ledger: Ledger, module: ModuleType) -> str | None:
+    """Say what is wrong with a ledger; None where nothing is."""
+    if not all(isinstance(claim, Claim) for claim in ledger.claims):
+        return "CLAIMS should have entries of vanishing.judging.claims.Claim alone"
+    ids = [claim.id for claim in ledger.claims]
+    for claim in ledger.claims:
+        if ids.count(claim.id) > 1:
+            return f"two claims have the id {claim.id}"
+        strange = [name for name in claim.effect.variants if name not in ledger.expected]
+        if strange:
+            return f"{claim.id} is about {strange[0]}, of which EXPECTED_SETTINGS says nothing"
+        for function in claim.effect.functions:
+            if function.__module__ not in {effects.__name__, module.__name__}:
+                return (
+                    f"{claim.id} calls {function.__name__} of {function.__module__}; it should be a"
+                    f" function of this module or of {effects.__name__}"
+                )
+    return None
+
+
+def shown_source(text: str) -> str:
+    """Return the part of a ledger's module that its effects need, for a reader to run.
+
+    Functions of the module as they stand, and of the rest what they use: imports of other packages
+    and assignments. What a module has of `vanishing.judging.effects` the reader has already.
+
+    Args:
+        text: Of the module.
+
+    Returns:
+        The source; empty where the module defines no function.
+    """
+    statements = ast.parse(text).body
+    lines = text.splitlines()
+    functions = [node for node in statements if isinstance(node, ast.FunctionDef)]
+    needed = _names(functions)
+    shown: list[ast.stmt] = []
+    for node in reversed(statements):  # an assignment may need those before it
+        if node in functions:
+            shown.append(node)
+        elif _bound(node) & needed and not _is_of_library(node):
+            shown.append(node)
+            needed |= _names([node])
+    parts = ["\n".join(lines[_first_line(node) - 1 : node.end_lineno]) for node in shown[::-1]]
+    return "\n\n\n".join(parts) if functions else ""
+
+
+def _names(nodes: list[ast.stmt]) -> set[str]:
+    return {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """Return the names that an import or an assignment binds."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _is_of_library(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{_LIBRARY}.")
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
