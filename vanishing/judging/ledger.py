@@ -8,7 +8,7 @@ repository's root), and the functions that effects are made of, where effects.py
 import ast
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -114,7 +114,7 @@ def shown_source(text: str) -> str:
     return "\n\n\n".join(parts) if functions else ""
 
 
-def _names(nodes: list[ast.stmt]) -> set[str]:
+def _names(nodes: Sequence[ast.stmt]) -> set[str]:
     return {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
@@ -131,5 +131,5 @@ def _is_of_library(node: ast.stmt) -> bool:
 
 
 def _first_line(node: ast.stmt) -> int:
-    decorators = getattr(node, "decorator_list", [])
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
