@@ -14,13 +14,13 @@ from types import ModuleType
 from typing import NamedTuple
 
 from vanishing.errors import StudyError, in_one_line
-from vanishing.judging import effects
 from vanishing.judging.claims import Claim
 from vanishing.judging.mismatches import Settings
 from vanishing.params.diagnose import Judged
 from vanishing.paths import PARAMS
 
 _LIBRARY = "vanishing"
+_EFFECTS = "vanishing.judging.effects"
 
 
 class Ledger(NamedTuple):
@@ -79,10 +79,10 @@ def _problem(ledger: Ledger, module: ModuleType) -> str | None:
         if strange:
             return f"{claim.id} is about {strange[0]}, of which EXPECTED_SETTINGS says nothing"
         for function in claim.effect.functions:
-            if function.__module__ not in {effects.__name__, module.__name__}:
+            if function.__module__ not in {_EFFECTS, module.__name__}:
                 return (
                     f"{claim.id} calls {function.__name__} of {function.__module__}; it should be a"
-                    f" function of this module or of {effects.__name__}"
+                    f" function of this module or of {_EFFECTS}"
                 )
     return None
 
