@@ -110,7 +110,8 @@ def judge(claim: Claim, expected: Mapping[str, Settings], tables: Tables, study:
     """
     obstacle = mismatch(claim.effect, expected, study)
     values = np.array([]) if obstacle else claim.effect.values(tables).to_numpy(dtype=np.float64)
-    effect, bounds, tested = math.nan, None, {}
+    effect, bounds = math.nan, None
+    tested: dict[str, float] = {}
     if len(values):
         average = AVERAGES[claim.average]
         effect = float(average(values))

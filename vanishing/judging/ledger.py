@@ -8,19 +8,19 @@ repository's root), and the functions that effects are made of, where effects.py
 import ast
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 from vanishing.errors import StudyError, in_one_line
-from vanishing.judging import effects
 from vanishing.judging.claims import Claim
 from vanishing.judging.mismatches import Settings
 from vanishing.params.diagnose import Judged
 from vanishing.paths import PARAMS
 
 _LIBRARY = "vanishing"
+_EFFECTS = "vanishing.judging.effects"
 
 
 class Ledger(NamedTuple):
@@ -79,10 +79,10 @@ def _problem(ledger: Ledger, module: ModuleType) -> str | None:
         if strange:
             return f"{claim.id} is about {strange[0]}, of which EXPECTED_SETTINGS says nothing"
         for function in claim.effect.functions:
-            if function.__module__ not in {effects.__name__, module.__name__}:
+            if function.__module__ not in {_EFFECTS, module.__name__}:
                 return (
                     f"{claim.id} calls {function.__name__} of {function.__module__}; it should be a"
-                    f" function of this module or of {effects.__name__}"
+                    f" function of this module or of {_EFFECTS}"
                 )
     return None
 
@@ -114,7 +114,7 @@ def shown_source(text: str) -> str:
     return "\n\n\n".join(parts) if functions else ""
 
 
-def _names(nodes: list[ast.stmt]) -> set[str]:
+def _names(nodes: Sequence[ast.stmt]) -> set[str]:
     return {name.id for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
@@ -131,5 +131,5 @@ def _is_of_library(node: ast.stmt) -> bool:
 
 
 def _first_line(node: ast.stmt) -> int:
-    decorators = getattr(node, "decorator_list", [])
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])

@@ -6,16 +6,16 @@ import pytest
 
 from tests.support.study import ROOT
 from vanishing.judging.findings import MOST, findings, uncertainties
+from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.params.study import Study
 
 NAMES = ["sigmoid", "sigmoid-skip", "sigmoid-batchnorm", "swish"]
 
 
 @pytest.fixture
-def study() -> Study:
+def study() -> Judged:
     """Give the shipped parameters, with four variants."""
-    shipped = load(Study, ROOT / "params.yaml")
+    shipped = load(Judged, ROOT / "params.yaml")
     return shipped.model_copy(update={"variants": {name: shipped.variants[name] for name in NAMES}})
 
 
@@ -53,7 +53,7 @@ CLAIMS = [
 
 
 def test_findings_are_sentences_with_their_numbers(
-    study: Study, metrics: dict[str, dict[str, Any]]
+    study: Judged, metrics: dict[str, dict[str, Any]]
 ) -> None:
     assert findings(study, metrics, CLAIMS) == [
         "**The baseline.** In `sigmoid` the gradient of the first layer is 0.0004 times that of the"
@@ -69,7 +69,7 @@ def test_findings_are_sentences_with_their_numbers(
 
 
 def test_what_is_not_finite_or_did_not_happen_is_no_finding(
-    study: Study, metrics: dict[str, dict[str, Any]]
+    study: Judged, metrics: dict[str, dict[str, Any]]
 ) -> None:
     metrics["sigmoid"] |= {"attenuation_fresh": None, "hop_fresh": None, "verdict": "not finite"}
     metrics["swish"] |= {"verdict": "vanishing, at chance"}
@@ -83,12 +83,12 @@ def test_what_is_not_finite_or_did_not_happen_is_no_finding(
 
 
 def test_there_are_never_more_than_a_first_screen_holds(
-    study: Study, metrics: dict[str, dict[str, Any]]
+    study: Judged, metrics: dict[str, dict[str, Any]]
 ) -> None:
     assert len(findings(study, metrics, CLAIMS)) == MOST
 
 
-def test_the_uncertain_is_counted_and_named(study: Study) -> None:
+def test_the_uncertain_is_counted_and_named(study: Judged) -> None:
     text = " ".join(uncertainties(study, CLAIMS))
     assert "trained once, so 2 of 5 verdicts have no interval" in text
     assert "1 inconclusive: “E”." in text

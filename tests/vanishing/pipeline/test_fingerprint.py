@@ -14,7 +14,7 @@ from tests.vanishing.pipeline.packages import write_package
 from vanishing.errors import StudyError
 from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
-from vanishing.paths import FINGERPRINTS, stage_fingerprint, variant_fingerprint
+from vanishing.paths import ARTICLE, FINGERPRINTS, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.fingerprint import (
     BY_VARIANT,
     changed_definitions,
@@ -267,10 +267,11 @@ def test_a_new_definition_that_nothing_uses_changes_nothing(code: Path) -> None:
     new = '\n\nADDED = 1\n\n\ndef added() -> int:\n    """Return it."""\n    return ADDED\n'
     # After a statement that binds nothing the order of statements counts; this module has some.
     connection = code / "vanishing/tracking/connection.py"
+    claims = code / ARTICLE  # all of which counts, as of any module that params.yaml names
     modules = [
         path.relative_to(code).as_posix()
         for path in (code / "vanishing").rglob("*.py")
-        if path != connection
+        if path not in {connection, claims}
     ]
     assert len(modules) > 60
     assert changed_by(dict.fromkeys(modules, ("", new))) == set()
@@ -405,3 +406,35 @@ def test_a_study_in_a_folder_has_the_fingerprints_of_the_root(
     own = variant_fingerprint("own")
     assert "parts.layers.layer " in texts[own]
     assert {path: text for path, text in texts.items() if path != own} == expected
+
+
+CLAIMS = "from vanishing.judging.claims import Claim\nCLAIMS = ()\ndef rate(t, name): ...\n"
+
+
+def judged_by(claims: str) -> Judged:
+    """Return parameters with other claims."""
+    return Judged.model_validate(tiny_params() | {"claims": claims})
+
+
+@pytest.mark.usefixtures("own_code")
+def test_a_module_of_claims_is_in_the_fingerprints_of_what_judges_and_of_nothing_that_trains() -> (
+    None
+):
+    before = fingerprints(load(Judged))
+    assert "vanishing.judging.article.CLAIMS" in before[stage_fingerprint("diagnose")]
+    write_package(Path(), {"claims.py": CLAIMS})
+    texts = fingerprints(judged_by("claims.py"))
+    stages = {stage_fingerprint(stage) for stage in ("diagnose", "validate")}
+    assert {path for path in texts if texts[path] != before[path]} == stages
+    for path in stages:
+        assert "claims.rate" in texts[path]
+        assert "vanishing.judging.article.CLAIMS" not in texts[path]
+    write_package(Path(), {"claims.py": CLAIMS.replace("...", "return t")})
+    edited = fingerprints(judged_by("claims.py"))
+    assert {path for path in texts if texts[path] != edited[path]} == stages
+
+
+@pytest.mark.usefixtures("own_code")
+def test_missing_claims_are_one_line() -> None:
+    with pytest.raises(StudyError, match=r"^params\.yaml: claims: there is no file claims\.py$"):
+        fingerprints(judged_by("claims.py"))

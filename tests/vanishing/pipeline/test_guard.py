@@ -62,6 +62,7 @@ def toy(workspace: Path) -> Path:
             "models/relu/seed-0/epoch-000.safetensors": "weights",
             "stages/__init__.py": "",
             "vanishing/activations.py": ACTIVATIONS,
+            "vanishing/judging/article.py": "CLAIMS = ()\n",
             "vanishing/initialisers.py": "INITIALISERS = {'default': 1}\n",
         },
     )
