@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from vanishing.files import read_json
 from vanishing.judging.checks import Check, judge, not_applicable
 from vanishing.judging.health import longest_stall
 from vanishing.judging.limits import Limit
 from vanishing.judging.verdicts import PROBLEM, Row
 from vanishing.params import diagnose
 from vanishing.results.tables import select
-from vanishing.results.watched import read_run
+from vanishing.results.watched import read_run, record_path
 
-TABLES = ("trace", "losses", "units")
+TABLES = ("trace", "losses", "units", "parameters")
 
 _LEAST = 1e-300  # stands for 0, which has no logarithm
+_NO_PATH = ("frozen", "detached", "unused")  # of `parameters.gradient`
 _OF_MODULES = ("preactivation", "activation", "backpropagated_gradient", "stream_gradient")
 
 Checks = Iterator[Check]
@@ -35,22 +37,72 @@ class Run(NamedTuple):
     Attributes:
         name: Of its folder.
         tables: {a name of TABLES: frame}, as `read_run` returns them.
+        frozen: Columns layer_index, layer and gradient, a row for each parameter that is frozen
+            and that no optimizer holds.
     """
 
     name: str
     tables: Mapping[str, pd.DataFrame]
+    frozen: pd.DataFrame = pd.DataFrame(columns=["layer_index", "layer", "gradient"])
 
     def gradients(self, statistic: str) -> pd.DataFrame:
-        """Return a statistic of the parameters' gradients, by layer and step."""
+        """Return a statistic of the parameters' gradients, by layer and step.
+
+        A gradient of zeros to which no path leads from the loss is none.
+        """
         trace = self.tables["trace"]
         of_parameters = trace["tensor"].str.endswith("_gradient")
         of_parameters &= ~trace["tensor"].isin(_OF_MODULES)
-        return trace[of_parameters & (trace["statistic"] == statistic)]
+        return self._with_path(trace[of_parameters & (trace["statistic"] == statistic)])
 
     def update_ratios(self) -> pd.DataFrame:
         """Return ‖update‖ / ‖values before it‖ of the parameters, by layer and step."""
         trace = self.tables["trace"]
-        return trace[trace["statistic"] == "ratio"]
+        return self._with_path(trace[trace["statistic"] == "ratio"])
+
+    def shares_of_zeros(self) -> pd.DataFrame:
+        """Return the share of elements that are 0, by tensor, layer and step."""
+        trace = self.tables["trace"]
+        return self._with_path(trace[trace["statistic"] == "fraction_zero"])
+
+    def without_gradient(self) -> pd.DataFrame:
+        """Return the layers of which no parameter gets a gradient at the first traced step.
+
+        Returns:
+            Columns layer and gradient (frozen, detached, unused or absent, as in the table
+            `parameters`; of several the first), in the order of definition.
+        """
+        rows = self._first_states()
+        gets_none = rows["gradient"].isin([*_NO_PATH, "absent"]).groupby(rows["layer"]).all()
+        layers = rows[rows["layer"].map(gets_none).astype(bool)].drop_duplicates("layer")
+        without: pd.DataFrame = layers.sort_values("layer_index")[["layer", "gradient"]]
+        return without.reset_index(drop=True)
+
+    def count_layers(self) -> int:
+        """Return how many layers the optimizers hold, and how many are frozen beside them."""
+        return int(self._first_states()["layer"].nunique())
+
+    def _first_states(self) -> pd.DataFrame:
+        """Return layer_index, layer and gradient of each parameter at the first traced step."""
+        states = self.tables.get("parameters", pd.DataFrame(columns=["optimizer", "step"]))
+        first = states["step"] == states.groupby("optimizer")["step"].transform("min")
+        columns = ["layer_index", "layer", "gradient"]
+        return pd.concat([states[first].reindex(columns=columns), self.frozen])
+
+    def _with_path(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of the trace without those of parameters that no path from the loss reaches.
+
+        They are in the trace where somebody set `grad` to zeros.
+        """
+        states = self.tables.get("parameters")
+        if states is None or not len(states):
+            return rows
+        without = states[states["gradient"].isin(_NO_PATH)]
+        keys = set(zip(without["step"], without["layer"], without["parameter"], strict=True))
+        names = rows["tensor"].str.replace("_(?:gradient|update)$", "", regex=True)
+        names = names.replace({"update": "weight"})
+        has_path = [key not in keys for key in zip(rows["step"], rows["layer"], names, strict=True)]
+        return rows[has_path]
 
     def attenuation(self, at_end: bool = False) -> pd.DataFrame:
         """Return rms(dL/dz) over that of the last layer, at the first or the last traced step.
@@ -88,7 +140,11 @@ class Run(NamedTuple):
 
 def load_run(folder: Path) -> Run:
     """Read a run, with the errors of `read_run`."""
-    return Run(folder.resolve().name, {table: read_run(folder, table) for table in TABLES})
+    tables = {table: read_run(folder, table) for table in TABLES}
+    parameters = pd.DataFrame(read_json(record_path(folder))["parameters"])
+    is_frozen = parameters["frozen"] & parameters["recorded"] & parameters["optimizer"].isna()
+    frozen = parameters.loc[is_frozen, ["layer_index", "layer"]].assign(gradient="frozen")
+    return Run(folder.resolve().name, tables, frozen)
 
 
 def examine(run: Run, thresholds: diagnose.Diagnose) -> list[Row]:
@@ -204,8 +260,7 @@ def _update_ratio(run: Run, rule: diagnose.UpdateRatio) -> Checks:
 
 
 def _all_zero(run: Run, rule: diagnose.AllZero) -> Checks:
-    trace = run.tables["trace"]
-    shares = trace[trace["statistic"] == "fraction_zero"]
+    shares = run.shares_of_zeros()
     yield Check("share of zeros", shares, Limit(">=", rule.share_from), name_tensor=True)
 
 

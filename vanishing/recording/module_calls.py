@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vanishing.recording import interception
+from vanishing.recording.gradient_paths import GradientPaths
 from vanishing.recording.probe_calls import REGISTERED
 from vanishing.recording.recurrent import Call, gradients_through_time, record_call
 from vanishing.recording.sharding import is_sharded
@@ -186,10 +187,14 @@ class ModuleCalls:
     Args:
         modules: Which ones.
         networks: Whose modules these are; their activations are looked for.
+
+    Attributes:
+        paths: Of the gradients to the parameters; None when they have been looked at.
     """
 
     def __init__(self, modules: Modules, networks: Sequence[nn.Module]) -> None:
         self._modules = modules
+        self.paths: GradientPaths | None = GradientPaths(modules.layers)
         self._activations = [
             module
             for network in networks
@@ -206,6 +211,8 @@ class ModuleCalls:
     def start(self) -> None:
         """Record from the next call on."""
         self._is_recording = True
+        if self.paths is not None:
+            self.paths.start()
         if self._hooks:
             return
         for is_block, modules in ((False, self._modules.layers), (True, self._modules.blocks)):
@@ -229,9 +236,17 @@ class ModuleCalls:
 
     def remove(self) -> None:
         """Remove the hooks."""
+        if self.paths is not None:
+            self.paths.remove()
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
+
+    def end_paths(self) -> None:
+        """Look at the paths of gradients no more."""
+        if self.paths is not None:
+            self.paths.remove()
+            self.paths = None
 
     def begin_step(self) -> None:
         """Take the passes since the last reading for micro-batches: the optimizer begins its step.
@@ -306,6 +321,8 @@ class ModuleCalls:
         if torch.compiler.is_compiling() or not self._is_recording:
             return  # first asked: nothing else may be read while a graph is made
         self._has_been_called = True
+        if self.paths is not None and not is_block:
+            self.paths.called(module, _tensors((inputs, options)), _tensors(output))
         tensors = [tensor for tensor in _tensors(output) if _takes_gradient(tensor)]
         if not tensors:
             return

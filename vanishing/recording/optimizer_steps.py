@@ -108,6 +108,7 @@ class OptimizerSteps:
         self._make_trace = ShardedStepTrace if any_sharded(parameters) else StepTrace
         self._trace: StepTrace | None = None  # of the traced step that is being taken
         self._frozen: set[Tensor] = set()
+        self._without_path: dict[Tensor, str] = {}  # {parameter: why}, as of the first traced step
         self._has_closure = False
         self._hooks = [
             optimizer.register_step_pre_hook(self._before),
@@ -194,15 +195,26 @@ class OptimizerSteps:
         if measurement is not None:
             fractions = measurement.gradients.statistics["fraction_zero"]
             zeros = dict(zip(measurement.parameters, (fractions == 1).tolist(), strict=True))
+        self._look_at_paths()
         states = {p: (group, self._state(p, zeros.get(p))) for group, p in self.held()}
         return TracedStep(self.attempted, measurement, calls, states)
 
     def _state(self, parameter: Tensor, is_zero: bool | None) -> str:
         if parameter in self._frozen:
             return FROZEN
-        if is_zero is None:
-            return ABSENT
-        return ZERO if is_zero else PRESENT
+        if is_zero is None or is_zero:
+            return self._without_path.get(parameter, ABSENT if is_zero is None else ZERO)
+        return PRESENT
+
+    def _look_at_paths(self) -> None:
+        """Keep why some parameters get no gradient, once."""
+        if self._calls is None or self._calls.paths is None:
+            return
+        for _, parameter in self.held():
+            reason = self._calls.paths.reason(parameter)
+            if reason is not None:
+                self._without_path[parameter] = reason
+        self._calls.end_paths()
 
     def _close(self, traced: bool, skipped: Tensor | bool) -> None:
         """Keep the row of a step."""

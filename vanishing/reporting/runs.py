@@ -30,6 +30,13 @@ _HEADERS = [
     "problems",
 ]
 _NUMBERS = ("stream_first", "stream_last", "gradient_first", "gradient_last", "update_ratio")
+_REASONS = {
+    "frozen": "frozen",
+    "detached": "on a detached path",
+    "unused": "not used in the forward pass",
+    "absent": "for an unknown reason",
+}
+_NAMED = 4  # layers in a line; of more the first ones and the last
 FIGURE = "gradients.png"
 
 
@@ -43,7 +50,7 @@ def summarize(run: Run, rows: Sequence[Row]) -> str:
     Returns:
         Lines for a terminal.
     """
-    lines = [f"{run.name}: {_answer(run, rows)}"]
+    lines = [f"{run.name}: {_answer(run, rows)}", *(f"  {line}" for line in _without(run))]
     lines += [f"  {row['rule']}: {describe(row)}" for row in problems([*rows])]
     if len(run.tables["trace"]):
         lines += [*_end_to_end(run), "", _table(run, rows, "simple")]
@@ -62,6 +69,7 @@ def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
     parts = ["# Gradients of watched trainings", f"![Gradients by layer and step]({FIGURE})"]
     for heading, (run, rows) in runs.items():
         parts += [f"## {heading}", f"{_answer(run, rows).capitalize()}."]
+        parts += [f"- {line}" for line in _without(run)]
         grave = [f"- **{row['rule']}**: {describe(row)}" for row in problems([*rows])]
         if grave:
             parts.append("\n".join(grave))
@@ -122,6 +130,19 @@ def _answer(run: Run, rows: Sequence[Row]) -> str:
     layers = run.gradients("l2_norm")["layer"].nunique()
     verdict = f"{broken} of {applied} rules find a problem" if broken else "no rule finds a problem"
     return f"{verdict} ({trace['step'].nunique()} traced steps, {layers} layers)"
+
+
+def _without(run: Run) -> list[str]:
+    """Say which layers get no gradient, and why; in order, with gaps left out."""
+    layers = run.without_gradient()
+    if layers.empty:
+        return []
+    parts = []
+    for reason, rows in layers.groupby("gradient", sort=False):
+        names = [name or "(model)" for name in rows["layer"]]
+        few = names if len(names) <= _NAMED else [*names[: _NAMED - 1], "…", names[-1]]
+        parts.append(f"{len(names)} {_REASONS[str(reason)]} ({', '.join(few)})")
+    return [f"{len(layers)} of {run.count_layers()} layers receive no gradient: {'; '.join(parts)}"]
 
 
 def _end_to_end(run: Run) -> list[str]:
