@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from vanishing import paths
-from vanishing.errors import StudyError, in_one_line, run_command
+from vanishing.errors import StudyError, in_one_line, name_first, run_command
 from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
 from vanishing.params.study import Study
@@ -152,13 +152,12 @@ def changed_code(locked: Locked) -> dict[str, str]:
         for _, path, md5 in dependencies
         if path in texts and lock.text_digest(texts[path]) != md5
     }
-    stale: dict[str, str] = {}
+    stale: dict[str, list[str]] = {}
     for stage, path, _ in dependencies:
         names = [name for other in changed if _overlap(other, path) for name in changed[other]]
         if names:
-            listed = ", ".join(dict.fromkeys(names))
-            stale[stage] = f"{stale[stage]}, {listed}" if stage in stale else listed
-    return {stage: f"{names} changed" for stage, names in stale.items()}
+            stale[stage] = list(dict.fromkeys([*stale.get(stage, ()), *names]))
+    return {stage: f"{name_first(names)} changed" for stage, names in stale.items()}
 
 
 def _changed_definitions(path: Path, text: str, locked_md5: str) -> list[str]:

@@ -4,7 +4,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from vanishing import environment
 
 _PASSWORD = re.compile(r"(\w://[^\s/@:]*:)[^\s/]*@")
+_NAMED = 5  # names of many that a message has
 _STDERR = 2  # the last of the standard streams' descriptors
 
 # Exit statuses, as a shell has them:
@@ -31,6 +32,12 @@ def redact(text: str) -> str:
 def in_one_line(error: Exception) -> str:
     """Return an error's message without its line breaks."""
     return " ".join(str(error).split())
+
+
+def name_first(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are: 'a, b and 3 more'."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def did_you_mean(given: object, allowed: Iterable[str]) -> str:

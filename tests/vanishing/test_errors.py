@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vanishing.errors import StudyError, did_you_mean, redact, run_command
+from vanishing.errors import StudyError, did_you_mean, name_first, redact, run_command
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def run_printing(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, as a shell runs it with a redirection."""
     code = (
-        "import os, sys; from vanishing.errors import run_command;"
+        "import os, sys; from vanishing.errors import name_first, run_command;"
         f"sys.exit(run_command(lambda _: {command}))"
     )
     script = f'"$0" -c "$1" {redirection}'
@@ -107,3 +107,8 @@ def test_any_other_exception_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_command(fail)
+
+
+def test_of_many_names_the_first_are_named_and_the_others_counted() -> None:
+    assert name_first(["a", "b"]) == "a, b"
+    assert name_first([*"abcdefg"]) == "a, b, c, d, e and 2 more"

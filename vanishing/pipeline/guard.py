@@ -13,13 +13,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vanishing.errors import StudyError, in_one_line
+from vanishing.errors import StudyError, in_one_line, name_first
 from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
 from vanishing.paths import FINGERPRINTS, PARAMS, PIPELINE
 from vanishing.pipeline.fingerprint import differences, fingerprints
-
-_LISTED = 5  # changes that a message names
 
 
 def guard(stage: str, arguments: Sequence[str], run: Callable[[], None]) -> None:
@@ -36,15 +34,15 @@ def guard(stage: str, arguments: Sequence[str], run: Callable[[], None]) -> None
     before = inputs(stage, arguments)
     edited = edited_code(before)
     if edited:
-        raise StudyError(f"{_list(edited)}: edited since `fingerprint` ran; run: make repro")
+        raise StudyError(f"{name_first(edited)}: edited since `fingerprint` ran; run: make repro")
     run()
     after = inputs(stage, arguments)
     changed = [name for name in before | after if before.get(name) != after.get(name)]
     changed += edited_code(before)
     if changed:
         raise StudyError(
-            f"{_list(changed)}: changed while {' '.join([stage, *arguments])} ran, so its results"
-            " are not kept; run it again"
+            f"{name_first(changed)}: changed while {' '.join([stage, *arguments])} ran, so its"
+            " results are not kept; run it again"
         )
 
 
@@ -90,11 +88,6 @@ def edited_code(paths: Mapping[str, Any]) -> list[str]:
         return []
     current = fingerprints(load(Judged), files)
     return [name for path in files for name in differences(path.read_text("utf-8"), current[path])]
-
-
-def _list(names: Sequence[str]) -> str:
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _read_params() -> dict[str, Any]:

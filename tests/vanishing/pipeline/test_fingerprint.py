@@ -295,7 +295,7 @@ def test_a_new_definition_that_nothing_uses_changes_nothing(code: Path) -> None:
             OF_THE_STUDY,
         ),
         ("initialisers.py", "1 / (3 * fan_in)),", "1 / (4 * fan_in)),", VARIANTS | OF_THE_STUDY),
-        ("pipeline/guard.py", "_LISTED = 5", "_LISTED = 6", set()),
+        ("pipeline/guard.py", "return [name for path", "return [path for path", set()),
         ("pipeline/lifetime.py", "_INTERVAL_S = 0.5", "_INTERVAL_S = 1", set()),
         ("pipeline/source.py", "return", "return 1 or", set()),
         ("environment.py", '"passive"', '"active"', set()),
