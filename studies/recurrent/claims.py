@@ -16,7 +16,7 @@ WRITTEN_DOWN = "docs/decisions/0021-claims-of-the-further-studies.md"
 _RNN = {"network": "nets:vanilla"}
 _LSTM = {"network": "nets:lstm"}
 _GRU = {"network": "nets:gru"}
-_IDENTITY = _RNN | {"arguments.nonlinearity": "relu", "arguments.recurrent": "identity"}
+_IDENTITY = {"network": "nets:identity"}
 _FORGET = _LSTM | {"arguments.forget_bias": 1.0}
 _WAIT = {"arguments.wait": 28}
 EXPECTED_SETTINGS: dict[str, dict[str, Any]] = {
@@ -82,7 +82,7 @@ def cell_opening(t: Tables, variant: str) -> pd.Series:
 
 
 OVER_TIME = "rms(dL/dh) of the first of 28 time steps over that of the last, at initialisation"
-OF_CELL = "rms(dL/dc) of the cell at the first of 28 time steps over that at the last, at start"
+OF_CELL = "rms(dL/dc) of the cell, first of 28 time steps over the last, at initialisation"
 ACCURACY = "test accuracy at the end, with 28 empty rows after the image"
 HALF = "PyTorch's gates start near 1/2, and each step multiplies the state by one of them"
 

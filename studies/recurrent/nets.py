@@ -35,31 +35,41 @@ class RowByRow(nn.Module):
         return logits
 
 
-def vanilla(
-    units: int, nonlinearity: str = "tanh", recurrent: str = "default", wait: int = 0
-) -> RowByRow:
-    """Return h_t = φ(W x_t + U h_(t-1) + b).
+def vanilla(units: int, recurrent: str = "default", wait: int = 0) -> RowByRow:
+    """Return h_t = tanh(W x_t + U h_(t-1) + b).
 
     Args:
         units: Of h.
-        nonlinearity: φ: `tanh` or `relu`.
-        recurrent: How U begins: `default` (PyTorch's U(-1/√units, 1/√units)), `orthogonal` (Saxe
-            et al. 2014), or `identity`: U = I, W from N(0, 0.001²) and b = 0, as Le et al. (2015)
-            start their ReLU networks.
+        recurrent: How U begins: `default` (PyTorch's U(-1/√units, 1/√units)) or `orthogonal` (Saxe
+            et al. 2014).
         wait: Empty rows after the image.
 
     Returns:
         The network.
     """
-    rnn = nn.RNN(PIXELS, units, nonlinearity=nonlinearity, batch_first=True)
-    with torch.no_grad():
-        if recurrent == "orthogonal":
-            nn.init.orthogonal_(rnn.weight_hh_l0)
-        if recurrent == "identity":
-            rnn.weight_hh_l0.copy_(torch.eye(units))
-            nn.init.normal_(rnn.weight_ih_l0, std=0.001)
-            rnn.bias_ih_l0.zero_()
-            rnn.bias_hh_l0.zero_()
+    rnn = nn.RNN(PIXELS, units, batch_first=True)
+    if recurrent == "orthogonal":
+        nn.init.orthogonal_(rnn.weight_hh_l0)
+    return RowByRow(rnn, wait)
+
+
+def identity(units: int, wait: int = 0) -> RowByRow:
+    """Return h_t = ReLU(W x_t + U h_(t-1) + b) that begins by adding up (Le et al. 2015).
+
+    At the start U = I, W is from N(0, 0.001²) and b = 0.
+
+    Args:
+        units: Of h.
+        wait: Empty rows after the image.
+
+    Returns:
+        The network.
+    """
+    rnn = nn.RNN(PIXELS, units, nonlinearity="relu", batch_first=True)
+    nn.init.eye_(rnn.weight_hh_l0)
+    nn.init.normal_(rnn.weight_ih_l0, std=0.001)
+    nn.init.zeros_(rnn.bias_ih_l0)
+    nn.init.zeros_(rnn.bias_hh_l0)
     return RowByRow(rnn, wait)
 
 
