@@ -122,10 +122,12 @@ def made_up(study: Params) -> Tables:
         for seed in SEEDS
         for epoch in (0, 2)
     ]
-    more = {"initialisation": fresh, "layers": snapshots}
+    more = {
+        "initialisation": frame("initialisation", fresh),
+        "layers": frame("layers", snapshots),
+    }
     return tables | {
-        table: pd.concat([tables[table], frame(table, rows)], ignore_index=True)
-        for table, rows in more.items()
+        table: pd.concat([tables[table], rows], ignore_index=True) for table, rows in more.items()
     }
 
 
