@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     root = Path(params.root)
     ledger = load_ledger(params)
     effects = [(root / paths.EFFECTS).read_text("utf-8").rstrip()]
-    effects += filter(None, [shown_source(Path(params.claims).read_text("utf-8"))])
+    effects += filter(None, [shown_source(Path(params.claims).read_text("utf-8"), ledger)])
     text = fill_template(
         (root / paths.TEMPLATE).read_text("utf-8"),
         params,

@@ -87,31 +87,32 @@ def _problem(ledger: Ledger, module: ModuleType) -> str | None:
     return None
 
 
-def shown_source(text: str) -> str:
+def shown_source(text: str, ledger: Ledger) -> str:
     """Return the part of a ledger's module that its effects need, for a reader to run.
 
-    Functions of the module as they stand, and of the rest what they use: imports of other packages
-    and assignments. What a module has of `vanishing.judging.effects` the reader has already.
+    The functions of effects as they stand, and what they use of the module: other functions,
+    assignments, and imports of other packages. What a module has of `vanishing.judging.effects` the
+    reader has already.
 
     Args:
         text: Of the module.
+        ledger: What it has.
 
     Returns:
-        The source; empty where the module defines no function.
+        The source, in the order of the module; empty where effects call no function of it.
     """
     statements = ast.parse(text).body
-    lines = text.splitlines()
-    functions = [node for node in statements if isinstance(node, ast.FunctionDef)]
-    needed = _names(functions)
+    calls = [function for claim in ledger.claims for function in claim.effect.functions]
+    needed = {function.__name__ for function in calls if function.__module__ != _EFFECTS}
     shown: list[ast.stmt] = []
-    for node in reversed(statements):  # an assignment may need those before it
-        if node in functions:
-            shown.append(node)
-        elif _bound(node) & needed and not _is_of_library(node):
-            shown.append(node)
-            needed |= _names([node])
-    parts = ["\n".join(lines[_first_line(node) - 1 : node.end_lineno]) for node in shown[::-1]]
-    return "\n\n\n".join(parts) if functions else ""
+    while added := [node for node in statements if node not in shown and _bound(node) & needed]:
+        shown += added
+        needed |= _names(added)
+    lines = text.splitlines()
+    return "\n\n\n".join(
+        "\n".join(lines[_first_line(node) - 1 : node.end_lineno])
+        for node in sorted(shown, key=lambda node: node.lineno)
+    )
 
 
 def _names(nodes: Sequence[ast.stmt]) -> set[str]:
@@ -119,15 +120,15 @@ def _names(nodes: Sequence[ast.stmt]) -> set[str]:
 
 
 def _bound(node: ast.stmt) -> set[str]:
-    """Return the names that an import or an assignment binds."""
+    """Return the names that a statement binds; none of an import of the library."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        module = node.module if isinstance(node, ast.ImportFrom) else None
+        names = {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        return set() if f"{module}.".startswith(f"{_LIBRARY}.") else names
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return {target.id for target in targets if isinstance(target, ast.Name)}
-
-
-def _is_of_library(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{_LIBRARY}.")
 
 
 def _first_line(node: ast.stmt) -> int:

@@ -36,17 +36,22 @@ def percent(t: Tables, variant: str) -> pd.Series:
     return final_accuracy(t, variant) * _SCALE + math.floor(0.5)
 
 
-CLAIMS = (
-    Claim(
-        id="relu-wins",
+def remedy(name: str, statement: str, effect: Effect) -> Claim:
+    """Return a claim."""
+    return Claim(
+        id=name,
         kind="remedy",
-        statement="ReLU wins.",
+        statement=statement,
         quantity="difference in per cent",
-        effect=Effect(percent, "relu") - Effect(percent, "sigmoid"),
+        effect=effect,
         over="seeds",
         supported=Limit(">", 1),
         refuted=Limit("<", 0),
-    ),
+    )
+
+
+CLAIMS = (
+    remedy("relu-wins", "ReLU wins.", Effect(percent, "relu") - Effect(percent, "sigmoid")),
 )
 '''
 
@@ -97,21 +102,25 @@ def test_a_module_that_is_no_ledger_is_one_line(old: str, new: str, problem: str
 
 def test_a_reader_who_runs_what_is_shown_gets_the_effect() -> None:
     Path("claims.py").write_text(MODULE)
-    (claim,) = load_ledger(study()).claims
+    ledger = load_ledger(study())
+    (claim,) = ledger.claims
     columns = ["seed", "variant", "epoch", "test_accuracy"]
     rows = [(0, "relu", 1, 0.9), (0, "sigmoid", 1, 0.25)]
     tables = {"history": pd.DataFrame(rows, columns=columns)}
     names: dict[str, Any] = {"t": tables}
-    text = Path(effects.__file__).read_text() + shown_source(MODULE) + "\n" + claim.formula
+    text = Path(effects.__file__).read_text() + shown_source(MODULE, ledger) + "\n" + claim.formula
     exec(compile(text, "report", "exec"), names)  # noqa: S102 - as a reader would run it
     pd.testing.assert_series_equal(names["effect"], claim.effect.values(tables))
     assert names["effect"].tolist() == [65.0]
 
 
-def test_what_is_shown_is_what_the_functions_need() -> None:
-    shown = shown_source(MODULE)
-    assert shown.startswith("import math\n\n\nimport pandas as pd\n\n\n_BASE = 10\n")
+def test_what_is_shown_is_what_the_effects_need() -> None:
+    Path("claims.py").write_text(MODULE)
+    shown = shown_source(MODULE, load_ledger(study()))
+    parts = ["import math", "import pandas as pd", "_BASE = 10", "_SCALE = _BASE**2"]
+    assert shown.startswith("\n\n\n".join([*parts, "def percent("]))
     assert '"""Return the accuracy in per cent."""' in shown
-    assert "vanishing" not in shown
-    assert "CLAIMS" not in shown
-    assert shown_source('"""No function."""\nimport math\n\nX = math.pi\n') == ""
+    for hidden in ("vanishing", "CLAIMS", "def remedy"):
+        assert hidden not in shown
+    article = load_ledger(study("vanishing/judging/article.py"))
+    assert shown_source("X = 1\n", article) == ""
