@@ -298,6 +298,7 @@ class Watch:
                 tables["trace"].append(module_tables.trace(number, measurement))
                 tables["trace"] += module_tables.through_time(number, measurement)
                 tables["units"] += module_tables.units(number, measurement)
+                tables["heads"] += module_tables.heads(number, measurement)
             tables["parameters"] += watch_tables.parameters(name, traced, self._names)
             tables["steps"].append(watch_tables.steps(name, taken))
         open_step = math.inf if ended else self._first.attempted

@@ -2,9 +2,7 @@
 
 Forward hooks exist while a step is prepared that will be traced. They take an output's statistics
 at once, before anything overwrites it, and put a hook on the tensor, by which its gradient is
-taken. A call of a module counts once a gradient has reached its output. So these do not:
-passes under `no_grad` or `inference_mode`, a forward pass without a backward pass, what is computed
-anew for a checkpointed block.
+taken. Which calls count is said in `passes`.
 """
 
 import dataclasses
@@ -19,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vanishing.recording import interception
+from vanishing.recording import attention, interception
+from vanishing.recording.attention import AttentionCalls, HeadCall, Heads
 from vanishing.recording.gradient_paths import GradientPaths
+from vanishing.recording.passes import Passes, Place, by_place, takes_gradient
 from vanishing.recording.probe_calls import REGISTERED
 from vanishing.recording.recurrent import Call, gradients_through_time, record_call
-from vanishing.recording.sharding import is_sharded
 from vanishing.recording.step_trace import accumulate_any
 from vanishing.stats.fast import Accumulation, Summary, join, pack, summarize_packed
 from vanishing.stats.units import fraction_active, fraction_flat
@@ -34,23 +33,18 @@ POSITION = "position"
 _UNITS_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding)  # else they are axis 1
 
 
-class Place(NamedTuple):
-    """Where a module stands in its network: see `NamedParameter`."""
-
-    layer_index: int
-    layer: str
-
-
 class Modules(NamedTuple):
     """The modules that are recorded, and their places.
 
     Attributes:
         layers: Those that have parameters of their own.
         blocks: Those that hold layers, each as one step along the residual stream.
+        callers: Those that may call attention.
     """
 
     layers: dict[nn.Module, Place]
     blocks: dict[nn.Module, Place]
+    callers: dict[nn.Module, Place]
 
 
 class Units(NamedTuple):
@@ -172,6 +166,7 @@ class CallMeasurement(NamedTuple):
         positions: (rows,), that of the call in the forward pass; the first to end has 1.
         units: {(layer_index, layer): (shares active, shares flat) of its units}.
         through_time: {(layer_index, layer, tensor): rms at each time step} of recurrent modules.
+        heads: Of attention.
     """
 
     keys: list[tuple[int, str, str]]
@@ -179,6 +174,7 @@ class CallMeasurement(NamedTuple):
     positions: NDArray[np.int64]
     units: dict[Place, NDArray[np.float64]]
     through_time: dict[tuple[int, str, str], NDArray[np.float64]]
+    heads: Heads
 
 
 class ModuleCalls:
@@ -203,14 +199,15 @@ class ModuleCalls:
         ]
         self._hooks: list[Any] = []
         self._is_recording = self._has_been_called = False
-        self._count = 0  # of calls
-        self._pass_number = 0
-        self._passes_before: int | None = None  # the optimizer's step: the last one's number
+        self._passes = Passes()
+        self._pass_number = 0  # of the last call
+        self._attention = AttentionCalls(modules.callers, self._passes)
         self._begin()
 
     def start(self) -> None:
         """Record from the next call on."""
         self._is_recording = True
+        self._attention.start()
         if self.paths is not None:
             self.paths.start()
         if self._hooks:
@@ -230,12 +227,14 @@ class ModuleCalls:
         the hooks, as nothing, and would make anew without them.
         """
         self._is_recording = False
+        self._attention.stop()
         self._begin()
         if self._has_been_called:
             self.remove()
 
     def remove(self) -> None:
         """Remove the hooks."""
+        self._attention.remove()
         if self.paths is not None:
             self.paths.remove()
         for hook in self._hooks:
@@ -249,11 +248,8 @@ class ModuleCalls:
             self.paths = None
 
     def begin_step(self) -> None:
-        """Take the passes since the last reading for micro-batches: the optimizer begins its step.
-
-        Passes that come now are evaluations of the optimizer's closure; of these the last counts.
-        """
-        self._passes_before = self._pass_number - (not self._gradient_came)
+        """Let the optimizer's step begin: see `Passes`."""
+        self._passes.begin_step()
 
     def read(self) -> CallMeasurement | None:
         """Copy what was recorded since the last reading from the devices, and forget it.
@@ -261,17 +257,14 @@ class ModuleCalls:
         Returns:
             The numbers of the calls that a gradient has reached; None if there are none.
         """
-        calls = [call for _, call in sorted(self._counted.items())]
-        last = max((call.pass_number for call in calls), default=0)
-        before = last if self._passes_before is None else self._passes_before
-        counted = [call for call in calls if call.pass_number <= before or call.pass_number == last]
+        counted = self._passes.counted()
         self._begin()
         rows: dict[tuple[int, str, str], Accumulation] = {}
         positions: list[int] = []
         units: dict[Place, NDArray[np.float64]] = {}
         through_time: dict[tuple[int, str, str], NDArray[np.float64]] = {}
-        numbered = _numbered(counted)
-        for position, (place, group) in enumerate(numbered.items(), start=1):
+        modules = by_place([call for call in counted if isinstance(call, _Call)])
+        for position, (place, group) in enumerate(modules.items(), start=1):
             outputs = [output for call in group for output in call.outputs if output.gradient]
             is_block = group[0].is_block
             taken = [output.of_block() if is_block else output.of_layer() for output in outputs]
@@ -289,15 +282,12 @@ class ModuleCalls:
         if not rows:
             return None
         summary = _summarize(list(rows.values()))
-        return CallMeasurement(list(rows), summary, np.array(positions), units, through_time)
+        heads = attention.measure([call for call in counted if isinstance(call, HeadCall)])
+        return CallMeasurement(list(rows), summary, np.array(positions), units, through_time, heads)
 
     def _begin(self) -> None:
-        # A call belongs to the hooks of its outputs until a gradient comes, and goes with the graph
-        # if none does: passes without a backward pass would pile up.
-        self._counted: dict[int, _Call] = {}  # by number
+        self._passes.forget()
         self._produced: weakref.WeakValueDictionary[int, _Output] = weakref.WeakValueDictionary()
-        self._gradient_came = False
-        self._passes_before = None
         self._activated: _Output | None = None  # whose activation is being called
 
     @contextmanager
@@ -305,7 +295,8 @@ class ModuleCalls:
         """Record no forward pass meanwhile."""
         before, self._is_recording = self._is_recording, False
         try:
-            yield
+            with self._attention.paused():
+                yield
         finally:
             self._is_recording = before
 
@@ -323,15 +314,14 @@ class ModuleCalls:
         self._has_been_called = True
         if self.paths is not None and not is_block:
             self.paths.called(module, _tensors((inputs, options)), _tensors(output))
-        tensors = [tensor for tensor in _tensors(output) if _takes_gradient(tensor)]
+        tensors = [tensor for tensor in _tensors(output) if takes_gradient(tensor)]
         if not tensors:
             return
-        if self._gradient_came and torch._C._current_graph_task_id() == -1:
-            self._gradient_came = False  # this is no recomputation within the backward pass
-            self._pass_number += 1
+        number, pass_number = self._passes.next_call()
+        if pass_number != self._pass_number:
+            self._pass_number = pass_number
             self._produced.clear()
-        self._count += 1
-        call = _Call(place, is_block, self._count, self._pass_number, [])
+        call = _Call(place, is_block, number, pass_number, [])
         if isinstance(module, nn.RNNBase):
             call.sequence = _record_sequence(module, inputs, options, output)
         for tensor in tensors:
@@ -344,8 +334,7 @@ class ModuleCalls:
                 tensor.register_hook(take)  # type: ignore[no-untyped-call]
                 self._produced[id(tensor)] = record
             call.outputs.append(record)
-            count = functools.partial(self._count_call, call)
-            tensor.register_hook(count)  # type: ignore[no-untyped-call]
+            self._passes.await_gradient(call, tensor)
 
     def _before_activation(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if torch.compiler.is_compiling() or not self._is_recording or not inputs:
@@ -370,10 +359,6 @@ class ModuleCalls:
             active = fraction_active(_by_unit(output, record))
             record.units = record.units._replace(active=active)
 
-    def _count_call(self, call: _Call, _gradient: Tensor) -> None:
-        self._gradient_came = True
-        self._counted[call.number] = call
-
     def _take_gradient(self, record: _Output, gradient: Tensor) -> None:
         taken = accumulate_any(gradient, interception.loss_scale())
         record.gradient = taken if record.gradient is None else join([record.gradient, taken])
@@ -389,7 +374,7 @@ def _record_sequence(
     tensors = list(_tensors(output))
     sequence = _Sequence(module, call, [None] * len(tensors))
     for index, tensor in enumerate(tensors):
-        if _takes_gradient(tensor):
+        if takes_gradient(tensor):
             take = functools.partial(sequence.take, index)
             tensor.register_hook(take)  # type: ignore[no-untyped-call]
     return sequence
@@ -412,11 +397,6 @@ def _rms_through_time(sequences: list[_Sequence]) -> dict[str, NDArray[np.float6
     }
 
 
-def _takes_gradient(tensor: Tensor) -> bool:
-    is_plain = tensor.layout == torch.strided and not is_sharded(tensor)
-    return is_plain and tensor.requires_grad and tensor.numel() > 0
-
-
 def _tensors(output: Any) -> Iterator[Tensor]:
     """Yield the tensors of an output: of a tensor, or of containers of tensors."""
     if isinstance(output, Tensor):
@@ -430,23 +410,6 @@ def _tensors(output: Any) -> Iterator[Tensor]:
     elif dataclasses.is_dataclass(output):
         for field in dataclasses.fields(output):
             yield from _tensors(getattr(output, field.name))
-
-
-def _numbered(calls: list[_Call]) -> dict[Place, list[_Call]]:
-    """Return {place: its calls that a gradient has reached}, in the order of the forward pass.
-
-    The second call of a module in a forward pass is `layer#2`; calls of the same number in several
-    passes, those of micro-batches, belong together.
-    """
-    counts: dict[tuple[Place, int], int] = {}
-    places: dict[Place, list[_Call]] = {}
-    for call in calls:
-        number = counts[call.place, call.pass_number] = (
-            counts.get((call.place, call.pass_number), 0) + 1
-        )
-        name = call.place.layer if number == 1 else f"{call.place.layer}#{number}"
-        places.setdefault(Place(call.place.layer_index, name), []).append(call)
-    return places
 
 
 def _by_unit(values: Tensor, record: _Output) -> Tensor:

@@ -55,3 +55,20 @@ def units(step: int, calls: CallMeasurement) -> list[Columns]:
         }
         for (index, layer), (active, flat) in calls.units.items()
     ]
+
+
+def heads(step: int, calls: CallMeasurement) -> list[Columns]:
+    """Return the columns of the heads of attention at a step, in pieces of one statistic."""
+    return [
+        {
+            "step": np.full(len(values), step),
+            "layer_index": np.full(len(values), index),
+            "layer": [layer] * len(values),
+            "head": np.arange(len(values)),
+            "tensor": [tensor] * len(values),
+            "statistic": [statistic] * len(values),
+            "value": values,
+        }
+        for (index, layer), rows in calls.heads.items()
+        for (tensor, statistic), values in rows.items()
+    ]

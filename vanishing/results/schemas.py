@@ -101,7 +101,19 @@ PARAMETERS = pa.schema(  # a row per traced step and parameter
         ("layer_index", pa.int64()),
         ("layer", pa.string()),
         ("parameter", pa.string()),
-        ("gradient", pa.string()),  # present, zero, absent or frozen
+        ("gradient", pa.string()),  # present, zero, frozen, detached, unused or absent
+    ]
+)
+HEADS = pa.schema(  # of attention
+    [
+        *_RUN,
+        ("step", pa.int64()),
+        ("layer_index", pa.int64()),
+        ("layer", pa.string()),
+        ("head", pa.int64()),
+        ("tensor", pa.string()),
+        ("statistic", pa.string()),
+        ("value", pa.float64()),
     ]
 )
 

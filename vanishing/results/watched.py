@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 from vanishing.errors import StudyError, did_you_mean
 from vanishing.files import replacing, write_json
 from vanishing.results import parquet
-from vanishing.results.schemas import LOSSES, PARAMETERS, STEPS, TRACE, TRACE_HISTOGRAMS, UNITS
+from vanishing.results.schemas import (
+    HEADS,
+    LOSSES,
+    PARAMETERS,
+    STEPS,
+    TRACE,
+    TRACE_HISTOGRAMS,
+    UNITS,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +36,7 @@ TABLES = {
     "steps": STEPS,
     "parameters": PARAMETERS,
     "units": UNITS,
+    "heads": HEADS,
 }
 
 
@@ -96,7 +105,7 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
 
     Args:
         folder: Of the run.
-        table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters` or `units`.
+        table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters`, `units` or `heads`.
 
     Returns:
         A frame with the table's columns; without rows before the first flush.
