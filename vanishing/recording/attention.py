@@ -279,7 +279,8 @@ class _ByHand:
         heads = self._heads
 
         def take(suffix: str, values: Tensor) -> None:
-            parts = values.unflatten(-1, (len(names), heads, -1)).movedim((-3, -2), (0, 1))
+            shape = (*values.shape[:-1], len(names), heads, -1)
+            parts = values.reshape(shape).movedim((-3, -2), (0, 1))
             for name, part in zip(names, parts, strict=True):
                 call.take(f"{name}{suffix}", part)
 
@@ -293,7 +294,7 @@ class _ByHand:
         return output
 
     def _see_softmax(self, scores: Tensor, *arguments: Any, **options: Any) -> Tensor:
-        by_head = scores.detach().unflatten(0, (-1, self._heads))
+        by_head = scores.detach().reshape(-1, self._heads, *scores.shape[1:])
         wide = by_head.to(torch.promote_types(scores.dtype, torch.float32))
         self._entropies = entropy_sums_of_scores(wide)
         return self._softmax(scores, *arguments, **options)
@@ -302,7 +303,7 @@ class _ByHand:
 def _await(tensor: Tensor, take: Any) -> None:
     """Let a function take the gradient of a tensor, when it comes."""
     if takes_gradient(tensor):
-        tensor.register_hook(lambda gradient: take(gradient))  # type: ignore[no-untyped-call]
+        tensor.register_hook(take)  # type: ignore[no-untyped-call]
 
 
 def _unscaled(gradient: Tensor) -> Tensor:
@@ -320,7 +321,7 @@ def _squares(values: Tensor) -> Tensor:
     heads = values.shape[0]
     sums = torch.zeros(heads, dtype=torch.float64, device=values.device)
     rows = max(1, _AT_ONCE * values.shape[1] // max(1, values.numel()))
-    for part in values.split(rows, dim=1):
+    for part in torch.split(values, rows, dim=1):
         sums += part.double().square().flatten(1).sum(1)
     count = values.numel() // heads
     return torch.stack([sums, torch.full_like(sums, count)], dim=1)

@@ -20,8 +20,8 @@ def modules_by_optimizer(
     """Find the modules whose parameters each optimizer holds: layers, and the blocks around them.
 
     A layer has parameters of its own. A block is a module by whose name `block_of` groups layers,
-    such as `encoder.layers.17`; it has the index of its first layer. So has a caller, which may call
-    attention: any module but a leaf of torch's own; one without a layer has its parent's index.
+    such as `encoder.layers.17`; it has the index of its first layer. So has a caller, which may
+    call attention: any module but a leaf of torch's own; one without a layer has its parent's.
 
     Args:
         networks: {name: network}, as for `name_parameters`.

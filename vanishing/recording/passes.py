@@ -45,7 +45,11 @@ class Passes:
     def __init__(self) -> None:
         self._count = 0  # of calls
         self._pass_number = 0
-        self.forget()
+        # A call belongs to the hooks of its outputs until a gradient comes, and goes with the graph
+        # if none does: passes without a backward pass would pile up.
+        self._counted: dict[int, Call] = {}  # by number
+        self._gradient_came = False
+        self._passes_before: int | None = None  # the optimizer's step: the last one's number
 
     def next_call(self) -> tuple[int, int]:
         """Return the number of a call that ends now, and that of its pass."""
@@ -75,11 +79,9 @@ class Passes:
 
     def forget(self) -> None:
         """Forget all calls."""
-        # A call belongs to the hooks of its outputs until a gradient comes, and goes with the graph
-        # if none does: passes without a backward pass would pile up.
-        self._counted: dict[int, Call] = {}  # by number
+        self._counted = {}
         self._gradient_came = False
-        self._passes_before: int | None = None  # the optimizer's step: the last one's number
+        self._passes_before = None
 
     def _reached(self, call: Call, _gradient: Tensor) -> None:
         self._gradient_came = True

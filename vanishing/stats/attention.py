@@ -85,7 +85,7 @@ def entropy_sums_of_scores(scores: Tensor) -> Tensor:
         ΣH / ln m over those that may attend to m > 1, and their number.
     """
     allowed = (scores > torch.finfo(scores.dtype).min / 2).sum(-1)
-    entropies = torch.special.entr(scores.softmax(-1)).sum(-1).double()  # type: ignore[attr-defined]
+    entropies = torch.special.entr(scores.softmax(-1)).sum(-1).double()
     entropies = entropies.where(allowed > 0, 0)
     relative = entropies.where(allowed > 1, 0) / allowed.clamp(min=2).double().log()
     numbers = [entropies, (allowed > 0).double(), relative, (allowed > 1).double()]
