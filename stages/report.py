@@ -30,6 +30,11 @@ def main(argv: list[str]) -> None:
         params,
         summaries.read(paths.METRICS),
         summaries.read(paths.HEALTH),
-        Claims(summaries.read(paths.CLAIMS), "\n\n\n".join(effects), ledger.written_down),
+        Claims(
+            summaries.read(paths.CLAIMS),
+            "\n\n\n".join(effects),
+            ledger.written_down,
+            ledger.opening,
+        ),
     )
     write_text(paths.REPORT, text)

@@ -13,14 +13,14 @@ NEEDED: dict[str, set[str]] = {
     "vanishing.cli": set(),
     "stages.__main__": set(),
     "stages.fingerprint": set(),
-    "stages.validate": set(),
+    "stages.validate": {"pandas"},  # by the module of the claims
     "stages.download": set(),  # torchvision in a process of its own
     "stages.train": {"torch"},
     "stages.extract": {"torch"},
     "stages.initialise": {"torch", "pandas"},
     "stages.diagnose": {"pandas"},
     "stages.render": {"pandas", "matplotlib"},
-    "stages.report": set(),
+    "stages.report": {"pandas"},  # likewise
     "stages.track": set(),  # as long as there is nothing to mirror
     "vanishing.recorder": {"torch"},
     "vanishing.tracking.mirror": {"pandas", "mlflow"},

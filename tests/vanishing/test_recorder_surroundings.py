@@ -166,7 +166,9 @@ def test_a_run_is_written_while_it_goes_on_and_its_tables_are_whole_at_the_end(
         meanwhile = read_run(tmp_path, "trace")
     names = {f"{table}.parquet" for table in ("trace", "trace_histograms", "losses", "steps")}
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == names | {"parameters.parquet", "units.parquet", "run.json"}
+    assert written == names | {f"{name}.parquet" for name in ("parameters", "units", "heads")} | {
+        "run.json"
+    }
     pd.testing.assert_frame_equal(read_run(tmp_path, "trace"), meanwhile)
 
 

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, Row
+from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Row
 from vanishing.params.comparisons import shared_conditions
 from vanishing.params.diagnose import Judged
 from vanishing.params.study import Study
@@ -18,6 +19,8 @@ _NAMED = 3  # variants or statements that a sentence names
 def findings(study: Judged, metrics: Metrics, claims: list[Row]) -> list[str]:
     """Say what the study shows, the most important first.
 
+    A study with claims of its own is about them; the article's begins with its baseline.
+
     Args:
         study: Its variants.
         metrics: As in reports/metrics.json.
@@ -26,14 +29,18 @@ def findings(study: Judged, metrics: Metrics, claims: list[Row]) -> list[str]:
     Returns:
         MOST sentences in Markdown, or fewer where results are missing or not finite.
     """
-    sentences: tuple[Callable[[], str | None], ...] = (
+    about_the_baseline: tuple[Callable[[], str | None], ...] = (
         lambda: _arrival(study.baseline, metrics[study.baseline]),
         lambda: _rate(study.baseline, metrics),
         lambda: _changes(study, metrics),
         lambda: _late_learners(study.baseline, metrics),
-        lambda: _refuted(study, claims),
-        lambda: _best(metrics),
     )
+    best = partial(_best, metrics)
+    if study.is_of_article:
+        sentences = (*about_the_baseline, partial(_refuted, claims), best)
+    else:
+        answers = (partial(_answers, verdict, claims) for verdict in (SUPPORTED, REFUTED))
+        sentences = (*answers, best, *about_the_baseline)
     return [text for sentence in sentences if (text := sentence())][:MOST]
 
 
@@ -76,7 +83,7 @@ def enumerate_all(parts: list[str]) -> str:
 
 def _arrival(name: str, values: Mapping[str, Any]) -> str | None:
     attenuation, accuracy = values["attenuation_fresh"], values["test_accuracy"]
-    if attenuation is None or accuracy is None:
+    if None in (attenuation, accuracy, values["hop_fresh"]):  # no hop: a single hidden layer
         return None
     return (
         f"**The baseline.** In `{name}` the gradient of the first layer is {attenuation:.3g} times"
@@ -143,16 +150,26 @@ def _late_learners(baseline: str, metrics: Metrics) -> str | None:
     )
 
 
-def _refuted(study: Judged, claims: list[Row]) -> str | None:
+def _answers(verdict: str, claims: list[Row]) -> str | None:
+    """Count the statements of a verdict, and name the first."""
+    rows = [row for row in claims if row["verdict"] == verdict]
+    if not rows:
+        return None
+    return (
+        f"**{verdict.capitalize()}** are {len(rows)} of {len(claims)} statements:"
+        f" {_statements(rows)}."
+    )
+
+
+def _refuted(claims: list[Row]) -> str | None:
     """Count the refuted statements, and name the first of each kind."""
     refuted = [row for row in claims if row["verdict"] == REFUTED]
     if not refuted:
         return None
     first = {row["kind"]: row for row in reversed(refuted)}
     named = [row for row in refuted if first[row["kind"]] is row]
-    label = "articles" if study.is_of_article else "claims"
     return (
-        f"**The {label}.** {len(refuted)} of {len(claims)} statements are refuted, among them:"
+        f"**The articles.** {len(refuted)} of {len(claims)} statements are refuted, among them:"
         f" {_statements(named)}."
     )
 

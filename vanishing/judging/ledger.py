@@ -2,7 +2,8 @@
 
 It has CLAIMS (a tuple of `Claim`), EXPECTED_SETTINGS ({variant: the settings that its name
 promises}), WRITTEN_DOWN (the page that had the limits before any effect was computed, from the
-repository's root), and the functions that effects are made of, where effects.py lacks them.
+repository's root), and the functions that effects are made of, where effects.py lacks them. It may
+have an OPENING (`Opening`): how the report begins.
 """
 
 import ast
@@ -23,6 +24,28 @@ _LIBRARY = "vanishing"
 _EFFECTS = "vanishing.judging.effects"
 
 
+FIRST_FIGURES = (
+    "attenuation-by-variant",
+    "gradient-through-time",
+    "gradient-along-stream",
+    "learning-curves",
+)
+
+
+class Opening(NamedTuple):
+    """How the report of a study begins.
+
+    Attributes:
+        question: That the study answers: the page's title.
+        lead: A paragraph in Markdown for a reader who knows neither the networks nor the field.
+        figure: One of FIRST_FIGURES: that in which the answer is seen.
+    """
+
+    question: str
+    lead: str
+    figure: str = FIRST_FIGURES[0]
+
+
 class Ledger(NamedTuple):
     """A study's claims.
 
@@ -30,11 +53,13 @@ class Ledger(NamedTuple):
         claims: In the order of the report.
         expected: {variant: the settings that its name promises}.
         written_down: The page of the limits, from the repository's root.
+        opening: How the report begins; None for one that numbers alone make.
     """
 
     claims: tuple[Claim, ...]
     expected: Mapping[str, Settings]
     written_down: str
+    opening: Opening | None = None
 
 
 def load_ledger(study: Judged) -> Ledger:
@@ -45,7 +70,8 @@ def load_ledger(study: Judged) -> Ledger:
 
     Raises:
         StudyError: If it cannot be imported, lacks a name, has two claims of one id, a claim about
-            a variant whose settings it does not say, or an effect that the report could not show.
+            a variant whose settings it does not say, an effect that the report could not show, or
+            an opening that it could not begin with.
     """
     key = f"{PARAMS}: claims: {study.claims}"
     for folder in (study.root, ""):
@@ -60,7 +86,8 @@ def load_ledger(study: Judged) -> Ledger:
     missing = [name for name in names if not hasattr(module, name)]
     if missing:
         raise StudyError(f"{key}: has no {missing[0]}")
-    ledger = Ledger(*(getattr(module, name) for name in names))
+    required = (getattr(module, name) for name in names)
+    ledger = Ledger(*required, getattr(module, "OPENING", None))
     problem = _problem(ledger, module)
     if problem:
         raise StudyError(f"{key}: {problem}")
@@ -84,6 +111,17 @@ def _problem(ledger: Ledger, module: ModuleType) -> str | None:
                     f"{claim.id} calls {function.__name__} of {function.__module__}; it should be a"
                     f" function of this module or of {_EFFECTS}"
                 )
+    if ledger.opening is None:
+        return None
+    if not isinstance(ledger.opening, Opening):
+        return "OPENING should be a vanishing.judging.ledger.Opening"
+    if "\n" in ledger.opening.question:
+        return "OPENING.question is the title of the report: it should be one line"
+    if ledger.opening.figure not in FIRST_FIGURES:
+        return (
+            f"OPENING.figure should be one of {', '.join(FIRST_FIGURES)}; given"
+            f" {ledger.opening.figure}"
+        )
     return None
 
 
@@ -105,9 +143,9 @@ def shown_source(text: str, ledger: Ledger) -> str:
     calls = [function for claim in ledger.claims for function in claim.effect.functions]
     needed = {function.__name__ for function in calls if function.__module__ != _EFFECTS}
     shown: list[ast.stmt] = []
-    while added := [node for node in statements if node not in shown and _bound(node) & needed]:
-        shown += added
-        needed |= _names(added)
+    while more := [node for node in statements if node not in shown and _bound(node) & needed]:
+        shown += more
+        needed |= _names(more)
     lines = text.splitlines()
     return "\n\n\n".join(
         "\n".join(lines[_first_line(node) - 1 : node.end_lineno])

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from vanishing.judging.findings import enumerate_all, findings, uncertainties
+from vanishing.judging.ledger import FIRST_FIGURES, Opening
 from vanishing.judging.verdicts import Row
 from vanishing.params.comparisons import impure, shared_conditions
 from vanishing.params.diagnose import Params
 from vanishing.params.optimizers import Sgd
 from vanishing.params.study import NONE, Recorded, Training
-from vanishing.paths import FIGURES
+from vanishing import paths
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS
@@ -47,11 +48,13 @@ class Claims(NamedTuple):
         rows: As in reports/claims.json.
         effects: The source of the functions that effects are made of.
         written_down: The page of the limits, from the repository's root.
+        opening: How the report begins, where the study's author says it.
     """
 
     rows: list[Row]
     effects: str
     written_down: str
+    opening: Opening | None = None
 
 
 def fill_template(
@@ -89,11 +92,18 @@ def fill_template(
         | {"claims": claims.rows, "counts": Counter(row["verdict"] for row in claims.rows)}
         | {"effects": claims.effects.rstrip(), "written_down": claims.written_down}
         | {"is_of_article": settings.is_of_article}
+        | {"opening": claims.opening, "first_figure": _first_figure(claims.opening)}
         | {"findings": findings(settings, metrics, claims.rows)}
         | {"uncertainties": uncertainties(settings, claims.rows)}
         | {"metrics": metrics, "digits": DIGITS}
     )
     return environment.from_string(template).render(values)
+
+
+def _first_figure(opening: Opening | None) -> str:
+    """Return the figure of the first screen: the opening's, where this study has one like it."""
+    drawn = opening is not None and paths.figure(opening.figure).exists()
+    return opening.figure if opening and drawn else FIRST_FIGURES[0]
 
 
 def _settings(settings: Params) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str
         "shown": names,
         "left_out": len(metrics) - len(names),
         "epochs_in_plots": selection.EPOCHS,
-        "figures": [path.stem for path in FIGURES.glob("*.png")],
+        "figures": [path.stem for path in paths.FIGURES.glob("*.png")],
         "has_xavier_pairs": bool(selection.xavier_pairs(settings, names)),
     }
 

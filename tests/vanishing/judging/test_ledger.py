@@ -70,6 +70,37 @@ def study(claims: str = "claims.py") -> Judged:
     return Judged.model_validate(tiny_params() | {"claims": claims})
 
 
+OPENING = """
+from vanishing.judging.ledger import Opening
+
+OPENING = Opening("Does it learn?", "A network is trained.", "learning-curves")
+"""
+
+
+def test_a_ledger_may_say_how_the_report_begins() -> None:
+    Path("claims.py").write_text(MODULE + OPENING)
+    opening = load_ledger(study()).opening
+    assert opening is not None
+    assert opening.question == "Does it learn?"
+    assert opening.figure == "learning-curves"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("learning-curves", "curves", "OPENING.figure should be one of attenuation-by-variant,"),
+        ("Does it learn?", "Does it\\nlearn?", "OPENING.question .* should be one line"),
+        ("OPENING = Opening", "OPENING = ", "OPENING should be a .*Opening"),
+    ],
+)
+def test_an_opening_that_no_report_can_begin_with_is_refused(
+    old: str, new: str, problem: str
+) -> None:
+    Path("claims.py").write_text(MODULE + OPENING.replace(old, new))
+    with pytest.raises(StudyError, match=problem):
+        load_ledger(study())
+
+
 def test_a_ledger_has_claims_settings_and_the_page_that_was_written_first() -> None:
     Path("claims.py").write_text(MODULE)
     ledger = load_ledger(study())

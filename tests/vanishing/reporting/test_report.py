@@ -2,6 +2,7 @@
 
 import copy
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.vanishing.judging.made_up_study import random_study
 from vanishing import paths
 from vanishing.judging import article
 from vanishing.judging.findings import findings, uncertainties
-from vanishing.judging.ledger import Ledger
+from vanishing.judging.ledger import FIRST_FIGURES, Ledger, Opening
 from vanishing.judging.study import judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
@@ -41,12 +42,17 @@ def summaries(settings: Params) -> dict[str, Any]:
     return {name: content[name] for name in ("metrics", "checks", "claims")}
 
 
-def fill(settings: Params, summaries: dict[str, Any], **metrics: dict[str, Any]) -> str:
+def fill(
+    settings: Params,
+    summaries: dict[str, Any],
+    opening: Opening | None = None,
+    **metrics: dict[str, Any],
+) -> str:
     """Write the report, with some metrics of some variants replaced (`_` for `-` in a name)."""
     content = copy.deepcopy(summaries)
     for name, changed in metrics.items():
         content["metrics"][name.replace("_", "-")] |= changed
-    claims = report.Claims(content.pop("claims"), EFFECTS, article.WRITTEN_DOWN)
+    claims = report.Claims(content.pop("claims"), EFFECTS, article.WRITTEN_DOWN, opening)
     return report.fill_template(TEMPLATE, settings, **content, claims=claims)
 
 
@@ -127,6 +133,34 @@ def test_the_first_screen_has_findings_one_picture_and_what_is_uncertain(
     for sentence in uncertainties(settings, summaries["claims"]):
         assert sentence in first
     assert len(first) < 3500
+
+
+@pytest.mark.parametrize("figure", FIRST_FIGURES)
+def test_a_study_with_an_opening_begins_with_its_question_and_its_answers(
+    figure: str, settings: Params, summaries: dict[str, Any], workspace: Path
+) -> None:
+    assert Path.cwd() == workspace
+    paths.FIGURES.mkdir(parents=True)
+    for name in FIRST_FIGURES:
+        paths.figure(name).touch()
+    opening = Opening("Does it learn?", "A network is trained.", figure)
+    its_claims = settings.model_copy(update={"claims": "claims.py"})
+    text = fill(its_claims, summaries, opening)
+    first, rest = text.split("\n## The claims\n")
+    assert "# Does it learn?\n\nA network is trained.\n\n- **Supported** are" in first
+    assert re.findall(r"!\[.*\]\(figures/(.*)\.png\)", first) == [figure]
+    for name in FIRST_FIGURES:
+        assert rest.count(f"(figures/{name}.png)") == (name != figure)
+    assert "\n## The question" not in rest
+
+
+def test_an_opening_whose_figure_the_study_does_not_have_shows_the_attenuation(
+    settings: Params, summaries: dict[str, Any], workspace: Path
+) -> None:
+    assert Path.cwd() == workspace
+    opening = Opening("Does it learn?", "A network is trained.", "gradient-through-time")
+    text = fill(settings, summaries, opening)
+    assert "attenuation-by-variant.png" in text.split("## What the articles say")[0]
 
 
 def test_the_source_of_the_effects_is_shown_whole(
