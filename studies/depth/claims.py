@@ -22,11 +22,12 @@ WRITTEN_DOWN = "docs/decisions/0021-claims-of-the-further-studies.md"
 OPENING = Opening(
     question="How deep can a network be, and did theory say so?",
     lead="""\
-Each layer passes a part of the gradient on to the layer below it. Theory computes that part before any training,
-and from it a depth scale ξ: the number of layers over which the gradient changes e-fold. Schoenholz et al. (2017)
-found that networks train up to about six such scales. The study trains networks of 5 to 50 layers: plain ones
-with the usual weights, those of Xavier and of He, and networks with skip connections, with layer normalization
-before each block (pre-LN) or after it (post-LN). Where does training fail, and was that the depth?""",
+Each layer passes a part of the gradient on to the layer below it. Theory computes that part
+before any training, and from it a depth scale ξ: the number of layers over which the gradient
+changes e-fold. Schoenholz et al. (2017) found that networks train up to about six such scales.
+The study trains networks of 5 to 50 layers: plain ones with the usual weights, those of Xavier
+and of He, and networks with skip connections, with layer normalization before each block (pre-LN)
+or after it (post-LN). Where does training fail, and was that the depth?""",
 )
 
 _TANH = {"activation": "tanh", "init": "default", "normalization": "none", "skip": False}

@@ -22,11 +22,12 @@ WRITTEN_DOWN = "docs/decisions/0021-claims-of-the-further-studies.md"
 OPENING = Opening(
     question="Does another optimizer cure a vanished gradient?",
     lead="""\
-In a deep network of sigmoids the gradient of the first layer is thousands of times smaller than that of the
-last, so that plain gradient descent hardly moves the first layer. Adam and RMSprop divide each weight's step by
-the size of its own past gradients: a tiny gradient makes a step as large as any other. Does the network learn
-then? Or does a larger learning rate do, or momentum, or clipping? The study trains the same network, five hidden
-layers of sigmoids, under each of them, beside two networks whose gradient does not vanish.""",
+In a deep network of sigmoids the gradient of the first layer is thousands of times smaller than
+that of the last, so that plain gradient descent hardly moves the first layer. Adam and RMSprop
+divide each weight's step by the size of its own past gradients: a tiny gradient makes a step as
+large as any other. Does the network learn then? Or does a larger learning rate do, or momentum,
+or clipping? The study trains the same network, five hidden layers of sigmoids, under each of
+them, beside two networks whose gradient does not vanish.""",
     figure="learning-curves",
 )
 

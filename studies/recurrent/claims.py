@@ -16,13 +16,14 @@ WRITTEN_DOWN = "docs/decisions/0021-claims-of-the-further-studies.md"
 OPENING = Opening(
     question="How far back in time does the gradient reach in a recurrent network?",
     lead="""\
-A recurrent network reads a digit row by row, from the top: 28 time steps of 28 pixels. After each row it
-updates its memory, the state h, and after the last one it names the digit. To learn from the first row, the
-gradient has to travel back from the last step through all the others, and each step multiplies it. If each
-step halves it, 27 steps leave one part in a hundred million. The study measures what arrives, dL/dh at each
-step: for a plain network with tanh, for ReLU that begins with identity weights, and for LSTM and GRU, which
-were invented to keep the gradient alive. The variants named `-wait` see 28 empty rows after the digit, over
-which they must remember it.""",
+A recurrent network reads a digit row by row, from the top: 28 time steps of 28 pixels. After each
+row it updates its memory, the state h, and after the last one it names the digit. To learn from
+the first row, the gradient has to travel back from the last step through all the others, and each
+step multiplies it. If each step halves it, 27 steps leave one part in a hundred million. The
+study measures what arrives, dL/dh at each step: for a plain network with tanh, for ReLU that
+begins with identity weights, and for LSTM and GRU, which were invented to keep the gradient
+alive. The variants named `-wait` see 28 empty rows after the digit, over which they must remember
+it.""",
     figure="gradient-through-time",
 )
 

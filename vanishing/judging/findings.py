@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Row
@@ -11,6 +10,8 @@ from vanishing.params.diagnose import Judged
 from vanishing.params.study import Study
 
 Metrics = Mapping[str, Mapping[str, Any]]  # {variant: {metric: value}}, as in reports/metrics.json
+
+_Sentence = Callable[[], str | None]
 
 MOST = 5  # findings; a first screen has no room for more
 _NAMED = 3  # variants or statements that a sentence names
@@ -29,18 +30,24 @@ def findings(study: Judged, metrics: Metrics, claims: list[Row]) -> list[str]:
     Returns:
         MOST sentences in Markdown, or fewer where results are missing or not finite.
     """
-    about_the_baseline: tuple[Callable[[], str | None], ...] = (
+    about_the_baseline: tuple[_Sentence, ...] = (
         lambda: _arrival(study.baseline, metrics[study.baseline]),
         lambda: _rate(study.baseline, metrics),
         lambda: _changes(study, metrics),
         lambda: _late_learners(study.baseline, metrics),
     )
-    best = partial(_best, metrics)
-    if study.is_of_article:
-        sentences = (*about_the_baseline, partial(_refuted, claims), best)
-    else:
-        answers = (partial(_answers, verdict, claims) for verdict in (SUPPORTED, REFUTED))
-        sentences = (*answers, best, *about_the_baseline)
+    sentences: tuple[_Sentence, ...] = (
+        *about_the_baseline,
+        lambda: _refuted(claims),
+        lambda: _best(metrics),
+    )
+    if not study.is_of_article:
+        sentences = (
+            lambda: _answers(SUPPORTED, claims),
+            lambda: _answers(REFUTED, claims),
+            lambda: _best(metrics),
+            *about_the_baseline,
+        )
     return [text for sentence in sentences if (text := sentence())][:MOST]
 
 

@@ -86,9 +86,10 @@ def load_ledger(study: Judged) -> Ledger:
     missing = [name for name in names if not hasattr(module, name)]
     if missing:
         raise StudyError(f"{key}: has no {missing[0]}")
-    required = (getattr(module, name) for name in names)
-    ledger = Ledger(*required, getattr(module, "OPENING", None))
-    problem = _problem(ledger, module)
+    opening = getattr(module, "OPENING", None)
+    claims, expected, written_down = (getattr(module, name) for name in names)
+    ledger = Ledger(claims, expected, written_down, opening)
+    problem = _problem(ledger, module) or _problem_of_opening(opening)
     if problem:
         raise StudyError(f"{key}: {problem}")
     return ledger
@@ -111,17 +112,19 @@ def _problem(ledger: Ledger, module: ModuleType) -> str | None:
                     f"{claim.id} calls {function.__name__} of {function.__module__}; it should be a"
                     f" function of this module or of {_EFFECTS}"
                 )
-    if ledger.opening is None:
+    return None
+
+
+def _problem_of_opening(opening: object) -> str | None:
+    """Say why no report can begin with an opening; None where one can."""
+    if opening is None:
         return None
-    if not isinstance(ledger.opening, Opening):
+    if not isinstance(opening, Opening):
         return "OPENING should be a vanishing.judging.ledger.Opening"
-    if "\n" in ledger.opening.question:
+    if "\n" in opening.question:
         return "OPENING.question is the title of the report: it should be one line"
-    if ledger.opening.figure not in FIRST_FIGURES:
-        return (
-            f"OPENING.figure should be one of {', '.join(FIRST_FIGURES)}; given"
-            f" {ledger.opening.figure}"
-        )
+    if opening.figure not in FIRST_FIGURES:
+        return f"OPENING.figure should be one of {', '.join(FIRST_FIGURES)}; given {opening.figure}"
     return None
 
 

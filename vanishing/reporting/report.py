@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
+from vanishing import paths
 from vanishing.judging.findings import enumerate_all, findings, uncertainties
 from vanishing.judging.ledger import FIRST_FIGURES, Opening
 from vanishing.judging.verdicts import Row
@@ -13,7 +14,6 @@ from vanishing.params.comparisons import impure, shared_conditions
 from vanishing.params.diagnose import Params
 from vanishing.params.optimizers import Sgd
 from vanishing.params.study import NONE, Recorded, Training
-from vanishing import paths
 from vanishing.reporting import markdown, selection
 from vanishing.reporting.selection import Metrics
 from vanishing.results.summaries import DIGITS

@@ -73,8 +73,8 @@ def test_each_variant_has_a_row_with_its_numbers(
 
 
 def test_changed_metrics_change_the_sentences(settings: Params, summaries: dict[str, Any]) -> None:
-    changes = {"relu": {"test_accuracy": 5.4321}, "sigmoid": {"attenuation_init": 0.000123}}
-    text = words(fill(settings, summaries, **changes))
+    changed = {"attenuation_init": 0.000123}
+    text = words(fill(settings, summaries, relu={"test_accuracy": 5.4321}, sigmoid=changed))
     assert "The best test accuracy is 543.2% (`relu`)" in text
     assert "baseline's first layer is 0.000123 of that" in text
 
