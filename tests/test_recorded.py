@@ -321,6 +321,7 @@ def test_a_change_of_the_run_runs_the_stages_of_its_variant_and_no_others(
     content = with_mine()
     content["variants"] = {name: content["variants"][name] for name in ("sigmoid", "mine")}
     content |= {"root": "../..", "code": "../../vanishing/networks"}
+    content["claims"] = f"../../{content['claims']}"
     content["expect"] = {"mine": {"vanishing_attenuation": False}}
     write_params(folder, content)
     printed = make(repository, "repro", STUDY="studies/mine")
