@@ -55,7 +55,7 @@ def test_a_second_study_shares_results_with_the_first_and_nothing_else(
     assert done == sorted(["fingerprint", "validate", *OF_GATED])
     shared = ["download", "train@sigmoid-0", "extract@sigmoid-0", "initialise@sigmoid"]
     assert cached == sorted(shared)
-    assert re.findall(r"^(\w+) +\d+ s", printed, re.MULTILINE) == CLOSING
+    assert re.findall(r"^(\w+) +(?:\d+ min )?\d+ s", printed, re.MULTILINE) == CLOSING
     assert f"report: {STUDY}/reports/README.md" in printed
     assert call(repository, "git", "status", "--porcelain") == "?? studies/\n"
 

@@ -146,7 +146,7 @@ CLAIMS = (
     Claim(
         id="falls-exponentially-in-time",
         kind="cause",
-        statement="It falls exponentially with the number of steps.",
+        statement="In a tanh RNN the gradient falls exponentially with the number of steps.",
         quantity="R² of a line through ln rms(dL/dh_t) against t, at initialisation",
         effect=Effect(time_r_squared, "rnn"),
         over="initialisations",
@@ -232,9 +232,13 @@ CLAIMS = (
         supported=Limit("<", 0.3),
         refuted=Limit(">", 0.8),
     ),
-    bridges("lstm-remembers", "An LSTM can.", "lstm-wait"),
-    bridges("gru-remembers", "A GRU can.", "gru-wait"),
-    bridges("identity-remembers", "ReLU with identity weights can.", "rnn-identity-wait"),
+    bridges("lstm-remembers", "An LSTM can remember an image over 28 empty rows.", "lstm-wait"),
+    bridges("gru-remembers", "A GRU can remember an image over 28 empty rows.", "gru-wait"),
+    bridges(
+        "identity-remembers",
+        "ReLU with identity weights can remember an image over 28 empty rows.",
+        "rnn-identity-wait",
+    ),
     Claim(
         id="forget-bias-remembers",
         kind="remedy",

@@ -45,6 +45,7 @@ _KINDS: dict[str, Kind] = {  # by the beginning of a metric's name; the others a
     "train_accuracy": "accuracy",
     "generalization_gap": "gap",
     "attenuation_": "gradient",
+    "time_attenuation_": "gradient",
     "gradient_norm_": "gradient",
     "weight_gradient_ratio_": "gradient",
     "gradient_outside_share_": "share of gradients",

@@ -19,6 +19,7 @@ from vanishing.activations import Activation
 from vanishing.judging.checks import Check, judge, not_applicable
 from vanishing.judging.effects import Tables
 from vanishing.judging.limits import Limit
+from vanishing.judging.through_time import attenuation_by_state
 from vanishing.judging.verdicts import Row
 from vanishing.params import diagnose
 from vanishing.results.tables import select, select_weight_gradients
@@ -94,12 +95,22 @@ def _attenuation(subject: Subject) -> pd.DataFrame:
     return select(layers, "backpropagated_gradient", "attenuation")
 
 
+def _attenuation_through_time(subject: Subject, limit: Limit) -> Checks:
+    states = attenuation_by_state(_at_first_snapshot(subject.tables["layers"]))
+    if len(states):
+        yield Check("attenuation through time", states, limit)
+
+
 def _vanishing_attenuation(subject: Subject, rule: diagnose.VanishingAttenuation) -> Checks:
-    yield Check("attenuation", _attenuation(subject), Limit("<", rule.below))
+    limit = Limit("<", rule.below)
+    yield Check("attenuation", _attenuation(subject), limit)
+    yield from _attenuation_through_time(subject, limit)
 
 
 def _exploding_attenuation(subject: Subject, rule: diagnose.ExplodingAttenuation) -> Checks:
-    yield Check("attenuation", _attenuation(subject), Limit(">", rule.above))
+    limit = Limit(">", rule.above)
+    yield Check("attenuation", _attenuation(subject), limit)
+    yield from _attenuation_through_time(subject, limit)
 
 
 def _exploding_tensor(subject: Subject, rule: diagnose.ExplodingTensor) -> Checks:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from vanishing.judging.effects import Tables
 from vanishing.judging.runs import Run
+from vanishing.judging.through_time import attenuation_by_state, furthest_from_one
 from vanishing.results.tables import select, select_weight_gradients
 from vanishing.stats.intervals import geometric_mean
 
@@ -39,6 +40,7 @@ def compute_run_metrics(tables: Tables) -> Metrics:
     return (
         training_metrics(tables["history"])
         | propagation_metrics(tables["layers"])
+        | time_metrics(tables["layers"])
         | weight_gradient_metrics(tables["layers"], tables["histograms"], tables["trace"])
     )
 
@@ -101,6 +103,20 @@ def propagation_metrics(layers: pd.DataFrame) -> Metrics:
         "activation_std_first_init": _at(stds, 0),
         "activation_std_last_init": _at(stds, -1),
     }
+
+
+def time_metrics(layers: pd.DataFrame) -> Metrics:
+    """Return how the gradient passes the time steps, at the first and the last snapshot.
+
+    - `time_attenuation_init`, `time_attenuation_final`: rms(dL/dh) of the first time step over that
+      of the last, of the recurrent layer where it is furthest from 1
+
+    Returns:
+        {metric: value}; none without recurrent layers.
+    """
+    by_epoch = furthest_from_one(attenuation_by_state(layers))
+    ends = {"time_attenuation_init": 0, "time_attenuation_final": -1}
+    return {key: _at(by_epoch, end) for key, end in ends.items()} if len(by_epoch) else {}
 
 
 def _at(values: pd.Series, position: int) -> float:

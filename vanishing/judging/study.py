@@ -95,8 +95,8 @@ def judge_study(
         checks += rows
         metrics[name] = numbers | {"verdict": summarise(rows)}
         runs[name] = of_seeds
+    _complete(metrics, runs)
     if len(settings.trained) < len(settings.variants):
-        _complete(settings, metrics, runs)
         tables = {
             table: frame[frame["variant"].isin(settings.trained)] for table, frame in tables.items()
         }
@@ -104,15 +104,17 @@ def judge_study(
     return Judgement(metrics, runs, checks, rows_of_claims)
 
 
-def _complete(
-    settings: Params, metrics: dict[str, dict[str, Any]], runs: dict[str, dict[int, Metrics]]
-) -> None:
-    """Give recorded runs the metrics of the others, as NaN, in the same order."""
-    seed = settings.train.seeds[0]
-    for name in settings.variants.keys() - settings.trained.keys():
-        unknown = dict.fromkeys(metrics[settings.baseline], math.nan)
-        metrics[name] = unknown | metrics[name]
-        runs[name][seed] = dict.fromkeys(runs[settings.baseline][seed], math.nan) | runs[name][seed]
+def _complete(metrics: dict[str, dict[str, Any]], runs: dict[str, dict[int, Metrics]]) -> None:
+    """Give every variant the metrics that one of them has, as NaN, in the same order.
+
+    A recorded run lacks most, and networks that are not recurrent those through time.
+    """
+    of_variants = max(metrics.values(), key=len)
+    of_runs = max((values for by_seed in runs.values() for values in by_seed.values()), key=len)
+    for name, by_seed in runs.items():
+        metrics[name] = dict.fromkeys(of_variants, math.nan) | metrics[name]
+        for seed, values in by_seed.items():
+            by_seed[seed] = dict.fromkeys(of_runs, math.nan) | values
 
 
 def _run(tables: Tables, seed: int) -> Metrics:

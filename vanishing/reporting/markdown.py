@@ -38,15 +38,18 @@ def verdicts_table(metrics: Metrics, shown: list[str]) -> str:
 def variants_table(study: Study, metrics: Metrics) -> str:
     """Lay out variants, a row for each that has metrics."""
     rows = []
+    is_recurrent = all("time_attenuation_init" in values for values in metrics.values())
     for name, values in metrics.items():
         missing = missing_number(study.variants[name])
         cells = [
             percent(values["test_accuracy"], missing),
             nats(values["train_loss"], missing),
             nats(values["generalization_gap"], missing),
-            number(values["attenuation_init"], missing),
-            number(values["attenuation_final"], missing),
         ]
+        for moment in ("init", "final"):
+            cells.append(number(values[f"attenuation_{moment}"], missing))
+            if is_recurrent:
+                cells.append(number(values[f"time_attenuation_{moment}"], "none"))
         rows.append([name, describe_difference(study, name), *cells, values["verdict"]])
     headers = [
         "variant",
@@ -54,11 +57,12 @@ def variants_table(study: Study, metrics: Metrics) -> str:
         "test accuracy",
         "train loss (nats)",
         "generalization gap (nats)",
-        "attenuation at initialisation",
-        "attenuation at the end",
-        "verdict",
     ]
-    return _table(headers, rows, "llrrrrrl")
+    for moment in ("at initialisation", "at the end"):
+        headers.append(f"attenuation {moment}")
+        if is_recurrent:
+            headers.append(f"through time {moment}")
+    return _table([*headers, "verdict"], rows, f"ll{'r' * (len(headers) - 2)}l")
 
 
 def theory_table(metrics: Metrics) -> str:
