@@ -18,6 +18,7 @@ from vanishing.judging.runs import RULES, examine, load_run, problems
 from vanishing.params.diagnose import Diagnose, Params
 from vanishing.params.load import load
 from vanishing.params.rules import read_rules
+from vanishing.reporting.runs import summarize
 from vanishing.results.blocks import block_of
 
 
@@ -97,6 +98,9 @@ def test_a_loss_that_is_not_finite_and_dead_units_are_problems(tmp_path: Path) -
             watch.loss(math.nan if step == 3 else loss)
     rules = {row["rule"] for row in problems(examine(load_run(tmp_path / "dead"), read_rules()))}
     assert {"dead_relu", "nonfinite_loss", "all_zero"} <= rules
+    lines = summarize(load_run(tmp_path / "dead"), []).splitlines()
+    (line,) = (line for line in lines if line.startswith("0 "))
+    assert line.split()[-2:] == ["100%", "100%"]  # dead units, and constant ones
     assert "saturated_activation" not in rules  # a ReLU is flat where it is 0
 
 

@@ -22,6 +22,7 @@ from vanishing.errors import StudyError
 from vanishing.judging.blocks import blocks as blocks_of
 from vanishing.judging.runs import Run
 from vanishing.judging.stream import attenuation, stream, through_time
+from vanishing.recording.module_calls import units_axis
 from vanishing.reporting.runs import summarize
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -123,6 +124,67 @@ def test_they_are_those_of_a_network_written_out(tmp_path: Path) -> None:
     assert active.tolist() == pytest.approx((h1 > 0).double().mean(0).tolist())
     flat = units[units["layer"] == "0"].sort_values("unit")["fraction_flat"]
     assert flat.tolist() == pytest.approx((z1 <= 0).double().mean(0).tolist())
+
+
+class Convolution(nn.Module):
+    """A network with four channels: dead after its ReLU, constant, dead before it, and alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 2), nn.ReLU(inplace=True), nn.Flatten())
+        self.head = nn.Linear(4 * 2, 2)
+        with torch.no_grad():
+            convolution: Any = self.body[0]
+            convolution.weight[1:3] = 0
+            convolution.bias.copy_(torch.tensor([-100.0, 2.0, 0.0, 1.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, 2) of (batch, 6)."""
+        logits: Tensor = self.head(self.body(x.unflatten(1, (1, 2, 3))))
+        return logits
+
+
+def in_parts(model: nn.Module, x: Tensor) -> Tensor:
+    """Pass a batch through the model as two micro-batches."""
+    (call(model, x[:2]).square().sum() / 10).backward()  # type: ignore[no-untyped-call]
+    return call(model, x[2:])
+
+
+@pytest.mark.parametrize("forward", [call, in_parts])
+def test_dead_and_constant_channels_are_counted(forward: Forward, tmp_path: Path) -> None:
+    train(Convolution(), tmp_path, forward, steps=1)
+    trace = read_run(tmp_path, "trace")
+    rows = trace[trace["statistic"].isin(["fraction_dead", "fraction_constant"])]
+    assert rows.set_index(["layer", "tensor", "statistic"])["value"].to_dict() == {
+        ("body.0", "preactivation", "fraction_dead"): 0.25,
+        ("body.0", "preactivation", "fraction_constant"): 0.5,
+        ("body.0", "activation", "fraction_dead"): 0.5,
+        ("body.0", "activation", "fraction_constant"): 0.75,
+        ("head", "preactivation", "fraction_dead"): 0.0,
+        ("head", "preactivation", "fraction_constant"): 0.0,
+    }
+    units = read_run(tmp_path, "units")
+    assert (units["fraction_active"] == 0).tolist() == [True, False, True, False]
+
+
+def test_the_axis_of_units_is_that_of_channels_or_of_features() -> None:
+    class Scale(nn.Module):
+        def __init__(self, features: int) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(features))
+
+    features, images = torch.zeros(2, 5, 6), torch.zeros(2, 6, 4, 3)
+    assert units_axis(nn.Linear(1, 6), features) == -1
+    assert units_axis(nn.LSTM(1, 6), features) == -1
+    assert units_axis(nn.LayerNorm(6), features) == -1
+    assert units_axis(nn.Conv1d(1, 5, 1), features) == 1
+    assert units_axis(nn.BatchNorm2d(6), images) == 1
+    assert units_axis(Scale(6), features) == -1
+    assert units_axis(Scale(6), images) == 1
+    assert units_axis(Scale(7), images) is None
+    assert units_axis(Scale(7), torch.zeros(2, 3)) == 1
+    assert units_axis(Scale(7), torch.zeros(7)) is None
 
 
 class Residual(nn.Module):

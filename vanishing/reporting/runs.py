@@ -27,9 +27,12 @@ _HEADERS = [
     "‖gradient‖, first",
     "last",
     "‖update‖ / ‖values‖",
+    "dead units",
+    "constant",
     "problems",
 ]
 _NUMBERS = ("stream_first", "stream_last", "gradient_first", "gradient_last", "update_ratio")
+_SHARES = ("fraction_dead", "fraction_constant")
 _REASONS = {
     "frozen": "frozen",
     "detached": "on a detached path",
@@ -196,16 +199,21 @@ def _table(run: Run, rows: Sequence[Row], style: str) -> str:
             row["block"] or "(model)",
             row["layers"],
             *(_number(row[key]) for key in _NUMBERS),
+            *(_share(row[key]) for key in _SHARES),
             ", ".join(rules.get(row["block"], [])),
         ]
         for row in blocks(run).to_dict("records")
     ]
-    align = ("left", *["right"] * (len(_NUMBERS) + 1), "left")
+    align = ("left", *["right"] * (1 + len(_NUMBERS) + len(_SHARES)), "left")
     return tabulate(lines, _HEADERS, style, colalign=align, disable_numparse=True)
 
 
 def _number(value: float) -> str:
     return f"{value:.2e}" if np.isfinite(value) else "-"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g}%" if np.isfinite(value) else "-"
 
 
 def _labelled(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
