@@ -21,7 +21,11 @@ from vanishing import read_run
 from vanishing.errors import StudyError
 from vanishing.judging.blocks import blocks as blocks_of
 from vanishing.judging.runs import Run
-from vanishing.judging.stream import attenuation, stream, through_time
+from vanishing.judging.stream import (
+    attenuation_along_stream,
+    gradient_along_stream,
+    gradient_through_time,
+)
 from vanishing.recording.module_calls import units_axis
 from vanishing.reporting.runs import summarize
 
@@ -235,10 +239,12 @@ def test_the_residual_stream_is_that_of_a_network_written_out(
     assert of_layers["layer"].tolist() == [*(f"{name}.branch" for name in names), "last"]
     assert of_layers["value"].tolist() == [size(values) for values in gradients[3:]]
     run = Run("run", {"trace": trace})
-    along = stream(run)
+    along = gradient_along_stream(run)
     assert along["block"].tolist() == [*names, "last"]  # the order of the forward pass
     expected = gradients[0].norm() / gradients[2].norm()
-    assert attenuation(along, "blocks.0", "blocks.2") == pytest.approx(expected.item(), rel=1e-5)
+    assert attenuation_along_stream(along, "blocks.0", "blocks.2") == pytest.approx(
+        expected.item(), rel=1e-5
+    )
     assert blocks_of(run)["block"].tolist() == [*names, "last"]
 
 
@@ -247,7 +253,11 @@ def test_a_block_that_ends_with_a_layer_shares_its_output(tmp_path: Path) -> Non
     train(model, tmp_path, steps=1)
     trace = read_run(tmp_path, "trace")
     assert "stream_gradient" not in set(trace["tensor"])  # `0.0` and `0.1` are blocks of one layer
-    assert stream(Run("run", {"trace": trace}))["block"].tolist() == ["0.0", "0.1", "1"]
+    assert gradient_along_stream(Run("run", {"trace": trace}))["block"].tolist() == [
+        "0.0",
+        "0.1",
+        "1",
+    ]
     nested = nn.Sequential(nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 6))))
     train(nested, tmp_path / "nested", steps=1)
     rows = read_run(tmp_path / "nested", "trace").query("statistic == 'rms'")
@@ -287,7 +297,9 @@ def test_the_gradient_through_time_is_that_of_cells_written_out(tmp_path: Path) 
     gradients = torch.autograd.grad(loss, states)
     rms = [gradient.square().mean().sqrt().item() for gradient in gradients]
     run = Run("run", {"trace": read_run(tmp_path, "trace")})
-    states_of_run = through_time(run).sort_values(["time", "tensor"], ascending=[True, False])
+    states_of_run = gradient_through_time(run).sort_values(
+        ["time", "tensor"], ascending=[True, False]
+    )
     assert set(states_of_run["layer"]) == {"lstm"}
     assert states_of_run["tensor"].tolist() == ["hidden_gradient_l0", "cell_gradient_l0"] * 6
     assert states_of_run["time"].tolist() == [t for t in range(1, 7) for _ in range(2)]
@@ -307,7 +319,8 @@ def test_the_gradient_through_time_of_micro_batches_is_that_of_all(tmp_path: Pat
         torch.manual_seed(0)
         train(Classifier(), folder, forward, steps=1)
     actual, expected = (
-        through_time(Run("run", {"trace": read_run(folder, "trace")})) for folder in (parts, whole)
+        gradient_through_time(Run("run", {"trace": read_run(folder, "trace")}))
+        for folder in (parts, whole)
     )
     pd.testing.assert_frame_equal(actual, expected, rtol=1e-5)
 

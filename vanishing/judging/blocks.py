@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vanishing.judging.runs import Run
-from vanishing.judging.stream import stream
+from vanishing.judging.stream import gradient_along_stream
 from vanishing.results.blocks import block_of
 
 
@@ -36,7 +36,10 @@ def blocks(run: Run) -> pd.DataFrame:
         rows["gradient_last"] = _root(gradients[gradients["step"] == last])
         is_last = norms["step"] == last
         rows["update_ratio"] = _root(norms[is_update & is_last]) / _root(norms[is_value & is_last])
-        outputs = {at_end: stream(run, at_end).set_index("block") for at_end in (False, True)}
+        outputs = {
+            at_end: gradient_along_stream(run, at_end).set_index("block")
+            for at_end in (False, True)
+        }
         for column, at_end in (("stream_first", False), ("stream_last", True)):
             rms = outputs[at_end]["rms"]
             rows[column] = (rms / rms.iloc[-1:].sum()).reindex(rows.index)

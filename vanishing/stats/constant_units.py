@@ -10,7 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_GROWTH = 4  # of the parts that are looked at, from one example on
+_SMALL = 2**14  # elements that are compared in the time that a choice takes
+_FIRST, _GROWTH = (
+    16,
+    8,
+)  # values of a unit that are looked at first, and how many times as many next
 
 
 class Constants(NamedTuple):
@@ -29,7 +33,7 @@ def find_constants(values: Tensor) -> Constants:
     """Look for the units of a tensor that have one value.
 
     On the host they are looked for among a few examples first, and then only those that are left
-    among more: of most layers that is a few per cent of the elements. On a device, where a choice
+    among more: in most layers that is a few per cent of the elements. On a device, where a choice
     would wait for it, all elements are compared.
 
     Args:
@@ -40,10 +44,10 @@ def find_constants(values: Tensor) -> Constants:
     """
     values = values.detach()
     first = values[(0, slice(None), *(0,) * (values.dim() - 2))].clone()
-    if not values.is_cpu:
+    if not values.is_cpu or values.numel() <= _SMALL:
         return Constants(first, _all_equal(values, first))
-    left = torch.arange(len(first))  # the units that have shown one value yet
-    start, count = 0, 1
+    left = torch.arange(len(first))  # the units that have shown one value so far
+    start, count = 0, max(1, _FIRST * len(values) * len(first) // values.numel())
     while start < len(values) and len(left):
         part = values[start : start + count]
         if len(left) < len(first):

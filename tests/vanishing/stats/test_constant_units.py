@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.reference import normal
+from vanishing.stats import constant_units
 from vanishing.stats.constant_units import find_constants, join, shares
 from vanishing.stats.units import fraction_constant, fraction_dead
 
@@ -43,7 +44,11 @@ TENSORS: dict[str, Callable[[], Tensor]] = {
 
 @pytest.mark.parametrize("name", TENSORS)
 @pytest.mark.parametrize("size", [60, 7, 1])
-def test_shares_of_parts_are_those_of_all_at_once(name: str, size: int) -> None:
+@pytest.mark.parametrize("small", [0, 2**14])
+def test_shares_of_parts_are_those_of_all_at_once(
+    name: str, size: int, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constant_units, "_SMALL", small)
     phi = TENSORS[name]()
     expected = [fraction_dead(phi), fraction_constant(phi)]
     joined = join([find_constants(part) for part in phi.split(size)])
