@@ -145,7 +145,7 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, 2) of (batch, 6)."""
-        logits: Tensor = self.head(self.body(x.unflatten(1, (1, 2, 3))))
+        logits: Tensor = self.head(self.body(x.reshape(-1, 1, 2, 3)))
         return logits
 
 

@@ -59,7 +59,8 @@ def _constant_units(run: Run) -> pd.DataFrame:
     layers = shares["layer"].str.partition("#")[0] if len(shares) else shares["layer"]
     shares = shares.assign(block=layers.map(block_of))
     wide = shares.pivot_table(index="block", columns="statistic", values="value", aggfunc="max")
-    return wide.reindex(columns=statistics)
+    by_block: pd.DataFrame = wide.reindex(columns=statistics)
+    return by_block
 
 
 def _value_of(updates: pd.Series) -> set[str]:

@@ -43,7 +43,10 @@ def find_constants(values: Tensor) -> Constants:
         On the device of the values, and independent of what is written into these later.
     """
     values = values.detach()
-    first = values[(0, slice(None), *(0,) * (values.dim() - 2))].clone()
+    first = values[0]
+    while first.dim() > 1:
+        first = first[:, 0]
+    first = first.clone()
     if not values.is_cpu or values.numel() <= _SMALL:
         return Constants(first, _all_equal(values, first))
     left = torch.arange(len(first))  # the units that have shown one value so far
