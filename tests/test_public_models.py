@@ -10,7 +10,7 @@ import vanishing
 from tests.support.public_models import PUBLIC_MODELS, Training
 from tests.support.twins import Norms, check_norms
 from vanishing.judging.runs import examine, load_run
-from vanishing.judging.stream import stream
+from vanishing.judging.stream import gradient_along_stream
 from vanishing.params.rules import read_rules
 from vanishing.reporting.runs import draw, summarize
 
@@ -66,7 +66,7 @@ def test_a_public_model_is_recorded_as_it_is_trained_and_reported(
     run = load_run(tmp_path / "run")
     tensors = set(run.tables["trace"]["tensor"])
     assert {"preactivation", "backpropagated_gradient"} <= tensors
-    assert len(stream(run)) > 1
+    assert len(gradient_along_stream(run)) > 1
     rows = examine(run, read_rules())
     assert "Along the network" in summarize(run, rows)
     draw({name: run})

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         help="judge watched trainings, and draw their gradients",
         description="Apply the health rules to the folders that vanishing.watch wrote. Prints the"
-        " problems and a line per block; writes README.md and a figure into a folder.",
+        " problems and a line per block; writes README.md and figures into a folder.",
     )
     report.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folder of a run")
     report.add_argument(
@@ -118,6 +118,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from vanishing.files import write_text  # noqa: PLC0415
     from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
     from vanishing.reporting import runs as pages  # noqa: PLC0415
+    from vanishing.reporting import through_time  # noqa: PLC0415
     from vanishing.reporting.figures import save  # noqa: PLC0415
 
     rules = _rules(arguments)
@@ -128,6 +129,8 @@ def _report(arguments: argparse.Namespace) -> None:
     if not traced:
         raise StudyError(f"{arguments.runs[0]}: has no traced step yet; nothing to report")
     save(lambda: pages.draw(traced), out / pages.FIGURE)
+    if through_time.is_recorded(traced.values()):
+        save(lambda: through_time.draw(traced), out / pages.THROUGH_TIME)
     write_text(out / "README.md", pages.write_markdown(judged))
     print("\n".join(pages.summarize(run, rows) for run, rows in judged.values()))
     print(f"{out / 'README.md'} has the figure and all rules")

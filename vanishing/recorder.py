@@ -296,6 +296,7 @@ class Watch:
             calls = {step.number: step.calls for step in traced if step.calls is not None}
             for number, measurement in (calls | self._probes.pop(name, {})).items():
                 tables["trace"].append(module_tables.trace(number, measurement))
+                tables["trace"].append(module_tables.constants(number, measurement))
                 tables["trace"] += module_tables.through_time(number, measurement)
                 tables["units"] += module_tables.units(number, measurement)
                 tables["heads"] += module_tables.heads(number, measurement)

@@ -18,6 +18,7 @@ from vanishing.judging.runs import RULES, examine, load_run, problems
 from vanishing.params.diagnose import Diagnose, Params
 from vanishing.params.load import load
 from vanishing.params.rules import read_rules
+from vanishing.reporting.runs import summarize
 from vanishing.results.blocks import block_of
 
 
@@ -97,6 +98,9 @@ def test_a_loss_that_is_not_finite_and_dead_units_are_problems(tmp_path: Path) -
             watch.loss(math.nan if step == 3 else loss)
     rules = {row["rule"] for row in problems(examine(load_run(tmp_path / "dead"), read_rules()))}
     assert {"dead_relu", "nonfinite_loss", "all_zero"} <= rules
+    lines = summarize(load_run(tmp_path / "dead"), []).splitlines()
+    (line,) = (line for line in lines if line.startswith("0 "))
+    assert line.split()[-2:] == ["100%", "100%"]  # dead units, and constant ones
     assert "saturated_activation" not in rules  # a ReLU is flat where it is 0
 
 
@@ -118,6 +122,27 @@ def test_report_prints_the_answer_and_a_line_per_block_in_depth_order(
     assert "**vanishing_attenuation**: attenuation: " in page
     assert "![Gradients by layer and step](gradients.png)" in page
     assert (tmp_path / "gradients.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_shows_the_gradient_of_recurrent_layers_through_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    model = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with vanishing.watch(model, optimizer, folder=tmp_path / "lstm"):
+        for _ in range(2):
+            model(torch.randn(7, 2, 3))[0].square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert command(monkeypatch, "report", tmp_path / "lstm") == 0
+    _, first, *_ = capsys.readouterr().out.splitlines()
+    assert re.match(r"Through time, rms of \(model\) \w+_gradient_l\d\w* at t = [17] over", first)
+    page = (tmp_path / "lstm/report/README.md").read_text()
+    assert "![Gradients of recurrent layers by time step](through-time.png)" in page
+    assert page.index("Through time, ") < page.index("| block")
+    figure = (tmp_path / "lstm/report/through-time.png").read_bytes()
+    assert figure.startswith(b"\x89PNG")
 
 
 def test_report_sets_runs_side_by_side_and_writes_into_the_first(

@@ -21,7 +21,12 @@ from vanishing import read_run
 from vanishing.errors import StudyError
 from vanishing.judging.blocks import blocks as blocks_of
 from vanishing.judging.runs import Run
-from vanishing.judging.stream import attenuation, stream, through_time
+from vanishing.judging.stream import (
+    attenuation_along_stream,
+    gradient_along_stream,
+    gradient_through_time,
+)
+from vanishing.recording.module_calls import units_axis
 from vanishing.reporting.runs import summarize
 
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -125,6 +130,67 @@ def test_they_are_those_of_a_network_written_out(tmp_path: Path) -> None:
     assert flat.tolist() == pytest.approx((z1 <= 0).double().mean(0).tolist())
 
 
+class Convolution(nn.Module):
+    """A network with four channels: dead after its ReLU, constant, dead before it, and alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 2), nn.ReLU(inplace=True), nn.Flatten())
+        self.head = nn.Linear(4 * 2, 2)
+        with torch.no_grad():
+            convolution: Any = self.body[0]
+            convolution.weight[1:3] = 0
+            convolution.bias.copy_(torch.tensor([-100.0, 2.0, 0.0, 1.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, 2) of (batch, 6)."""
+        logits: Tensor = self.head(self.body(x.reshape(-1, 1, 2, 3)))
+        return logits
+
+
+def in_parts(model: nn.Module, x: Tensor) -> Tensor:
+    """Pass a batch through the model as two micro-batches."""
+    (call(model, x[:2]).square().sum() / 10).backward()  # type: ignore[no-untyped-call]
+    return call(model, x[2:])
+
+
+@pytest.mark.parametrize("forward", [call, in_parts])
+def test_dead_and_constant_channels_are_counted(forward: Forward, tmp_path: Path) -> None:
+    train(Convolution(), tmp_path, forward, steps=1)
+    trace = read_run(tmp_path, "trace")
+    rows = trace[trace["statistic"].isin(["fraction_dead", "fraction_constant"])]
+    assert rows.set_index(["layer", "tensor", "statistic"])["value"].to_dict() == {
+        ("body.0", "preactivation", "fraction_dead"): 0.25,
+        ("body.0", "preactivation", "fraction_constant"): 0.5,
+        ("body.0", "activation", "fraction_dead"): 0.5,
+        ("body.0", "activation", "fraction_constant"): 0.75,
+        ("head", "preactivation", "fraction_dead"): 0.0,
+        ("head", "preactivation", "fraction_constant"): 0.0,
+    }
+    units = read_run(tmp_path, "units")
+    assert (units["fraction_active"] == 0).tolist() == [True, False, True, False]
+
+
+def test_the_axis_of_units_is_that_of_channels_or_of_features() -> None:
+    class Scale(nn.Module):
+        def __init__(self, features: int) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(features))
+
+    features, images = torch.zeros(2, 5, 6), torch.zeros(2, 6, 4, 3)
+    assert units_axis(nn.Linear(1, 6), features) == -1
+    assert units_axis(nn.LSTM(1, 6), features) == -1
+    assert units_axis(nn.LayerNorm(6), features) == -1
+    assert units_axis(nn.Conv1d(1, 5, 1), features) == 1
+    assert units_axis(nn.BatchNorm2d(6), images) == 1
+    assert units_axis(Scale(6), features) == -1
+    assert units_axis(Scale(6), images) == 1
+    assert units_axis(Scale(7), images) is None
+    assert units_axis(Scale(7), torch.zeros(2, 3)) == 1
+    assert units_axis(Scale(7), torch.zeros(7)) is None
+
+
 class Residual(nn.Module):
     """A block that adds its branch to the residual stream, in place or not."""
 
@@ -173,10 +239,12 @@ def test_the_residual_stream_is_that_of_a_network_written_out(
     assert of_layers["layer"].tolist() == [*(f"{name}.branch" for name in names), "last"]
     assert of_layers["value"].tolist() == [size(values) for values in gradients[3:]]
     run = Run("run", {"trace": trace})
-    along = stream(run)
+    along = gradient_along_stream(run)
     assert along["block"].tolist() == [*names, "last"]  # the order of the forward pass
     expected = gradients[0].norm() / gradients[2].norm()
-    assert attenuation(along, "blocks.0", "blocks.2") == pytest.approx(expected.item(), rel=1e-5)
+    assert attenuation_along_stream(along, "blocks.0", "blocks.2") == pytest.approx(
+        expected.item(), rel=1e-5
+    )
     assert blocks_of(run)["block"].tolist() == [*names, "last"]
 
 
@@ -185,7 +253,11 @@ def test_a_block_that_ends_with_a_layer_shares_its_output(tmp_path: Path) -> Non
     train(model, tmp_path, steps=1)
     trace = read_run(tmp_path, "trace")
     assert "stream_gradient" not in set(trace["tensor"])  # `0.0` and `0.1` are blocks of one layer
-    assert stream(Run("run", {"trace": trace}))["block"].tolist() == ["0.0", "0.1", "1"]
+    assert gradient_along_stream(Run("run", {"trace": trace}))["block"].tolist() == [
+        "0.0",
+        "0.1",
+        "1",
+    ]
     nested = nn.Sequential(nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 6))))
     train(nested, tmp_path / "nested", steps=1)
     rows = read_run(tmp_path / "nested", "trace").query("statistic == 'rms'")
@@ -225,7 +297,9 @@ def test_the_gradient_through_time_is_that_of_cells_written_out(tmp_path: Path) 
     gradients = torch.autograd.grad(loss, states)
     rms = [gradient.square().mean().sqrt().item() for gradient in gradients]
     run = Run("run", {"trace": read_run(tmp_path, "trace")})
-    states_of_run = through_time(run).sort_values(["time", "tensor"], ascending=[True, False])
+    states_of_run = gradient_through_time(run).sort_values(
+        ["time", "tensor"], ascending=[True, False]
+    )
     assert set(states_of_run["layer"]) == {"lstm"}
     assert states_of_run["tensor"].tolist() == ["hidden_gradient_l0", "cell_gradient_l0"] * 6
     assert states_of_run["time"].tolist() == [t for t in range(1, 7) for _ in range(2)]
@@ -245,7 +319,8 @@ def test_the_gradient_through_time_of_micro_batches_is_that_of_all(tmp_path: Pat
         torch.manual_seed(0)
         train(Classifier(), folder, forward, steps=1)
     actual, expected = (
-        through_time(Run("run", {"trace": read_run(folder, "trace")})) for folder in (parts, whole)
+        gradient_through_time(Run("run", {"trace": read_run(folder, "trace")}))
+        for folder in (parts, whole)
     )
     pd.testing.assert_frame_equal(actual, expected, rtol=1e-5)
 

@@ -10,8 +10,10 @@ step T is rms(dL/dh_t) / rms(dL/dh_T).
 
 import math
 
+import numpy as np
 import pandas as pd
 
+from vanishing.errors import StudyError
 from vanishing.judging.runs import Run
 from vanishing.results.blocks import block_of
 
@@ -19,17 +21,20 @@ _OF_STATE = r"(?:hidden|cell)_gradient_l\d+(?:_reverse)?$"
 _TIME = r"^(?P<layer>.*?)(?:#(?P<time>\d+))?$"  # a second call's is layer#2#time
 
 
-def stream(run: Run, at_end: bool = False) -> pd.DataFrame:
+def gradient_along_stream(trace: pd.DataFrame | Run, at_end: bool = False) -> pd.DataFrame:
     """Return the gradient of each block's output.
 
+    A StudyError says that the table has rows of several runs.
+
     Args:
-        run: The run.
+        trace: The table `trace` of a watched run, as `read_run` returns it, or the run.
         at_end: Whether at the last traced step; else at the first.
 
     Returns:
         Columns block, position and rms, in the order of the forward pass; the second call of a
         block is `block#2`. No rows where modules were not recorded.
     """
+    run = _run_of(trace)
     blocks = run.in_order("stream_gradient", at_end)
     layers = run.in_order("backpropagated_gradient", at_end)
     names = layers["layer"].str.partition("#")[0] if len(layers) else layers["layer"]
@@ -40,13 +45,13 @@ def stream(run: Run, at_end: bool = False) -> pd.DataFrame:
     return renamed[["block", "position", "rms"]].reset_index(drop=True)
 
 
-def attenuation(
+def attenuation_along_stream(
     gradients: pd.DataFrame, first: str | None = None, last: str | None = None
 ) -> float:
     """Return rms(dL/dh) of one block over that of a later one.
 
     Args:
-        gradients: As from `stream`.
+        gradients: As from `gradient_along_stream`.
         first: A block; None for the first.
         last: A later block; None for the last.
 
@@ -66,18 +71,20 @@ def attenuation(
     return float(before / after)
 
 
-def through_time(run: Run, at_end: bool = False) -> pd.DataFrame:
+def gradient_through_time(trace: pd.DataFrame | Run, at_end: bool = False) -> pd.DataFrame:
     """Return the gradient of the states of recurrent layers at each time step.
 
+    A StudyError says that the table has rows of several runs.
+
     Args:
-        run: The run.
+        trace: The table `trace` of a watched run, as `read_run` returns it, or the run.
         at_end: Whether at the last traced step; else at the first.
 
     Returns:
         Columns layer, tensor (`hidden_gradient_l0`, `cell_gradient_l0_reverse`, …), time (1 is the
         first) and rms. No rows without recurrent layers.
     """
-    trace = run.tables["trace"]
+    trace = _run_of(trace).tables["trace"]
     rows = trace[trace["tensor"].str.match(_OF_STATE) & (trace["statistic"] == "rms")]
     rows = rows[rows["step"] == (rows["step"].max() if at_end else rows["step"].min())]
     parts = rows["layer"].str.extract(_TIME)
@@ -89,3 +96,40 @@ def through_time(run: Run, at_end: bool = False) -> pd.DataFrame:
             "rms": rows["value"],
         }
     ).reset_index(drop=True)
+
+
+def attenuation_through_time(gradients: pd.DataFrame) -> pd.DataFrame:
+    """Return rms of the gradient of each first state over that of the last one.
+
+    The reverse direction begins at the end of the sequence: its first state is that at t = T.
+
+    Args:
+        gradients: As from `gradient_through_time`.
+
+    Returns:
+        Columns layer, tensor, first and last (the time steps of these states) and attenuation: NaN
+        where both gradients are 0, infinite where that of the last state is. A row for each layer
+        and tensor, in their order.
+    """
+    states = []
+    for (layer, tensor), rows in gradients.groupby(["layer", "tensor"], sort=False):
+        in_order = rows.sort_values("time", ascending=not str(tensor).endswith("_reverse"))
+        (first, last), (before, after) = (in_order[c].iloc[[0, -1]] for c in ("time", "rms"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            states.append((layer, tensor, first, last, np.divide(before, after)))
+    frame = pd.DataFrame(states, columns=["layer", "tensor", "first", "last", "attenuation"])
+    return frame.astype({"attenuation": "float64"})
+
+
+def _run_of(trace: pd.DataFrame | Run) -> Run:
+    """Return a run, or what of one a trace is enough for.
+
+    Raises:
+        StudyError: If the trace has rows of several runs.
+    """
+    if isinstance(trace, Run):
+        return trace
+    runs = len(trace.drop_duplicates(["variant", "seed"]))
+    if runs > 1:
+        raise StudyError(f"the trace has rows of {runs} runs; should be of one; select one first")
+    return Run("", {"trace": trace})

@@ -24,13 +24,16 @@ from vanishing.recording.passes import Passes, Place, by_place, takes_gradient
 from vanishing.recording.probe_calls import REGISTERED
 from vanishing.recording.recurrent import Call, gradients_through_time, record_call
 from vanishing.recording.step_trace import accumulate_any
+from vanishing.stats.constant_units import Constants, find_constants, shares
+from vanishing.stats.constant_units import join as join_constants
 from vanishing.stats.fast import Accumulation, Summary, join, pack, summarize_packed
 from vanishing.stats.units import fraction_active, fraction_flat
 
 PREACTIVATION, ACTIVATION, GRADIENT = "preactivation", "activation", "backpropagated_gradient"
 STREAM, STREAM_GRADIENT = "stream", "stream_gradient"  # of a block's output
 POSITION = "position"
-_UNITS_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding)  # else they are axis 1
+_CHANNELS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.PReLU)
+_UNITS_LAST = (nn.Linear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
 
 
 class Modules(NamedTuple):
@@ -68,20 +71,22 @@ class _Output:
     Attributes:
         tensor: Itself, as long as somebody else needs it.
         version: Of the tensor; another one has other values, which somebody wrote in place.
-        units_last: Whether its units are the last axis; else they are axis 1.
+        units_axis: See `units_axis`.
         values: Their accumulation.
         gradient: None until one has come.
         activation: None where no activation of the registry followed.
         units: Likewise.
+        constants: {PREACTIVATION or ACTIVATION: which units have one value}.
     """
 
     tensor: "weakref.ref[Tensor]"
     version: int
-    units_last: bool
+    units_axis: int | None
     values: Accumulation
     gradient: Accumulation | None = None
     activation: Accumulation | None = None
     units: Units | None = None
+    constants: dict[str, Constants] = dataclasses.field(default_factory=dict)
 
     def is_of(self, tensor: Tensor) -> bool:
         """Tell whether a tensor is this output, with the values that were taken."""
@@ -165,6 +170,7 @@ class CallMeasurement(NamedTuple):
         statistics: One row per key.
         positions: (rows,), that of the call in the forward pass; the first to end has 1.
         units: {(layer_index, layer): (shares active, shares flat) of its units}.
+        constants: {(layer_index, layer, tensor): (fraction_dead, fraction_constant) of its units}.
         through_time: {(layer_index, layer, tensor): rms at each time step} of recurrent modules.
         heads: Of attention.
     """
@@ -173,6 +179,7 @@ class CallMeasurement(NamedTuple):
     statistics: Summary
     positions: NDArray[np.int64]
     units: dict[Place, NDArray[np.float64]]
+    constants: dict[tuple[int, str, str], NDArray[np.float64]]
     through_time: dict[tuple[int, str, str], NDArray[np.float64]]
     heads: Heads
 
@@ -262,6 +269,7 @@ class ModuleCalls:
         rows: dict[tuple[int, str, str], Accumulation] = {}
         positions: list[int] = []
         units: dict[Place, NDArray[np.float64]] = {}
+        constants: dict[tuple[int, str, str], Tensor] = {}
         through_time: dict[tuple[int, str, str], NDArray[np.float64]] = {}
         modules = by_place([call for call in counted if isinstance(call, _Call)])
         for position, (place, group) in enumerate(modules.items(), start=1):
@@ -273,9 +281,12 @@ class ModuleCalls:
                 if parts:
                     rows[*place, tensor] = join(parts)
                     positions.append(position)
-            shares = [output.units for output in outputs if output.units is not None]
-            if shares and not is_block:
-                units[place] = _mean(shares).cpu().numpy()
+            if not is_block:
+                of_units = [output.units for output in outputs if output.units is not None]
+                if len({len(part.active) for part in of_units}) == 1:
+                    units[place] = _mean(of_units).cpu().numpy()
+                for tensor, share in _shares_of_constants(outputs).items():
+                    constants[*place, tensor] = share
             sequences = [call.sequence for call in group if call.sequence is not None]
             for tensor, rms in _rms_through_time(sequences).items():
                 through_time[*place, tensor] = rms
@@ -283,7 +294,15 @@ class ModuleCalls:
             return None
         summary = _summarize(list(rows.values()))
         heads = attention.measure([call for call in counted if isinstance(call, HeadCall)])
-        return CallMeasurement(list(rows), summary, np.array(positions), units, through_time, heads)
+        return CallMeasurement(
+            list(rows),
+            summary,
+            np.array(positions),
+            units,
+            _copy(constants),
+            through_time,
+            heads,
+        )
 
     def _begin(self) -> None:
         self._passes.forget()
@@ -324,12 +343,14 @@ class ModuleCalls:
         call = _Call(place, is_block, number, pass_number, [])
         if isinstance(module, nn.RNNBase):
             call.sequence = _record_sequence(module, inputs, options, output)
-        for tensor in tensors:
+        for index, tensor in enumerate(tensors):
             record = self._produced.get(id(tensor)) if is_block else None
             if record is None or not record.is_of(tensor):  # it is none of a layer in the block
-                units_last = isinstance(module, _UNITS_LAST)
+                axis = units_axis(module, tensor) if index == 0 and not is_block else None
                 values = accumulate_any(tensor)
-                record = _Output(weakref.ref(tensor), tensor._version, units_last, values)
+                record = _Output(weakref.ref(tensor), tensor._version, axis, values)
+                if axis is not None:
+                    record.constants[PREACTIVATION] = find_constants(_by_unit(tensor, record))
                 take = functools.partial(self._take_gradient, record)
                 tensor.register_hook(take)  # type: ignore[no-untyped-call]
                 self._produced[id(tensor)] = record
@@ -345,7 +366,7 @@ class ModuleCalls:
         if record is None or z is None or z is not inputs[0]:
             return  # no output of a module that is recorded
         self._activated = record
-        if z.dim() > 1:
+        if record.units_axis is not None:
             by_unit = _by_unit(z, record)
             flat = fraction_flat(by_unit, REGISTERED[type(module)])  # now: φ may work in place
             record.units = Units(len(by_unit), torch.zeros_like(flat), flat)
@@ -356,8 +377,9 @@ class ModuleCalls:
         record, self._activated = self._activated, None
         record.activation = accumulate_any(output)
         if record.units is not None:
-            active = fraction_active(_by_unit(output, record))
-            record.units = record.units._replace(active=active)
+            by_unit = _by_unit(output, record)
+            record.units = record.units._replace(active=fraction_active(by_unit))
+            record.constants[ACTIVATION] = find_constants(by_unit)
 
     def _take_gradient(self, record: _Output, gradient: Tensor) -> None:
         taken = accumulate_any(gradient, interception.loss_scale())
@@ -412,9 +434,44 @@ def _tensors(output: Any) -> Iterator[Tensor]:
             yield from _tensors(getattr(output, field.name))
 
 
+def units_axis(module: nn.Module, output: Tensor) -> int | None:
+    """Tell which axis of an output is that of the module's units: 1, or the last one.
+
+    Where the module is none of torch's own, it is the one as long as a parameter of one dimension,
+    such as a bias, the last one before axis 1.
+
+    Returns:
+        1 or -1; None where no axis is known to be.
+    """
+    if output.dim() < 2:  # noqa: PLR2004 - there are no examples, or no units
+        return None
+    if output.dim() == 2 or isinstance(module, _CHANNELS):  # noqa: PLR2004
+        return 1
+    if isinstance(module, _UNITS_LAST):
+        return -1
+    lengths = {len(p) for p in module.parameters(recurse=False) if p.dim() == 1}
+    return next((axis for axis in (-1, 1) if output.shape[axis] in lengths), None)
+
+
 def _by_unit(values: Tensor, record: _Output) -> Tensor:
     """Return values whose axis 1 is that of the units."""
-    return values.detach().flatten(0, -2) if record.units_last else values.detach()
+    return values.detach().flatten(0, -2) if record.units_axis == -1 else values.detach()
+
+
+def _shares_of_constants(outputs: list[_Output]) -> dict[str, Tensor]:
+    """Return {tensor: `fraction_dead` and `fraction_constant`}, of micro-batches together.
+
+    Those of different numbers of units have no shares: their axis is none of units.
+    """
+    parts: dict[str, list[Constants]] = {}
+    for output in outputs:
+        for tensor, constants in output.constants.items():
+            parts.setdefault(tensor, []).append(constants)
+    return {
+        tensor: shares(join_constants(group))
+        for tensor, group in parts.items()
+        if len({len(part.first) for part in group}) == 1
+    }
 
 
 def _mean(shares: list[Units]) -> Tensor:
@@ -422,6 +479,17 @@ def _mean(shares: list[Units]) -> Tensor:
     examples = sum(part.examples for part in shares)
     parts = [torch.stack([part.active, part.flat]) * part.examples for part in shares]
     return torch.stack(parts).sum(0) / examples
+
+
+def _copy(numbers: dict[tuple[int, str, str], Tensor]) -> dict[Any, NDArray[np.float64]]:
+    """Copy tensors of one shape from each device at once."""
+    by_device: dict[torch.device, list[tuple[int, str, str]]] = {}
+    for key, values in numbers.items():
+        by_device.setdefault(values.device, []).append(key)
+    copied: dict[Any, NDArray[np.float64]] = {}
+    for keys in by_device.values():
+        copied |= zip(keys, torch.stack([numbers[key] for key in keys]).cpu().numpy(), strict=True)
+    return copied
 
 
 def _summarize(accumulations: list[Accumulation]) -> Summary:

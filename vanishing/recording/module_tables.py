@@ -41,6 +41,19 @@ def through_time(step: int, calls: CallMeasurement) -> list[Columns]:
     ]
 
 
+def constants(step: int, calls: CallMeasurement) -> Columns:
+    """Return the columns of the trace at a step: the shares of units that have one value."""
+    statistics = ["fraction_dead", "fraction_constant"]
+    return {
+        "step": np.full(2 * len(calls.constants), step),
+        "layer_index": [index for index, _, _ in calls.constants for _ in statistics],
+        "layer": [layer for _, layer, _ in calls.constants for _ in statistics],
+        "tensor": [tensor for _, _, tensor in calls.constants for _ in statistics],
+        "statistic": statistics * len(calls.constants),
+        "value": [share for shares in calls.constants.values() for share in shares],
+    }
+
+
 def units(step: int, calls: CallMeasurement) -> list[Columns]:
     """Return the columns of the units at a step, in pieces of one layer."""
     return [

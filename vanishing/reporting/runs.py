@@ -1,6 +1,5 @@
 """What `vanishing report` says of watched trainings: on the terminal, in Markdown, and drawn."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
 from vanishing.judging.runs import Run, load_run, problems
-from vanishing.judging.stream import attenuation, stream, through_time
+from vanishing.judging.stream import attenuation_along_stream, gradient_along_stream
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
-from vanishing.reporting import panels
+from vanishing.reporting import panels, through_time
 from vanishing.reporting.figures import save
 from vanishing.reporting.layout import WIDTH, add_legend_above, say_not_recorded
 from vanishing.reporting.style import line_styles
@@ -27,9 +26,12 @@ _HEADERS = [
     "‖gradient‖, first",
     "last",
     "‖update‖ / ‖values‖",
+    "dead units",
+    "constant",
     "problems",
 ]
 _NUMBERS = ("stream_first", "stream_last", "gradient_first", "gradient_last", "update_ratio")
+_SHARES = ("fraction_dead", "fraction_constant")
 _REASONS = {
     "frozen": "frozen",
     "detached": "on a detached path",
@@ -37,28 +39,29 @@ _REASONS = {
     "absent": "for an unknown reason",
 }
 _NAMED = 4  # layers in a line; of more the first ones and the last
-FIGURE = "gradients.png"
+FIGURE, THROUGH_TIME = "gradients.png", "through-time.png"
 
 
 def summarize(run: Run, rows: Sequence[Row]) -> str:
-    """Write the answer, the problems with the gravest first, and a line per block.
+    """Write the answer, the gradient from end to end, the problems, and a line per block.
 
     Args:
         run: The run.
         rows: As `judging.runs.examine` returns them.
 
     Returns:
-        Lines for a terminal.
+        Lines for a terminal; of the problems the gravest comes first.
     """
     lines = [f"{run.name}: {_answer(run, rows)}", *(f"  {line}" for line in _without(run))]
+    lines += _end_to_end(run)
     lines += [f"  {row['rule']}: {describe(row)}" for row in problems([*rows])]
     if len(run.tables["trace"]):
-        lines += [*_end_to_end(run), "", _table(run, rows, "simple")]
+        lines += ["", _table(run, rows, "simple")]
     return "\n".join(lines) + "\n"
 
 
 def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
-    """Write a page on runs, with the figure beside it.
+    """Write a page on runs, with the figures beside it.
 
     Args:
         runs: {heading: run and its rows}.
@@ -67,14 +70,17 @@ def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
         The page, in GitHub's Markdown.
     """
     parts = ["# Gradients of watched trainings", f"![Gradients by layer and step]({FIGURE})"]
+    if through_time.is_recorded(run for run, _ in runs.values()):
+        parts.append(f"![Gradients of recurrent layers by time step]({THROUGH_TIME})")
     for heading, (run, rows) in runs.items():
         parts += [f"## {heading}", f"{_answer(run, rows).capitalize()}."]
         parts += [f"- {line}" for line in _without(run)]
+        parts += _end_to_end(run)
         grave = [f"- **{row['rule']}**: {describe(row)}" for row in problems([*rows])]
         if grave:
             parts.append("\n".join(grave))
         if len(run.tables["trace"]):
-            parts += [*_end_to_end(run), _table(run, rows, "github")]
+            parts.append(_table(run, rows, "github"))
         checks = [
             [row["rule"], row["verdict"], "" if _is_silent(row) else _in_a_cell(describe(row))]
             for row in rows
@@ -98,7 +104,9 @@ def draw(runs: Mapping[str, Run]) -> Figure:
     styles = line_styles(list(runs))
     gradients = _labelled({label: run.gradients("l2_norm") for label, run in runs.items()})
     ratios = _labelled({label: run.update_ratios() for label, run in runs.items()})
-    streams = _labelled({label: stream(run, at_end=True) for label, run in runs.items()})
+    streams = _labelled(
+        {label: gradient_along_stream(run, at_end=True) for label, run in runs.items()}
+    )
     for axes in (by_block, by_layer, over_time, updates):
         axes.set_yscale("log")
     panels.draw_lines(streams.assign(block=streams.index), by_block, "block", "rms", styles)
@@ -146,34 +154,17 @@ def _without(run: Run) -> list[str]:
 
 
 def _end_to_end(run: Run) -> list[str]:
-    """Say how much of the gradient at the last block's output is left at the first one's."""
-    first, last = stream(run), stream(run, at_end=True)
+    """Say how much of the gradient is left after the whole network, and after all time steps."""
+    first, last = (gradient_along_stream(run, at_end) for at_end in (False, True))
     lines = []
     if len(first) > 1:
         names = first["block"].iloc[[0, -1]].tolist()
         lines.append(
             f"Along the network, rms(dL/dh) after {names[0]} over that after {names[1]}:"
-            f" {_number(attenuation(first))} at the first traced step,"
-            f" {_number(attenuation(last))} at the last."
+            f" {_number(attenuation_along_stream(first))} at the first traced step,"
+            f" {_number(attenuation_along_stream(last))} at the last."
         )
-    ends = [_ends_of_time(through_time(run, at_end)) for at_end in (False, True)]
-    for (layer, tensor), (length, ratio) in ends[0].items():
-        lines.append(
-            f"Through time, rms of {layer} {tensor} at t = 1 over that at t = {length}:"
-            f" {_number(ratio)} at the first traced step,"
-            f" {_number(ends[1].get((layer, tensor), (0, math.nan))[1])} at the last."
-        )
-    return lines
-
-
-def _ends_of_time(states: pd.DataFrame) -> dict[tuple[str, str], tuple[int, float]]:
-    """Return {(layer, tensor): (last time step, rms at the first one over that at the last)}."""
-    ends = {}
-    for (layer, tensor), rows in states.groupby(["layer", "tensor"], sort=False):
-        rms = rows.sort_values("time")["rms"].to_numpy()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ends[str(layer), str(tensor)] = len(rms), float(np.divide(rms[0], rms[-1]))
-    return ends
+    return lines + through_time.describe(run)
 
 
 def _in_a_cell(text: str) -> str:
@@ -196,16 +187,21 @@ def _table(run: Run, rows: Sequence[Row], style: str) -> str:
             row["block"] or "(model)",
             row["layers"],
             *(_number(row[key]) for key in _NUMBERS),
+            *(_share(row[key]) for key in _SHARES),
             ", ".join(rules.get(row["block"], [])),
         ]
         for row in blocks(run).to_dict("records")
     ]
-    align = ("left", *["right"] * (len(_NUMBERS) + 1), "left")
+    align = ("left", *["right"] * (1 + len(_NUMBERS) + len(_SHARES)), "left")
     return tabulate(lines, _HEADERS, style, colalign=align, disable_numparse=True)
 
 
 def _number(value: float) -> str:
     return f"{value:.2e}" if np.isfinite(value) else "-"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g}%" if np.isfinite(value) else "-"
 
 
 def _labelled(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
