@@ -95,8 +95,8 @@ def _hops_in_time(statistics: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]
     rows = statistics[
         (statistics["statistic"] == "rms") & statistics["tensor"].str.fullmatch(_IN_TIME)
     ]
-    time = rows["layer"].str.split("#").str.get(1).fillna("1").astype(int)  # `rnn#t`
-    rows = rows.assign(time=time).sort_values("time", kind="stable")
+    time = rows["layer"].str.extract(r"#(\d+)$", expand=False).fillna("1")  # `rnn`, `rnn#2`, …
+    rows = rows.assign(time=time.astype(int)).sort_values("time", kind="stable")
     next_value = rows.groupby(["seed", "layer_index", "tensor"])["value"].shift(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         hops = rows.assign(value=rows["value"] / next_value)[next_value.notna()]
