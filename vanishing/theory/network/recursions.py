@@ -108,8 +108,8 @@ def constant(values: Tensor) -> State:
 def linear(state: State, draw: Draw, outputs: int) -> State:
     """Pass y = W h + b: E[y²] = Σ_i E[h_i²]·Var(w) + Var(b), and E[g_h²] = Var(w)·Σ_j E[g_y,j²].
 
-    E[y] = 0, and y is independent of h over the draw of W (Poole et al. 2016, eq. 3; Schoenholz et
-    al. 2017, eq. 12).
+    E[y] = 0, and y is independent of h over the draw of W (Poole et al. 2016, eq. 3; for gradients
+    Schoenholz et al. 2017).
 
     Args:
         state: (…, inputs).
@@ -127,7 +127,7 @@ def convolve(state: State, draw: Draw, module: "nn.Conv1d | nn.Conv2d | nn.Conv3
     """Pass a convolution: E[y(x)²] = Var(w)·Σ_(taps, channels) E[h(x + tap)²] + Var(b).
 
     Positions are not averaged: padding and stride are exact. E[g_h²] is the transposed sum, as the
-    weights of two taps are independent (Xiao et al. 2018, eq. 2.3 and section 2.2).
+    weights of two taps are independent (Xiao et al. 2018).
 
     Args:
         state: (batch, channels, …).
@@ -154,7 +154,9 @@ def _fresh(square: Tensor, axis: int, draw: Draw, before: State) -> State:
 
 
 def activate(state: State, activation: Activation) -> State:
-    """Pass φ(z), z ~ N(0, q): E[φ], E[φ²], and E[g_z²] = E[φ'(z)²]·E[g_φ²] (Schoenholz eq. 13).
+    """Pass φ(z), z ~ N(0, q): E[φ], E[φ²], and E[g_z²] = E[φ'(z)²]·E[g_φ²].
+
+    φ' is taken as independent of the gradient from above (Schoenholz et al. 2017).
 
     Args:
         state: Of z.
@@ -271,7 +273,7 @@ def normalize(state: State, module: nn.LayerNorm) -> State:
 
     The Jacobian is γ/s times the projection that leaves out the directions of 1 and of h - μ. In
     many units a gradient that is independent of these has next to nothing there: E[g_h²] =
-    γ²·E[g²] / s² (Xiong et al. 2020, lemma 3; Doshi et al. 2023, section 3).
+    γ²·E[g²] / s² (Xiong et al. 2020; Doshi et al. 2023).
 
     Args:
         state: Of h, the units last.
@@ -355,7 +357,7 @@ def recur(
 
     q_t = Var(w)·Σ E[x_t²] + N·Var(u)·E[h_(t-1)²] + Var(b) for N units, and E[g_(t-1)²] gets
     N·Var(u)·E[φ'(z_t)²]·E[g_t²] from the step after. These are those of weights drawn anew at each
-    step; in many units the same weights give the same (Chen et al. 2018, section 3).
+    step; in many units the same weights give the same (Chen et al. 2018).
 
     Args:
         inputs: Of x_t, (batch, features), by time.
