@@ -15,10 +15,11 @@ from vanishing.datasets import examples
 from vanishing.networks import memory
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
-from vanishing.params.study import Recorded, Variant
+from vanishing.params.study import Built, Recorded, Variant
 from vanishing.recording.initialisation import probe_initialisations
 from vanishing.results import recorded, tables
 from vanishing.theory.comparison import compare
+from vanishing.theory.network.built import predict_if_available
 
 
 def main(argv: list[str]) -> None:
@@ -44,6 +45,10 @@ def main(argv: list[str]) -> None:
     own_depth = {row["depth"] for row in rows.initialisation}
     other_depths = [row for row in rows.depths if row["depth"] not in own_depth]
     measured = pd.DataFrame(rows.initialisation + other_depths)
-    theory = compare(variant, dataset.inputs, measured)
+    layers = []
+    if isinstance(variant, Built):
+        probe = test.first(study.extract.init_probe_size)
+        layers = predict_if_available(variant, probe.inputs.cpu())
+    theory = compare(variant, dataset.inputs, measured, layers)
     for table, content in {**rows._asdict(), "theory": theory}.items():
         tables.write(table, name, content)

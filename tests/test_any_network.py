@@ -156,9 +156,12 @@ def test_every_network_learns_and_is_judged(own_study: Path) -> None:
     assert list(metrics) == list(TRAINED)
     assert metrics["convolutional"]["test_accuracy"] > 0.8
     assert metrics["residual"]["attenuation_fresh"] > 0.3
-    for name in ("convolutional", "lstm", "residual"):
+    for name in ("convolutional", "lstm"):
         assert metrics[name]["attenuation_theory"] is None
         assert metrics[name]["attenuation_init"] is not None
+    residual = metrics["residual"]  # 16 units, which is far from many
+    assert residual["attenuation_theory"] == pytest.approx(residual["attenuation_fresh"], rel=0.3)
+    assert residual["hop_deviation"] < 0.3
     assert metrics["sigmoid"]["attenuation_theory"] is not None
     assert metrics["one-layer"]["attenuation_init"] is None  # there is no hidden layer
     health = read_json(own_study / "reports/health.json")
@@ -222,12 +225,20 @@ def test_the_report_names_what_differs_and_draws_what_there_is(own_study: Path) 
         assert (own_study / "reports/figures" / name).stat().st_size > 5_000, name
 
 
-def test_theory_is_said_to_be_of_other_networks_and_examples(own_study: Path) -> None:
-    del own_study
+def test_a_network_has_theory_or_the_reason_why_not(
+    own_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own_study)
     with own_modules():
         study = Study.model_validate(params())
-        with pytest.raises(StudyError, match=r"residual: no theory available: .* nets:residual"):
-            prediction.describe("residual", study.variants["residual"], study.data, 1e-7)
+        text = prediction.describe("residual", study.variants["residual"], study.data, 1e-7)
+        assert re.search(r"^ +1 +2\.linear +\d", text, re.M)
+        for name, reason in (
+            ("convolutional", "1: batch normalization couples"),
+            ("lstm", "lstm: gates multiply"),
+        ):
+            with pytest.raises(StudyError, match=rf"^{name}: no theory available: {reason}"):
+                prediction.describe(name, study.variants[name], study.data, 1e-7)
 
 
 def test_variants_are_written_as_the_page_shows() -> None:

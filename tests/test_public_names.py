@@ -51,6 +51,19 @@ def test_the_pages_example_prints_what_the_page_says(
         assert float(measured) == pytest.approx(float(predicted), rel=0.2)
 
 
+def test_the_example_of_theory_prints_what_its_page_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs/theory.md"
+    run_example(page, tmp_path)
+    printed, documented = capsys.readouterr().out, code_blocks(page, "text")[0]
+    assert without_values(printed) == without_values(documented)
+    hops = [
+        re.findall(r"(?:hop|attenuation): ([\d.]+)$", text, re.M) for text in (printed, documented)
+    ]
+    assert [float(hop) for hop in hops[0]] == pytest.approx([float(h) for h in hops[1]], rel=0.05)
+
+
 def test_the_readmes_example_shows_a_gradient_that_vanishes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,9 @@ from .theory.meanfield import LayerTheory as LayerTheory
 from .theory.meanfield import attenuation as attenuation
 from .theory.meanfield import depth_scale as depth_scale
 from .theory.meanfield import predict as predict
+from .theory.network.walk import NetworkLayerTheory as NetworkLayerTheory
+from .theory.network.walk import predict_network as predict_network
+from .theory.network.recursions import NoTheoryError as NoTheoryError
 
 # Registries of activation functions and initialisations
 from .activations import ACTIVATIONS as ACTIVATIONS

@@ -33,9 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser(
         "predict",
         help="print what mean-field theory predicts of a variant, without training",
-        description="Print the factor by which the gradient shrinks per layer, the attenuation at"
-        " the variant's depth, and the depth at which the first layer's gradient falls below a"
-        " threshold. Reads params.yaml, and the training images in data/raw.",
+        description="Print the factor by which the gradient shrinks per layer, and the attenuation"
+        " at the variant's depth; of the library's own network also the depth at which the first"
+        " layer's gradient falls below a threshold; of a recurrent one the factor per time step."
+        " Reads params.yaml, and the training examples in data/raw.",
     )
     predict.add_argument("variant", metavar="VARIANT", help="a key of `variants` in params.yaml")
     predict.add_argument(

@@ -7,8 +7,10 @@ Poole et al. (2016), eq. 3-5; Schoenholz et al. (2017), eq. 3, 13 and 15; for re
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
@@ -99,7 +101,15 @@ def _hop(level: int, gain: float, slopes: list[float], residual: list[bool]) -> 
     return math.sqrt((1 + gain * slopes[level + 1]) * slopes[level] / slopes[level + 1])
 
 
-def attenuation(layers: list[LayerTheory]) -> float:
+class HasHop(Protocol):
+    """The theory of a layer of any network."""
+
+    @property
+    def hop(self) -> float:
+        """Return rms(dL/dz of this layer) / rms(dL/dz of the next one)."""
+
+
+def attenuation(layers: Sequence[HasHop]) -> float:
     """Return the predicted rms(dL/dz) of the first hidden layer over that of the last."""
     return math.prod(layer.hop for layer in layers[:-1])
 

@@ -1,6 +1,7 @@
 """A text with the predictions of mean-field theory for a variant, made without training.
 
-It needs the training images, for the variance of the first layer's preactivations.
+It needs the training examples: those of the library's multilayer perceptron the variance of the
+first layer's preactivations; those of other networks are followed one by one (`built`).
 """
 
 import numpy as np
@@ -22,7 +23,8 @@ SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)  # 1.18e-38
 def describe(name: str, variant: AnyVariant, data: Data, threshold: float) -> str:
     """Write the predictions for a variant: a table by hidden layer, and some lines.
 
-    The table has q, χ and the factor by which the gradient changes per hop. The lines say the
+    Of a network that a function returns they are those of `built.describe_built`, else these: The
+    table has q, χ and the factor by which the gradient changes per hop. The lines say the
     attenuation and the first layer's gradient at the variant's depth, the depth scale, and the
     depths from which on that gradient is below `threshold` and below float32's smallest normal
     number.
@@ -30,7 +32,7 @@ def describe(name: str, variant: AnyVariant, data: Data, threshold: float) -> st
     Args:
         name: The variant's name, for the error.
         variant: The variant.
-        data: The images in data/raw.
+        data: The examples in data/raw.
         threshold: Of rms(dL/dz) per example in the first layer, above 0.
 
     Returns:
@@ -42,10 +44,9 @@ def describe(name: str, variant: AnyVariant, data: Data, threshold: float) -> st
     if isinstance(variant, Recorded):
         raise StudyError(f"{name}: no theory available: it is a recorded run")
     if isinstance(variant, Built):
-        raise StudyError(
-            f"{name}: no theory available: it is of the library's multilayer perceptron, and"
-            f" {variant.network} returns another network"
-        )
+        from vanishing.theory.network.built import describe_built  # noqa: PLC0415 - needs torch
+
+        return describe_built(name, variant, data)
     reason = meanfield.reason_unavailable(variant)
     if reason:
         raise StudyError(f"{name}: no theory available: {reason}")

@@ -1,6 +1,7 @@
 """The text of predictions for a variant."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,34 @@ from vanishing.params.study import Built, Variant
 from vanishing.paths import RAW
 from vanishing.recording.initialisation import probe_seeds
 from vanishing.theory.prediction import describe, second_moment
+
+NETS = """
+from torch import nn
+
+
+def flat():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+def dense():
+    hidden = nn.Linear(784, 50), nn.Tanh(), nn.Linear(50, 50), nn.Tanh()
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(50, 10))
+
+
+def normalized():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.BatchNorm1d(50), nn.Linear(50, 10))
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(28, 50, batch_first=True)
+        self.output = nn.Linear(50, 10)
+
+    def forward(self, x):
+        states, _ = self.rnn(x.squeeze(1))
+        return self.output(states[:, -1])
+"""
 
 
 @pytest.fixture
@@ -87,10 +116,28 @@ def test_a_variant_without_theory_is_refused_by_name(data: Images) -> None:
         describe("bn", variant(normalization="batch"), data, 1e-7)
 
 
-def test_other_networks_and_other_examples_are_refused_by_name(data: Images) -> None:
-    net = Built(network="nets:build")
-    with pytest.raises(StudyError, match=r"net: no theory available: .* nets:build ret"):
-        describe("net", net, data, 1e-7)
+def test_other_networks_are_followed_through_their_graph(
+    data: Images, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "own_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(str(workspace))
+    dense = describe("dense", Built(network="own_nets:dense"), data, 1e-7)
+    rows = [line.split() for line in dense.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[:2] for row in rows] == [["0", "1"], ["1", "3"]]
+    hop = float(rows[0][3])
+    assert number(dense, "attenuation at 2 hidden layers") == pytest.approx(hop, rel=0.01)
+    recurrent = describe("rnn", Built(network="own_nets:Recurrent"), data, 1e-7)
+    start = "rnn hidden_gradient_l0, factor per time step from the first on: "
+    (line,) = [line for line in recurrent.splitlines() if line.startswith(start)]
+    assert "…" in line
+    assert 0 < float(line.split("together ")[1]) < 1e-3
+    with pytest.raises(StudyError, match=r"^flat: no theory available: it has no hidden layer"):
+        describe("flat", Built(network="own_nets:flat"), data, 1e-7)
+    with pytest.raises(StudyError, match=r"^bn: no theory available: 2: batch normalization"):
+        describe("bn", Built(network="own_nets:normalized"), data, 1e-7)
+
+
+def test_other_examples_are_refused_by_name() -> None:
     digits = Computed(dataset="own:digits", train_examples=10, test_examples=10)
     with pytest.raises(StudyError, match=r"x: predictions are of MNIST, .*; given own:digits"):
         describe("x", variant(), digits, 1e-7)
