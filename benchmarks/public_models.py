@@ -111,7 +111,8 @@ class _Run:
 
 def _digest(values: Tensor) -> bytes:
     """Tell tensors apart by their bytes; copies of all gradients would fill the memory."""
-    return sha256(values.detach().contiguous().reshape(-1).view(torch.uint8).numpy()).digest()
+    flat = values.detach().contiguous().reshape(-1)
+    return sha256(flat.view(torch.uint8).numpy().data).digest()
 
 
 def train_twin(name: str) -> _Run:
