@@ -25,6 +25,7 @@ NAMES = (
     "recording",
     "watching",
     "correctness",
+    "public_models",
     "neighbour",
     "extraction",
     "pipeline",
@@ -36,6 +37,7 @@ ON_GPU = "gpu"
 TITLES = {
     "watching": "A watched step over a plain one, medians and their 95 % intervals",
     "correctness": "What each tool records where the optimizer used another gradient",
+    "public_models": "How each tool fares with public models, unchanged",
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",
     "files": "Size of the study's Parquet files",

@@ -147,7 +147,7 @@ def judge(tool: type[Watcher], case: Case, twin: ByHand) -> Verdict:
     """
     training = Training(case, compiled=case.compiles)
     # torchmortem, NeuralDBG and wandb print, warn, and write into the working directory.
-    with TemporaryDirectory() as folder, _quiet_in(folder):
+    with TemporaryDirectory() as folder, quiet_in(folder):
         watcher = tool(training.model, training.optimizers, Path(folder))
         try:
             with watcher:
@@ -194,7 +194,8 @@ def _weights_differ(model: nn.Module, twin: nn.Module, tolerance: float) -> bool
 
 
 @contextlib.contextmanager
-def _quiet_in(folder: str) -> Iterator[None]:
+def quiet_in(folder: str) -> Iterator[None]:
+    """Work in a folder, and let nothing be printed."""
     with (
         contextlib.chdir(folder),
         contextlib.redirect_stdout(io.StringIO()),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import networks, watching
+from benchmarks import networks, public_models, watching
 from benchmarks.cases import CASES, STEPS
 from benchmarks.correctness import ByHand, expected, judge, read_by_hand
 from benchmarks.small_networks import mlp
@@ -113,6 +113,27 @@ def test_a_verdict_says_how_a_tool_misreads(
 ) -> None:
     assert judge(tool, CASES[name], read_by_hand(CASES[name])) == verdict
     assert not recwarn
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GAN", "tied embeddings", "LoRA"])
+def test_ours_manages_public_models(name: str) -> None:
+    assert public_models.judge(Ours, name, public_models.train_twin(name)) == "managed"
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "verdict"),
+    [
+        (Hooked, "LSTM", "managed"),
+        (OfOutputs, "LSTM", "managed"),
+        (Watcher, "GAN", "lacks layers"),
+        (Crashing, "LSTM", "crash"),
+        (Meddling, "LSTM", "changes the training"),
+    ],
+)
+def test_a_tool_manages_a_public_model_if_it_records_all_layers_and_changes_nothing(
+    tool: type[Watcher], name: str, verdict: str
+) -> None:
+    assert public_models.judge(tool, name, public_models.train_twin(name)) == verdict
 
 
 def test_a_skipped_step_has_no_gradient_that_was_used() -> None:
