@@ -42,6 +42,7 @@ def pass_layer(name: str, module: nn.Module, state: State) -> LayerOutput:
         What comes out. A NoTheoryError is raised where there is no recursion, and by
         `draws.measure` where weights are not drawn independently.
     """
+    _check_features(name, module, state)
     if isinstance(module, nn.RNN) and _is_plain(module, nn.RNN):
         return _pass_recurrent(name, module, state)
     out = _pass_feedforward(name, module, state)
@@ -85,6 +86,26 @@ def _pass_recurrent(name: str, module: nn.RNN, state: State) -> LayerOutput:
     out = recursions.rearrange(steps, lambda tensors: torch.stack(list(tensors), time))
     final = recursions.rearrange(last, lambda tensors: torch.stack(list(tensors)))
     return LayerOutput((out, final), out, in_time)
+
+
+def _check_features(name: str, module: nn.Module, state: State) -> None:
+    """Check that the input has as many features or channels as the layer takes.
+
+    Raises:
+        ValueError: If it does not. It would be an error of the network too.
+    """
+    shape = state.square.shape
+    if isinstance(module, nn.Linear | nn.RNNBase):
+        expected = module.in_features if isinstance(module, nn.Linear) else module.input_size
+        features = shape[-1] if shape else 0
+    elif isinstance(module, _CONVOLUTIONS):
+        expected = module.in_channels
+        features = shape[1] if len(shape) > 1 else 0
+    else:
+        return
+    if features != expected:
+        of = f"an input of shape {tuple(shape)}"
+        raise ValueError(f"{name}: takes {expected} features; given {features}, by {of}")
 
 
 def _check_axes(state: State, axes: int) -> None:

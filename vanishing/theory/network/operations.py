@@ -41,12 +41,14 @@ _REASONS: dict[type[nn.Module] | tuple[type[nn.Module], ...], str] = {
 }
 
 
+def known_reason(module: nn.Module) -> str | None:
+    """Say why there is no recursion for a module's kind; None for any other kind."""
+    return next((text for kinds, text in _REASONS.items() if isinstance(module, kinds)), None)
+
+
 def reason(module: nn.Module) -> str:
     """Say why there is no recursion for a module."""
-    for kinds, text in _REASONS.items():
-        if isinstance(module, kinds):
-            return text
-    return f"{type(module).__name__} has no recursion here"
+    return known_reason(module) or f"{type(module).__name__} has no recursion here"
 
 
 def pass_module(module: nn.Module, state: State) -> Any:

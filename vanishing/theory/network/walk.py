@@ -17,6 +17,7 @@ from vanishing.theory.network import recursions
 from vanishing.theory.network.layers import LEAVES, pass_layer
 from vanishing.theory.network.operations import (
     ACTIVATION_MODULES,
+    known_reason,
     pass_function,
     pass_method,
     pass_module,
@@ -53,7 +54,7 @@ def predict_network(network: nn.Module, inputs: Tensor) -> list[NetworkLayerTheo
 
     Args:
         network: On the CPU, as initialised. The last weight layer that it calls is its output.
-        inputs: A batch, as the network takes it.
+        inputs: A batch, as the network takes it; a ValueError names the layer that cannot.
 
     Returns:
         The theory of each hidden layer.
@@ -110,11 +111,14 @@ class _Tracer(fx.Tracer):
 
 
 def _trace(network: nn.Module) -> fx.GraphModule:
+    if text := known_reason(network):
+        raise NoTheoryError(f"{type(network).__name__}: {text}")
     tracer = _Tracer()
     try:
         return fx.GraphModule(network, tracer.trace(network))
     except Exception as error:
-        raise NoTheoryError(f"its forward pass cannot be traced: {in_one_line(error)}") from error
+        cause = in_one_line(error)
+        raise NoTheoryError(f"torch.fx cannot trace its forward pass: {cause}") from error
 
 
 class _Walk(fx.Interpreter):

@@ -119,7 +119,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], str]] = {
     "parameter": (lambda net, h: h * net.scale, "scale: a parameter or buffer is used outside"),
     "unknown": (lambda _, h: torch.sin(h), "sin: it has no recursion here"),
     "method": (lambda _, h: h.cumsum(1), "cumsum: it has no recursion here"),
-    "branch": (lambda _, h: h if h.sum() > 0 else -h, "its forward pass cannot be traced: .*"),
+    "branch": (lambda _, h: h if h.sum() > 0 else -h, "torch.fx cannot trace its forward pass: .*"),
     "overwritten": (lambda net, h: net.overwrite(h) + h, "overwrite: it overwrites its argument"),
     "average": (lambda _, h: h.mean(1, keepdim=True).expand(-1, 8), "expand: it has no recursion"),
 }
@@ -205,6 +205,32 @@ def test_a_module_without_recursion_is_refused_by_name(name: str) -> None:
         built.eval()(inputs)  # lazy layers get their shape
     with pytest.raises(NoTheoryError, match=f"^{message}"):
         predict_network(built.train(), inputs)
+
+
+@pytest.mark.parametrize("network", [nn.LSTM(3, 4), nn.MultiheadAttention(4, 2)])
+def test_a_network_that_is_one_module_without_recursion_is_refused_by_its_kind(
+    network: nn.Module,
+) -> None:
+    with pytest.raises(
+        NoTheoryError, match=f"{type(network).__name__}: .* activations by each other"
+    ):
+        predict_network(network, examples(5, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "problem"),
+    [
+        (nn.Linear(3, 4), (5, 4), r"0: takes 3 features; given 4, by an input of shape \(5, 4\)"),
+        (nn.Conv2d(3, 4, 3), (5, 1, 8, 8), "0: takes 3 features; given 1"),
+        (nn.RNN(3, 4), (5, 8, 2), "0: takes 3 features; given 2"),
+    ],
+    ids=["linear", "conv", "rnn"],
+)
+def test_inputs_that_a_layer_cannot_take_are_refused(
+    layer: nn.Module, shape: tuple[int, ...], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        predict_network(nn.Sequential(layer), examples(*shape))
 
 
 def test_the_network_and_the_inputs_stay_as_they_are() -> None:
