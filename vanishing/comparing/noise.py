@@ -51,6 +51,7 @@ _KINDS: dict[str, Kind] = {  # by the beginning of a metric's name; the others a
     "gradient_outside_share_": "share of gradients",
     "saturation_": "saturation",
     "hop_deviation": "hop error",
+    "time_hop_deviation": "hop error",
     "gradient_median_magnitude_": "bin",
 }
 _SHARES = ("accuracy", "saturation", "hop error")  # whose scale is 1

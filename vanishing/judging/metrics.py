@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from vanishing.judging.effects import Tables
@@ -25,7 +26,8 @@ def compute_metrics(tables: Tables) -> Metrics:
         {metric: value}, each a mean over the seeds, not rounded; NaN for a value that is not known.
     """
     depth = tables["initialisation"]["depth"].iloc[0]  # the same in all rows
-    return compute_run_metrics(tables) | theory_metrics(tables["theory"], depth)
+    theory = tables["theory"]
+    return compute_run_metrics(tables) | theory_metrics(theory, depth) | time_theory_metrics(theory)
 
 
 def compute_run_metrics(tables: Tables) -> Metrics:
@@ -188,6 +190,37 @@ def theory_metrics(theory: pd.DataFrame, depth: int) -> Metrics:
         "hop_theory": mean_hop(hops["predicted"]),
         "hop_fresh": mean_hop(hops["measured"]),
         "hop_deviation": float(deviation),
+    }
+
+
+def time_theory_metrics(theory: pd.DataFrame) -> Metrics:
+    """Return predictions of hops through time beside fresh initialisations.
+
+    Of the recurrent layer whose gradient through time is furthest from 1, all at initialisation:
+
+    - `time_attenuation_theory`, `time_attenuation_fresh`: rms(dL/dh) of the first time step over
+      that of the last, predicted and measured
+    - `time_hop_theory`, `time_hop_fresh`: geometric means over the steps
+    - `time_hop_deviation`: the largest |measured / predicted - 1| of a step
+
+    Returns:
+        {metric: value}, NaN where there is no theory; none without recurrent layers.
+    """
+    hops = theory[theory["quantity"].str.fullmatch(r"hidden_gradient_l\d+(_reverse)?_hop#\d+")]
+    if hops.empty:
+        return {}
+    state = hops["quantity"].str.partition("#")[0]
+    products = hops.groupby(["layer_index", state])["measured"].prod()
+    with np.errstate(divide="ignore"):
+        index, furthest = np.log(products).abs().idxmax()
+    of_state = hops[(hops["layer_index"] == index) & (state == furthest)]
+    measured, predicted = of_state["measured"], of_state["predicted"]
+    return {
+        "time_attenuation_theory": float(predicted.prod(min_count=len(predicted))),
+        "time_attenuation_fresh": float(measured.prod()),
+        "time_hop_theory": mean_hop(predicted),
+        "time_hop_fresh": mean_hop(measured),
+        "time_hop_deviation": float((measured / predicted - 1).abs().max(skipna=False)),
     }
 
 

@@ -91,6 +91,31 @@ def theory_table(metrics: Metrics) -> str:
     return _table(headers, rows, "lrrrrrr")
 
 
+def time_theory_table(metrics: Metrics) -> str | None:
+    """Lay out theory beside measurement through time, a row per recurrent variant; None if none."""
+    rows = [
+        [
+            name,
+            predicted(values["time_hop_theory"]),
+            predicted(values["time_hop_fresh"]),
+            predicted(values["time_hop_deviation"]),
+            predicted(values["time_attenuation_theory"]),
+            number(values["time_attenuation_fresh"]),
+        ]
+        for name, values in metrics.items()
+        if values.get("time_attenuation_fresh") is not None
+    ]
+    headers = [
+        "variant",
+        "factor per time step, theory",
+        "measured",
+        "largest deviation of a step",
+        "attenuation through time, theory",
+        "measured",
+    ]
+    return _table(headers, rows, "lrrrrr") if rows else None
+
+
 def claims_table(claims: list[Row], is_of_article: bool) -> str:
     """Lay out the claims: the statement, its effect and the verdict.
 

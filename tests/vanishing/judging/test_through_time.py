@@ -112,3 +112,38 @@ def test_a_gradient_that_vanishes_through_time_is_in_the_verdict_and_in_the_tabl
     column = [cell.strip() for cell in header.split("|")].index("through time at initialisation")
     (relu,) = [line.split("|") for line in lines if line.startswith("| relu ")]
     assert relu[column].strip() == "1e-06"
+
+
+def hops(tensor: str, pairs: Sequence[tuple[float, float]]) -> list[tuple[object, ...]]:
+    """Return rows of theory.parquet: predicted and measured hops of a state, from step 1."""
+    return [
+        ("v", 1, 0, f"{tensor}_hop#{step}", predicted, measured, 0.0, 0.0, 5)
+        for step, (predicted, measured) in enumerate(pairs, start=1)
+    ]
+
+
+def test_theory_through_time_is_of_the_state_furthest_from_one() -> None:
+    near = hops("hidden_gradient_l1", [(1.0, 0.9), (1.0, 0.9)])
+    far = hops("hidden_gradient_l0", [(0.5, 0.25), (0.5, 0.5)])
+    cells = hops("cell_gradient_l0", [(0.1, 0.001)])
+    values = metrics.time_theory_metrics(frame("theory", near + far + cells))
+    assert values == {
+        "time_attenuation_theory": 0.25,
+        "time_attenuation_fresh": 0.125,
+        "time_hop_theory": pytest.approx(0.5),
+        "time_hop_fresh": pytest.approx(math.sqrt(0.125)),
+        "time_hop_deviation": 0.5,
+    }
+    table = markdown.time_theory_table({"v": values, "w": {"test_accuracy": 0.5}})
+    assert table is not None
+    assert "0.125" in table
+    assert "| w" not in table
+
+
+def test_without_theory_the_measured_factors_through_time_stand_alone() -> None:
+    rows = hops("hidden_gradient_l0", [(math.nan, 0.5), (math.nan, 0.5)])
+    values = metrics.time_theory_metrics(frame("theory", rows))
+    assert values["time_attenuation_fresh"] == 0.25
+    assert all(math.isnan(values[f"time_{key}"]) for key in ("attenuation_theory", "hop_deviation"))
+    assert metrics.time_theory_metrics(frame("theory", [])) == {}
+    assert markdown.time_theory_table({"v": {}}) is None
