@@ -71,7 +71,6 @@ def comparisons(
         "gradient-distributions": partial(gradient_distributions, histograms, names),
         "activation-distributions": partial(activation_distributions, layers, names),
         "gradient-decay": partial(gradient_decay, layers, names),
-        "attenuation-by-depth": partial(attenuation_by_depth, tables["theory"], names),
         "attenuation-by-variant": partial(attenuation_by_variant, fresh),
         "learning-curves": partial(learning_curves, history, names),
         "generalization-gap": partial(generalization_gap, history, names),
@@ -82,6 +81,8 @@ def comparisons(
         "saturation": partial(saturation, layers, names),
         "health": partial(health_matrix, shown_checks),
     }
+    if tables["theory"].groupby("variant")["depth"].nunique().gt(1).any():
+        drawers["attenuation-by-depth"] = partial(attenuation_by_depth, tables["theory"], names)
     if len(plot_data.gradient_through_time(layers)):
         drawers["gradient-through-time"] = partial(gradient_through_time, layers, names)
     if len(plot_data.gradient_along_stream(layers)):

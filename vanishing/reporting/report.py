@@ -169,6 +169,7 @@ def _tables(
         "theory_table": markdown.theory_table(
             {name: metrics[name] for name in names if name in settings.trained}
         ),
+        "has_hops": any(values["hop_fresh"] is not None for values in shown_metrics.values()),
         "time_theory_table": markdown.time_theory_table(shown_metrics),
         "claims_tables": {
             title: markdown.claims_table(rows, settings.is_of_article)

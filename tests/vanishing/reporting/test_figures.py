@@ -99,6 +99,15 @@ def test_without_a_pair_there_is_no_such_figure(frames: Tables) -> None:
     assert paths.figure("standard-and-xavier") not in drawers
 
 
+def test_networks_of_one_depth_each_have_no_figure_against_the_depth(frames: Tables) -> None:
+    study = load(Study, ROOT / "params.yaml")
+    path = paths.figure("attenuation-by-depth")
+    assert path in figures.comparisons(study, METRICS, CHECKS, frames, NAMES)
+    theory = frames["theory"]
+    of_one_depth = dict(frames) | {"theory": theory[theory["depth"] == theory["depth"].iloc[0]]}
+    assert path not in figures.comparisons(study, METRICS, CHECKS, of_one_depth, NAMES)
+
+
 def test_magnitudes_over_training_share_one_scale_and_show_zeros_and_overflow(
     frames: Tables,
 ) -> None:

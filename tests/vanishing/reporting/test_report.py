@@ -102,6 +102,17 @@ def test_disagreement_with_theory_is_named(settings: Params, summaries: dict[str
     assert "agree within 3.0% in sigmoid; they do not in relu." in text
 
 
+def test_networks_without_a_hop_have_no_table_of_hops(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    assert "Per hop, theory and measurement agree" in fill(settings, summaries)
+    without = {"hop_fresh": None, "hop_theory": None, "hop_deviation": None}
+    text = fill(settings, summaries, sigmoid=without, sigmoid_skip=without, relu=without)
+    theory = text.split("### Theory beside measurement")[1].split("\n### ")[0]
+    assert "|" not in theory
+    assert "Per hop" not in theory
+
+
 def test_every_claim_has_its_verdict_and_every_link_its_target(
     settings: Params, summaries: dict[str, Any]
 ) -> None:
