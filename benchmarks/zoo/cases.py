@@ -4,7 +4,7 @@ What a case is meant to be, its fault, cause and tags, is documentation. Its tru
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from benchmarks.zoo.alterations import Alteration
@@ -32,6 +32,7 @@ CAUSES = frozenset(
         "weight-decay",
     }
 )
+_DOCUMENTATION = frozenset({"name", "twin", "fault", "cause", "layer", "tags"})
 TAGS = frozenset({"late", "slow", "suspicious", "diverging"})  # as a case is meant
 
 
@@ -80,6 +81,11 @@ class Case:
     cause: str | None = None
     layer: str | None = None
     tags: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """All that decides the numbers of its training, without names and documentation."""
+        return {key: value for key, value in asdict(self).items() if key not in _DOCUMENTATION}
 
     @property
     def family(self) -> str:
@@ -525,7 +531,7 @@ FAULTS = (
     ),
     Fault("weight-decay", "weight-decay", _with_settings(weight_decay=1.0), count=8),
 )
-_FAULTS_OF_DIGITS = 62  # cases
+_FAULTS_OF_DIGITS = 63
 
 
 def _spread(bases: list[Case], count: int, start: int) -> list[Case]:
@@ -550,7 +556,14 @@ def _generate() -> tuple[Case, ...]:
         if len(suitable := [base for base in digits if not base.tags and fault.suits(base)]) > turn
     ]
     cases += [fault.inflict(base) for fault, base in pairs[:_FAULTS_OF_DIGITS]]
-    return tuple(cases)
+    return tuple(_without_repetitions(cases))
+
+
+def _without_repetitions(cases: list[Case]) -> list[Case]:
+    """Leave out what trains like an earlier case, which may be in the other half."""
+    # Two bases that differ in depth alone become one network where the fault is another depth.
+    recipes = [case.recipe for case in cases]
+    return [case for number, case in enumerate(cases) if case.recipe not in recipes[:number]]
 
 
 CASES = _generate()

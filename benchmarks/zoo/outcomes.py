@@ -27,7 +27,6 @@ from vanishing.files import digest, write_text
 FOLDER = Path("data/zoo")
 
 _MODULES = (alterations, data, networks, training)
-_DOCUMENTATION = frozenset({"twin", "fault", "cause", "layer", "tags"})  # changes no number
 
 
 class Run(NamedTuple):
@@ -56,9 +55,8 @@ class Run(NamedTuple):
 
 def key(run: Run) -> str:
     """Return sixteen hexadecimal digits, of what is trained, by which code and on which data."""
-    recipe = {name: value for name, value in asdict(run.case).items() if name not in _DOCUMENTATION}
     content = [
-        recipe,
+        run.case.recipe,
         run.seed,
         run.steps,
         data.digest(run.case.dataset),

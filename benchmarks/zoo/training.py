@@ -42,7 +42,7 @@ class Outcome:
     Attributes:
         losses: Training loss of each step's batch, as the case computes it.
         accuracies: Test accuracy after each of CHECKPOINTS.
-        seconds: That it took; no part of what is compared.
+        seconds: Of processor time that it took; no part of what is compared.
     """
 
     losses: tuple[float, ...]
@@ -85,7 +85,7 @@ def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None)
     Returns:
         Its outcome.
     """
-    begun = time.monotonic()
+    begun = time.process_time()
     examples = data.load(case.dataset)
     if case.defect:
         examples = data.DEFECTS[case.defect](examples, generator(seed, "zoo defect"))
@@ -93,7 +93,7 @@ def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None)
         torch.manual_seed(generator(seed, "zoo weights").initial_seed())
         network = build(case, examples, seed)
     losses, accuracies = _optimize(network, case, examples, (seed, steps), folder)
-    return Outcome(tuple(losses), tuple(accuracies), time.monotonic() - begun)
+    return Outcome(tuple(losses), tuple(accuracies), time.process_time() - begun)
 
 
 def build(case: Case, examples: data.Dataset, seed: int) -> nn.Module:
