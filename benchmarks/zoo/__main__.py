@@ -20,7 +20,7 @@ from benchmarks.zoo.cases import CASES, Case
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.split import HALVES, half
 from benchmarks.zoo.training import STEPS
-from benchmarks.zoo.truth import SEEDS, Truth
+from benchmarks.zoo.truth import SEEDS, Truth, Verdict
 from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         write_text(TABLE, table.to_csv(index=False, float_format="%.4f", lineterminator="\n"))
         print(f"{TABLE} is written")
     else:
-        print(tabulate(table.fillna(""), "keys", floatfmt=".2f", showindex=False))
+        print(tabulate(table.fillna("").to_dict("list"), "keys", floatfmt=".2f"))
     print_counts(cases, truths)
 
 
@@ -136,11 +136,11 @@ def tabulate_truth(
 
 def print_counts(cases: Sequence[Case], truths: dict[str, Truth]) -> None:
     """Print how many cases each half has of each truth."""
-    counts = Counter((half(case), truths[case.name].verdict or "none") for case in cases)
-    verdicts = ("learns", "between", "will not learn", "none")
+    counts = Counter((half(case), truths[case.name].verdict) for case in cases)
+    verdicts: tuple[Verdict | None, ...] = ("learns", "between", "will not learn", None)
     rows = [[part, *(counts[part, verdict] for verdict in verdicts)] for part in HALVES]
     late = sum(result.late for result in truths.values())
-    print(tabulate(rows, ["half", *verdicts]))
+    print(tabulate(rows, ["half", *(verdict or "none" for verdict in verdicts)]))
     print(f"late starters: {late}")
 
 

@@ -152,7 +152,7 @@ class ConvolutionalBlock(nn.Module):
         self.outer = nn.Conv2d(channels, channels, 3, padding=1)
         self.norm2 = nn.BatchNorm2d(channels) if normalized else nn.Identity()
         if arrangement == "zero":
-            nn.init.zeros_(self.norm2.weight)
+            nn.init.zeros_(self.norm2.get_parameter("weight"))
         self.last = nn.ReLU()
 
     def forward(self, stream: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ class Transformer(nn.Module):
 
 
 def _norm(kind: str, width: int) -> nn.Module:
-    return {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}[kind](width)
+    return nn.BatchNorm1d(width) if kind == "batch" else nn.LayerNorm(width)
 
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {

@@ -186,4 +186,4 @@ def _accuracy(network: nn.Module, examples: Examples) -> float:
     with torch.no_grad():
         right = network(examples.inputs).argmax(1) == examples.labels
     network.train()
-    return right.double().mean().item()
+    return float(right.double().mean())

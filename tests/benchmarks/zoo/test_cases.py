@@ -100,17 +100,17 @@ def test_alterations_do_what_they_say() -> None:
     trainable = [name for name, p in frozen.named_parameters() if p.requires_grad]
     assert trainable == ["head.weight", "head.bias"]
     constant = altered("weights-constant").get_submodule("hidden1").get_parameter("weight")
-    assert constant.unique().numel() == 1
+    assert len(set(constant.flatten().tolist())) == 1
     inputs = 3 + torch.randn(64, 1, 28, 28)
-    for fault, moves in (("statistics-frozen", False), ("statistics-forgotten", False)):
+    for fault in ("statistics-frozen", "statistics-forgotten"):
         network = altered(fault)
         before = network.get_submodule("norm1").get_buffer("running_mean").clone()
         network.train()(inputs)
         after = network.get_submodule("norm1").get_buffer("running_mean")
-        assert torch.equal(before, after) is not moves
+        assert torch.equal(before, after)
     mistaken = altered("statistics-mistaken").get_submodule("norm1")
-    assert mistaken.get_buffer("running_mean").unique().tolist() == [100]
-    assert mistaken.get_buffer("running_var").unique().tolist() == [10_000]
+    assert set(mistaken.get_buffer("running_mean").tolist()) == {100}
+    assert set(mistaken.get_buffer("running_var").tolist()) == {10_000}
 
 
 @pytest.mark.parametrize("kind", ["mlp", "recurrent"])

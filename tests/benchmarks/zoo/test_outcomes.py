@@ -10,6 +10,7 @@ from benchmarks.zoo import outcomes, truth
 from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.split import half
+from benchmarks.zoo.training import Outcome
 from benchmarks.zoo.truth import Truth
 from vanishing.errors import StudyError
 
@@ -28,7 +29,7 @@ def test_a_run_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[Run] = []
     make = outcomes.make
 
-    def make_until_killed(run: Run) -> truth.Outcome:
+    def make_until_killed(run: Run) -> Outcome:
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.append(run)
@@ -116,6 +117,18 @@ def test_the_whole_zoo_writes_the_table(monkeypatch: pytest.MonkeyPatch, folder:
         "name,half,truth,skill_0,skill_1,skill_2,skill_3,skill_4,late,slow,cause,layer"
     )
     assert [line.split(",")[0] for line in lines[1:]] == [REFERENCE.name, sick.name]
+
+
+def test_what_does_not_learn_is_trained_for_longer_and_what_learns_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shorten(monkeypatch)
+    monkeypatch.setattr(zoo, "LONGER_STEPS", 60)
+    zoo.complete([Run(REFERENCE, seed, 10) for seed in truth.SEEDS], 1)
+    planned = {REFERENCE.name: Truth("between", (0.5,) * 5)}
+    assert zoo.find_slow([REFERENCE], planned, 1) == {REFERENCE.name: True}
+    planned = {REFERENCE.name: Truth("learns", (1.0,) * 5)}
+    assert zoo.find_slow([REFERENCE], planned, 1) == {}
 
 
 def test_a_pattern_without_a_case_is_refused() -> None:
