@@ -6,4 +6,6 @@ A module of `__main__.NAMES` measures one subject: its `measure` returns the row
 - `baselines`: how others train and record
 - `study`, `copies`: small studies, and studies of many variants
 - `repository`: a repository with a generated pipeline
+
+`zoo` measures no speed: it is a collection of trainings, with a command of its own.
 """

@@ -1,0 +1,22 @@
+"""Which half of the zoo a case belongs to.
+
+Detectors may be made with the development half. They are judged once, on the two others.
+"""
+
+import hashlib
+from typing import Literal
+
+from benchmarks.zoo.cases import Case
+
+Half = Literal["development", "held out", "unseen"]
+HALVES: tuple[Half, ...] = ("development", "held out", "unseen")
+
+_PARTS = 3  # one is for development
+
+
+def half(case: Case) -> Half:
+    """Return the half: by the name of its family, so that a base and its faults stay together."""
+    if case.dataset == "digits":
+        return "unseen"
+    number = int(hashlib.sha256(case.family.encode()).hexdigest(), 16)
+    return "development" if number % _PARTS == 0 else "held out"

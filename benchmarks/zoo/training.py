@@ -1,0 +1,189 @@
+"""One training of a case: deterministic, on the CPU, watched if a folder is given."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+import vanishing
+from benchmarks.zoo import alterations, data, networks
+from benchmarks.zoo.cases import Case
+from vanishing.datasets.examples import Examples
+from vanishing.seeds import generator
+
+STEPS = 500
+BATCH = 64
+CHECKPOINTS = (0.1, 0.25, 0.5, 0.9, 0.95, 1.0)  # shares of the steps, after which the test is taken
+_EVERY = 10  # of how many steps a watch traces one
+
+_OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+}
+_PRETRAINING_RATE = 1e-3  # of Adam
+_SMOOTHING = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to.
+
+    Attributes:
+        losses: Training loss of each step's batch, as the case computes it.
+        accuracies: Test accuracy after each of CHECKPOINTS.
+        seconds: Of processor time that it took; no part of what is compared.
+    """
+
+    losses: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    seconds: float = field(compare=False, default=0.0)
+
+
+def _summed(logits: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(logits, labels, reduction="sum")
+
+
+def _double_softmax(logits: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(logits.softmax(1), labels)
+
+
+def _smoothed(logits: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(logits, labels, label_smoothing=_SMOOTHING)
+
+
+_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross-entropy": cross_entropy,
+    "summed": _summed,
+    "double-softmax": _double_softmax,
+    "smoothed": _smoothed,
+}
+
+
+def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None) -> Outcome:
+    """Train a case.
+
+    Torch's global generator is left as it was. On one machine and number of threads the same
+    arguments give the same outcome, watched or not.
+
+    Args:
+        case: The case.
+        seed: Of the initial weights, the order of the examples and what a defect draws.
+        steps: Steps of the optimizer.
+        folder: Where `vanishing.watch` writes; None for a training that nobody watches.
+
+    Returns:
+        Its outcome.
+    """
+    begun = time.process_time()
+    examples = data.load(case.dataset)
+    if case.defect:
+        examples = data.DEFECTS[case.defect](examples, generator(seed, "zoo defect"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, "zoo weights").initial_seed())
+        network = build(case, examples, seed)
+    losses, accuracies = _optimize(network, case, examples, (seed, steps), folder)
+    return Outcome(tuple(losses), tuple(accuracies), time.process_time() - begun)
+
+
+def build(case: Case, examples: data.Dataset, seed: int) -> nn.Module:
+    """Build the network, pretrain it if the case says so, and alter it."""
+    network = networks.build(case.network, examples.side, case.arguments)
+    if case.pretraining:
+        _pretrain(network, examples.train, case.pretraining, seed)
+    for alteration in case.alterations:
+        alterations.alter(network, alteration)
+    return network
+
+
+def _pretrain(network: nn.Module, examples: Examples, steps: int, seed: int) -> None:
+    """Train on another task, images with rows and columns exchanged, and draw a new head."""
+    task = examples._replace(inputs=examples.inputs.transpose(2, 3).contiguous())
+    optimizer = Adam(network.parameters(), lr=_PRETRAINING_RATE)
+    for rows in _batches(task.labels, steps, False, generator(seed, "zoo pretraining")):
+        optimizer.zero_grad()
+        cross_entropy(network(task.inputs[rows]), task.labels[rows]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    head = network.get_submodule("head")
+    assert isinstance(head, nn.Linear)  # noqa: S101 - each network of the zoo has one
+    head.reset_parameters()
+
+
+def _optimize(
+    network: nn.Module,
+    case: Case,
+    examples: data.Dataset,
+    seed_and_steps: tuple[int, int],
+    folder: Path | None,
+) -> tuple[list[float], list[float]]:
+    """Take the steps; return the losses and the accuracies at the checkpoints."""
+    seed, steps = seed_and_steps
+    optimizer = _OPTIMIZERS[case.optimizer](network.parameters(), **case.settings)
+    rate = case.settings["lr"]
+    checkpoints = [math.ceil(share * steps) for share in CHECKPOINTS]
+    losses: list[float] = []
+    accuracies: list[float] = []
+    batches = _batches(examples.train.labels, steps, case.sorted, generator(seed, "zoo batches"))
+    watch = (
+        vanishing.watch(network, optimizer, folder=folder, every=_EVERY)
+        if folder
+        else nullcontext(None)
+    )
+    with watch as watching:
+        for step, rows in enumerate(batches, start=1):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * min(1.0, step / max(1, case.warm_up))
+            if case.zero_grad:
+                optimizer.zero_grad()
+            logits = network(examples.train.inputs[rows])
+            loss = _LOSSES[case.loss](logits, examples.train.labels[rows])
+            if watching:
+                watching.loss(loss)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if case.clip is not None:
+                clip_grad_norm_(network.parameters(), case.clip)
+            optimizer.step()
+            losses.append(loss.item())
+            accuracies += [_accuracy(network, examples.test)] * checkpoints.count(step)
+    return losses, accuracies
+
+
+def _batches(labels: Tensor, steps: int, in_order: bool, rng: Generator) -> Iterator[Tensor]:
+    """Yield the rows of each batch, epoch after epoch; what is left of an epoch is dropped.
+
+    Args:
+        labels: Of the training examples.
+        steps: Number of batches.
+        in_order: Whether the examples come sorted by their label instead of shuffled.
+        rng: Shuffles.
+
+    Yields:
+        Indices, (64,).
+    """
+    left = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        if len(left) < BATCH:
+            left = labels.argsort(stable=True)
+            if not in_order:
+                left = torch.randperm(len(labels), generator=rng)
+        yield left[:BATCH]
+        left = left[BATCH:]
+
+
+def _accuracy(network: nn.Module, examples: Examples) -> float:
+    """Return the share of the test examples that the network names rightly."""
+    network.eval()
+    with torch.no_grad():
+        right = network(examples.inputs).argmax(1) == examples.labels
+    network.train()
+    return float(right.double().mean())

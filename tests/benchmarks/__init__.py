@@ -1,0 +1,1 @@
+"""Tests of benchmarks that are packages; those of modules are test_benchmarks*.py."""
