@@ -43,7 +43,7 @@ def _scale(module: nn.Module, factor: float) -> None:
 
 
 def _fill(module: nn.Module, value: float) -> None:
-    """Give all weights one value: all units of a layer are the same and stay the same."""
+    """Give all weights one value: the units of a layer differ in their biases alone."""
     for weight in _weights(module):
         weight.fill_(value)
 
