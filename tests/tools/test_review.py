@@ -385,6 +385,30 @@ def test_code_that_was_edited_after_its_results_is_said_first(
     )
 
 
+def test_the_claims_of_a_study_are_code_of_the_stages_that_import_them(
+    repository: Repository, files: Files
+) -> None:
+    claims = repository.folder / "claims.py"
+    claims.write_text("LIMIT = 1\n")
+    files.params["claims"] = "claims.py"
+    stage = repository.folder / "stages/diagnose.py"
+    stage.parent.mkdir()
+    stage.write_text("STEP = 1\n")
+    code = Source([repository.folder])
+    fingerprint = fingerprint_stage("diagnose", code, ["claims"])
+    dependency = {"path": "data/fingerprints/diagnose", "md5": text_digest(fingerprint)}
+    files.stages["diagnose"] = {"deps": [dependency]}
+    repository.commit("code")
+    repository.git("branch", "-f", "main")
+    files.params["train"]["epochs"] = 3
+    assert repository.first_line() == f"{NOTHING}.**"
+    claims.write_text("LIMIT = 2\n")
+    assert repository.first_line() == (
+        "**These results are not of one state: dvc.lock is of other code than the stages diagnose"
+        " have.**"
+    )
+
+
 def test_code_that_is_no_python_stops_no_review(repository: Repository, files: Files) -> None:
     write_code(repository, CODE)
     repository.commit("code")

@@ -11,7 +11,7 @@ from vanishing.comparing.differences import Variants
 from vanishing.comparing.results import Results, kind
 from vanishing.errors import StudyError
 from vanishing.paths import FINGERPRINTS
-from vanishing.pipeline.fingerprint import changed_definitions
+from vanishing.pipeline.fingerprint import changed_definitions, own_modules
 
 # Causes for which a stage runs again; a text of the repository that a stage reads is named.
 CODE, PARAMETERS, COMMAND = "code", "parameters", "its command"
@@ -156,7 +156,10 @@ def changed_code(old: Results, new: Results, stages: Iterable[StageChange]) -> d
     """
     if old.source is None or new.source is None:
         return {}
-    modules = [f"stages.{change.kind}" for change in stages if CODE in change.causes]
+    kinds = [change.kind for change in stages if CODE in change.causes]
+    modules = [f"stages.{stage}" for stage in kinds]
+    for stage in kinds:
+        modules += own_modules(stage, new.params, new.source)
     if modules:
         networks = [settings.get("network") for settings in new.variants.values()]
         modules += [name.partition(":")[0] for name in dict.fromkeys(networks) if name]

@@ -7,9 +7,10 @@ from vanishing.comparing.results import FILES, Results, kind
 from vanishing.comparing.words import some
 from vanishing.errors import StudyError
 from vanishing.paths import LOCK, PARAMS, stage_fingerprint
-from vanishing.pipeline.fingerprint import fingerprint_stage
+from vanishing.pipeline.fingerprint import fingerprint_stage, own_modules
 from vanishing.pipeline.guard import look_up
 from vanishing.pipeline.lock import text_digest
+from vanishing.pipeline.source import Source
 
 _JUDGING = "diagnose"
 _WRITING = (_JUDGING, "report")  # stages that write single texts into reports/
@@ -59,5 +60,9 @@ def _outdated_code(results: Results) -> list[str]:
         for stage, digests in locked.items()
         if source is not None
         and source.path(f"stages.{stage}") is not None
-        and digests != {text_digest(fingerprint_stage(stage, source))}
+        and digests != {text_digest(_fingerprint(stage, results, source))}
     ]
+
+
+def _fingerprint(stage: str, results: Results, source: Source) -> str:
+    return fingerprint_stage(stage, source, own_modules(stage, results.params, source))

@@ -10,7 +10,7 @@ every Python that the project supports (docs/decisions/0010).
 
 import ast
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from importlib import metadata
 from itertools import groupby
@@ -68,12 +68,13 @@ def fingerprints(study: Judged, paths: Collection[Path] | None = None) -> dict[P
     return {path: text() for path, text in texts.items() if paths is None or path in paths}
 
 
-def fingerprint_stage(stage: str, source: Source) -> str:
+def fingerprint_stage(stage: str, source: Source, modules: Collection[str] = ()) -> str:
     """Return the fingerprint of a stage's code.
 
     Args:
         stage: Its name; its module is `stages.NAME`.
         source: The code.
+        modules: Of the study's own that the stage imports; each counts whole.
 
     Returns:
         A line per definition, in alphabetical order. A stage of BY_VARIANT also depends on
@@ -83,7 +84,33 @@ def fingerprint_stage(stage: str, source: Source) -> str:
     without = [".".join(registry) for registry in registries]
     if stage != _MIRROR:
         without.append("vanishing.tracking")
-    return _write(source.used_by(f"stages.{stage}", without))
+    code = _write(source.used_by(f"stages.{stage}", without))
+    return _join(code, *(_write(source.used_by(module)) for module in modules))
+
+
+def own_modules(stage: str, params: Mapping[str, Any], source: Source) -> list[str]:
+    """Return the modules of a study's own that a stage imports.
+
+    Args:
+        stage: Its name.
+        params: params.yaml, not validated: it may be that of another version.
+        source: The code.
+
+    Returns:
+        Dotted names of modules in `source`: that of the claims, or that of the dataset.
+    """
+    if stage in _OF_CLAIMS:
+        claims, root = (str(params.get(key, "")) for key in ("claims", "root"))
+        # It reads no other field of the study.
+        study = Judged.model_construct(claims=claims, root=root)  # type: ignore[call-arg]
+        modules = [study.claims_module] if claims else []
+    elif stage == _DOWNLOAD:
+        data = params.get("data")
+        dataset = str(data.get("dataset", "")) if isinstance(data, Mapping) else ""
+        modules = [dataset.partition(":")[0]] if ":" in dataset else []
+    else:
+        modules = []
+    return [module for module in modules if source.path(module) is not None]
 
 
 def _fingerprint_download(study: Study, source: Source) -> str:
@@ -99,7 +126,7 @@ def _fingerprint_claims(stage: str, study: Judged, source: Source) -> str:
         raise StudyError(f"{PARAMS}: claims: there is no file {study.claims}")
     used = source.used_by(module)
     _check_location({module, *(name for name, _ in used)}, "claims", study, source)
-    return _join(fingerprint_stage(stage, source), _write(used))
+    return fingerprint_stage(stage, source, [module])
 
 
 def fingerprint_variant(name: str, study: Study, source: Source) -> str:

@@ -202,6 +202,8 @@ def parse(source: bytes, path: str, place: Place) -> Module:
         return _parse(source, place)
     except SyntaxError as error:
         raise StudyError(f"{path}:{error.lineno or 1}: {error.msg}") from None
+    except ValueError as error:  # a null byte, before Python 3.11.4
+        raise StudyError(f"{path}:1: {error}") from None
 
 
 @cache
