@@ -14,7 +14,7 @@ from .results.watched import read_run as read_run
 
 # What a watched run says of the gradient along its network, and through time
 from .judging.stream import attenuation_along_stream as attenuation_along_stream
-from .judging.stream import attenuation_through_time as attenuation_through_time
+from .judging.through_time import attenuation_through_time as attenuation_through_time
 from .judging.stream import gradient_along_stream as gradient_along_stream
 from .judging.stream import gradient_through_time as gradient_through_time
 

@@ -99,9 +99,9 @@ def find_slow(cases: Sequence[Case], truths: dict[str, Truth], jobs: int) -> dic
     """Train the cases that do not learn four times as long; return {name: whether it is slow}."""
     asked = [case for case in cases if truths[case.name].verdict in {"between", "will not learn"}]
     complete([Run(case, seed, LONGER_STEPS) for case in asked for seed in SEEDS], jobs)
+    by_name = {case.name: case for case in cases}
     slow = {}
     for case in asked:
-        by_name = {twin.name: twin for twin in cases}
         twin = [outcomes.read(Run(by_name[case.twin], seed)) for seed in SEEDS]
         longer = [outcomes.read(Run(case, seed, LONGER_STEPS)) for seed in SEEDS]
         constant = data.load(case.dataset).largest_class

@@ -128,8 +128,10 @@ def _judge(outcomes: Sequence[Outcome], constant: float, scale: float, twin: Tru
     skills = tuple(final_skill(outcome, constant, scale) for outcome in outcomes)
     if twin and twin.verdict != "learns":
         return Truth(None, skills, why_none="its twin does not itself learn")
-    found = verdict(skills)
-    return Truth(found, skills, late=found == "learns" and is_late(outcomes, constant, scale))
+    conclusion = verdict(skills)
+    return Truth(
+        conclusion, skills, late=conclusion == "learns" and is_late(outcomes, constant, scale)
+    )
 
 
 def is_slow(planned: Truth, longer: Sequence[Outcome], constant: float, twin: float) -> bool:

@@ -66,8 +66,8 @@ def depth_scale_agreement(t: Tables, variants: list[str]) -> pd.Series:
     ξ = -1 / ln χ, so that at 6 ξ layers theory's attenuation is √χ^(6 ξ) = exp(-3).
     """
     rows = t["theory"].query("quantity == 'attenuation'")
-    own = t["initialisation"].groupby("variant")["depth"].first()
-    rows = rows[rows["depth"] == rows["variant"].map(own)]
+    depths = t["initialisation"].groupby("variant")["depth"].first()
+    rows = rows[rows["depth"] == rows["variant"].map(depths)]
     return agreement(t, variants, rows.set_index("variant")["predicted"] >= REACH)
 
 

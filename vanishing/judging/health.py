@@ -90,27 +90,20 @@ def _vanishing_gradient(subject: Subject, rule: diagnose.VanishingGradient) -> C
     yield Check("mean |dL/dW|", means, Limit("<", rule.mean_abs_below))
 
 
-def _attenuation(subject: Subject) -> pd.DataFrame:
+def _attenuation(subject: Subject, limit: Limit) -> Checks:
     layers = _at_first_snapshot(subject.tables["layers"])
-    return select(layers, "backpropagated_gradient", "attenuation")
-
-
-def _attenuation_through_time(subject: Subject, limit: Limit) -> Checks:
-    states = attenuation_by_state(_at_first_snapshot(subject.tables["layers"]))
+    yield Check("attenuation", select(layers, "backpropagated_gradient", "attenuation"), limit)
+    states = attenuation_by_state(layers)
     if len(states):
         yield Check("attenuation through time", states, limit)
 
 
 def _vanishing_attenuation(subject: Subject, rule: diagnose.VanishingAttenuation) -> Checks:
-    limit = Limit("<", rule.below)
-    yield Check("attenuation", _attenuation(subject), limit)
-    yield from _attenuation_through_time(subject, limit)
+    return _attenuation(subject, Limit("<", rule.below))
 
 
 def _exploding_attenuation(subject: Subject, rule: diagnose.ExplodingAttenuation) -> Checks:
-    limit = Limit(">", rule.above)
-    yield Check("attenuation", _attenuation(subject), limit)
-    yield from _attenuation_through_time(subject, limit)
+    return _attenuation(subject, Limit(">", rule.above))
 
 
 def _exploding_tensor(subject: Subject, rule: diagnose.ExplodingTensor) -> Checks:

@@ -9,6 +9,7 @@ from vanishing.judging.effects import Tables
 from vanishing.judging.runs import Run
 from vanishing.judging.through_time import attenuation_by_state, furthest_from_one
 from vanishing.results.tables import select, select_weight_gradients
+from vanishing.results.time_steps import HIDDEN
 from vanishing.stats.intervals import geometric_mean
 
 Metrics = dict[str, float]
@@ -206,7 +207,7 @@ def time_theory_metrics(theory: pd.DataFrame) -> Metrics:
     Returns:
         {metric: value}, NaN where there is no theory; none without recurrent layers.
     """
-    hops = theory[theory["quantity"].str.fullmatch(r"hidden_gradient_l\d+(_reverse)?_hop#\d+")]
+    hops = theory[theory["quantity"].str.fullmatch(rf"{HIDDEN}_hop#\d+")]
     if hops.empty:
         return {}
     state = hops["quantity"].str.partition("#")[0]

@@ -10,15 +10,12 @@ step T is rms(dL/dh_t) / rms(dL/dh_T).
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from vanishing.errors import StudyError
 from vanishing.judging.runs import Run
 from vanishing.results.blocks import block_of
-
-_OF_STATE = r"(?:hidden|cell)_gradient_l\d+(?:_reverse)?$"
-_TIME = r"^(?P<layer>.*?)(?:#(?P<time>\d+))?$"  # a second call's is layer#2#time
+from vanishing.results.time_steps import select_by_time
 
 
 def gradient_along_stream(trace: pd.DataFrame | Run, at_end: bool = False) -> pd.DataFrame:
@@ -85,40 +82,10 @@ def gradient_through_time(trace: pd.DataFrame | Run, at_end: bool = False) -> pd
         first) and rms. No rows without recurrent layers.
     """
     trace = _run_of(trace).tables["trace"]
-    rows = trace[trace["tensor"].str.match(_OF_STATE) & (trace["statistic"] == "rms")]
+    rows = select_by_time(trace).rename(columns={"value": "rms"})
     rows = rows[rows["step"] == (rows["step"].max() if at_end else rows["step"].min())]
-    parts = rows["layer"].str.extract(_TIME)
-    return pd.DataFrame(
-        {
-            "layer": parts["layer"],
-            "tensor": rows["tensor"],
-            "time": parts["time"].fillna("1").astype("int64"),
-            "rms": rows["value"],
-        }
-    ).reset_index(drop=True)
-
-
-def attenuation_through_time(gradients: pd.DataFrame) -> pd.DataFrame:
-    """Return rms of the gradient of each first state over that of the last one.
-
-    The reverse direction begins at the end of the sequence: its first state is that at t = T.
-
-    Args:
-        gradients: As from `gradient_through_time`.
-
-    Returns:
-        Columns layer, tensor, first and last (the time steps of these states) and attenuation: NaN
-        where both gradients are 0, infinite where that of the last state is. A row for each layer
-        and tensor, in their order.
-    """
-    states = []
-    for (layer, tensor), rows in gradients.groupby(["layer", "tensor"], sort=False):
-        in_order = rows.sort_values("time", ascending=not str(tensor).endswith("_reverse"))
-        (first, last), (before, after) = (in_order[c].iloc[[0, -1]] for c in ("time", "rms"))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            states.append((layer, tensor, first, last, np.divide(before, after)))
-    frame = pd.DataFrame(states, columns=["layer", "tensor", "first", "last", "attenuation"])
-    return frame.astype({"attenuation": "float64"})
+    states: pd.DataFrame = rows[["layer", "tensor", "time", "rms"]].reset_index(drop=True)
+    return states
 
 
 def _run_of(trace: pd.DataFrame | Run) -> Run:

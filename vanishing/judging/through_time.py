@@ -1,10 +1,36 @@
-"""The gradient through time in a study's tables: how much of it reaches the first time step."""
+"""How much of the gradient reaches the first time step of recurrent layers."""
 
 import numpy as np
 import pandas as pd
 
-_STATE = r"hidden_gradient_l\d+(?:_reverse)?"
-_KEYS = ["variant", "seed", "epoch", "layer_index", "layer", "tensor"]
+from vanishing.results.time_steps import HIDDEN, select_by_time
+
+_COLUMNS = ["variant", "seed", "epoch", "layer", "tensor", "time", "value"]
+
+
+def attenuation_through_time(gradients: pd.DataFrame) -> pd.DataFrame:
+    """Return rms of the gradient of each first state over that of the last one.
+
+    The reverse direction begins at the end of the sequence: its first state is that at t = T.
+
+    Args:
+        gradients: As from `stream.gradient_through_time`; further columns tell states apart too.
+
+    Returns:
+        Columns layer, tensor, first and last (the time steps of these states) and attenuation: NaN
+        where both gradients are 0, infinite where that of the last state is. A row for each layer
+        and tensor, in their order.
+    """
+    keys = [column for column in gradients.columns if column not in {"time", "rms"}]
+    states = []
+    for key, rows in gradients.groupby(keys, sort=False):
+        is_reverse = rows["tensor"].iloc[0].endswith("_reverse")
+        in_order = rows.sort_values("time", ascending=not is_reverse)
+        (first, last), (before, after) = (in_order[c].iloc[[0, -1]] for c in ("time", "rms"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            states.append((*key, first, last, np.divide(before, after)))
+    frame = pd.DataFrame(states, columns=[*keys, "first", "last", "attenuation"])
+    return frame.astype({"attenuation": "float64"})
 
 
 def attenuation_by_state(layers: pd.DataFrame) -> pd.DataFrame:
@@ -16,18 +42,12 @@ def attenuation_by_state(layers: pd.DataFrame) -> pd.DataFrame:
         layers: Rows as in layers.parquet; those of time step t are of the layer `NAME#t`.
 
     Returns:
-        Columns variant, seed, epoch, layer_index, layer (its name), tensor and value: the
-        attenuation, NaN where both gradients are 0. No rows without recurrent layers.
+        Columns variant, seed, epoch, layer (its name), tensor and value: the attenuation, NaN where
+        both gradients are 0. No rows without recurrent layers.
     """
-    rows = layers[(layers["statistic"] == "rms") & layers["tensor"].str.fullmatch(_STATE)]
-    parts = rows["layer"].str.extract(r"^(?P<layer>.*?)(?:#(?P<time>\d+))?$")
-    time = parts["time"].fillna("1").astype("int64")
-    order = time.where(~rows["tensor"].str.endswith("_reverse"), -time)
-    rows = rows.assign(layer=parts["layer"], order=order).sort_values("order", kind="stable")
-    states = rows.groupby(_KEYS, sort=False)["value"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios: pd.Series = states.first() / states.last()
-    return ratios.reset_index()
+    states = select_by_time(layers, HIDDEN)[_COLUMNS].rename(columns={"value": "rms"})
+    attenuations = attenuation_through_time(states).rename(columns={"attenuation": "value"})
+    return attenuations.drop(columns=["first", "last"])
 
 
 def furthest_from_one(attenuations: pd.DataFrame) -> pd.Series:

@@ -158,14 +158,19 @@ class Judged(Study):
     @property
     def claims_module(self) -> str:
         """The module's dotted name, as it is found from the study's folder or from the root."""
-        path, root = Path(self.claims), Path(self.root)
-        inside = path.relative_to(root) if path.is_relative_to(root) else path
-        return ".".join(inside.with_suffix("").parts)
+        return module_of(self.claims, self.root)
 
     @property
     def is_of_article(self) -> bool:
         """Whether the statements are those of the article."""
         return Path(self.claims) == Path(self.root) / ARTICLE
+
+
+def module_of(claims: str, root: str) -> str:
+    """Return the dotted name of the module of claims, as found from the study or from the root."""
+    path, folder = Path(claims), Path(root)
+    inside = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return ".".join(inside.with_suffix("").parts)
 
 
 class Params(Measured, Judged):

@@ -20,7 +20,7 @@ from typing import Any
 from vanishing.errors import StudyError
 from vanishing.files import sha256
 from vanishing.params.data import Computed
-from vanishing.params.diagnose import Judged
+from vanishing.params.diagnose import Judged, module_of
 from vanishing.params.study import Built, Recorded, Study
 from vanishing.paths import LIBRARY, PARAMS, STAGES, stage_fingerprint, variant_fingerprint
 from vanishing.pipeline.source import Definitions, Source
@@ -101,9 +101,7 @@ def own_modules(stage: str, params: Mapping[str, Any], source: Source) -> list[s
     """
     if stage in _OF_CLAIMS:
         claims, root = (str(params.get(key, "")) for key in ("claims", "root"))
-        # It reads no other field of the study.
-        study = Judged.model_construct(claims=claims, root=root)  # type: ignore[call-arg]
-        modules = [study.claims_module] if claims else []
+        modules = [module_of(claims, root)] if claims else []
     elif stage == _DOWNLOAD:
         data = params.get("data")
         dataset = str(data.get("dataset", "")) if isinstance(data, Mapping) else ""

@@ -8,6 +8,7 @@ import pandas as pd
 
 from vanishing.judging.verdicts import Row, verdict
 from vanishing.results.tables import select, select_weight_gradients
+from vanishing.results.time_steps import HIDDEN, select_by_time
 
 SMALLEST_SHARE = 1e-3  # of a layer's gradients, for a bin to be drawn
 
@@ -83,14 +84,9 @@ def gradient_through_time(layers: pd.DataFrame) -> pd.DataFrame:
         Columns variant, epoch, state (such as `rnn, layer 0`), time (1 is the first), rms and
         is_last, of each variant's first and last snapshot.
     """
-    is_state = layers["tensor"].str.fullmatch(r"hidden_gradient_l\d+(_reverse)?")
-    rows = layers[is_state & (layers["statistic"] == "rms")]
-    parts = rows["layer"].str.extract(r"^(?P<layer>.*?)(?:#(?P<time>\d+))?$")
+    rows = select_by_time(layers, HIDDEN)
     suffix = rows["tensor"].str.removeprefix("hidden_gradient_l").str.replace("_", " ")
-    rows = rows.assign(
-        state=parts["layer"] + ", layer " + suffix,
-        time=parts["time"].fillna("1").astype("int64"),
-    )
+    rows = rows.assign(state=rows["layer"] + ", layer " + suffix)
     return first_and_last(mean_over_seeds(rows, ["variant", "epoch", "state", "time"], "rms"))
 
 

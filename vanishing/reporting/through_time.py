@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vanishing.judging.runs import Run
-from vanishing.judging.stream import attenuation_through_time, gradient_through_time
+from vanishing.judging.stream import gradient_through_time
+from vanishing.judging.through_time import attenuation_through_time
 from vanishing.reporting import panels
 from vanishing.reporting.layout import COLUMNS, WIDTH, add_legend_above
 from vanishing.reporting.style import PALETTE, LineStyle

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 _SMALL = 2**14  # elements that are compared in the time that a choice takes
-_FIRST, _GROWTH = (
-    16,
-    8,
-)  # values of a unit that are looked at first, and how many times as many next
+_FIRST = 16  # values of a unit that are looked at first
+_GROWTH = 8  # how many times as many are looked at next
 
 
 class Constants(NamedTuple):

@@ -55,15 +55,15 @@ def test_a_convolution_is_the_sum_over_taps_and_channels(groups: int) -> None:
     expected_back = torch.zeros_like(padded)
     for channel in range(6):
         group = channel * groups // 6
-        seen = slice(4 // groups * group, 4 // groups * (group + 1))
+        inputs = slice(4 // groups * group, 4 // groups * (group + 1))
         for row in range(4):
             for column in range(4):
                 window = (..., slice(2 * row, 2 * row + 3), slice(2 * column, 2 * column + 3))
-                taps = padded[:, seen][window]
+                taps = padded[:, inputs][window]
                 expected = 0.3 * taps.sum((1, 2, 3)) + 0.1
                 assert torch.allclose(out.square[:, channel, row, column], expected)
                 share = 0.3 * gradient[:, channel, row, column]
-                expected_back[:, seen][window] += share[:, None, None, None]
+                expected_back[:, inputs][window] += share[:, None, None, None]
     (back,) = torch.autograd.grad(out.square, state.square, gradient)
     assert torch.allclose(back, expected_back[:, :, 1:-1, 1:-1])
 
