@@ -79,7 +79,8 @@ def _code() -> str:
 def read(run: Run) -> Outcome:
     """Read the outcome of a run that was trained."""
     content = json.loads(run.path.read_text(encoding="utf-8"))
-    return Outcome(tuple(content["losses"]), tuple(content["accuracies"]), content["seconds"])
+    curves = {key: tuple(content[key]) for key in ("losses", "accuracies", "batch_accuracies")}
+    return Outcome(**curves, seconds=content["seconds"])
 
 
 def make(run: Run) -> Outcome:

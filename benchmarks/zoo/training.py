@@ -42,11 +42,13 @@ class Outcome:
     Attributes:
         losses: Training loss of each step's batch, as the case computes it.
         accuracies: Test accuracy after each of CHECKPOINTS.
+        batch_accuracies: Share of each step's batch that the network named rightly before the step.
         seconds: Of processor time that it took; no part of what is compared.
     """
 
     losses: tuple[float, ...]
     accuracies: tuple[float, ...]
+    batch_accuracies: tuple[float, ...]
     seconds: float = field(compare=False, default=0.0)
 
 
@@ -92,8 +94,9 @@ def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, "zoo weights").initial_seed())
         network = build(case, examples, seed)
-    losses, accuracies = _optimize(network, case, examples, (seed, steps), folder)
-    return Outcome(tuple(losses), tuple(accuracies), time.process_time() - begun)
+    losses, accuracies, of_batches = _optimize(network, case, examples, (seed, steps), folder)
+    seconds = time.process_time() - begun
+    return Outcome(tuple(losses), tuple(accuracies), tuple(of_batches), seconds)
 
 
 def build(case: Case, examples: data.Dataset, seed: int) -> nn.Module:
@@ -125,14 +128,15 @@ def _optimize(
     examples: data.Dataset,
     seed_and_steps: tuple[int, int],
     folder: Path | None,
-) -> tuple[list[float], list[float]]:
-    """Take the steps; return the losses and the accuracies at the checkpoints."""
+) -> tuple[list[float], list[float], list[float]]:
+    """Take the steps; return losses, accuracies at the checkpoints, and those of each batch."""
     seed, steps = seed_and_steps
     optimizer = _OPTIMIZERS[case.optimizer](network.parameters(), **case.settings)
     rate = case.settings["lr"]
     checkpoints = [math.ceil(share * steps) for share in CHECKPOINTS]
     losses: list[float] = []
     accuracies: list[float] = []
+    batch_accuracies: list[float] = []
     batches = _batches(examples.train.labels, steps, case.sorted, generator(seed, "zoo batches"))
     watch = (
         vanishing.watch(network, optimizer, folder=folder, every=_EVERY)
@@ -146,7 +150,8 @@ def _optimize(
             if case.zero_grad:
                 optimizer.zero_grad()
             logits = network(examples.train.inputs[rows])
-            loss = _LOSSES[case.loss](logits, examples.train.labels[rows])
+            labels = examples.train.labels[rows]
+            loss = _LOSSES[case.loss](logits, labels)
             if watching:
                 watching.loss(loss)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -154,8 +159,9 @@ def _optimize(
                 clip_grad_norm_(network.parameters(), case.clip)
             optimizer.step()
             losses.append(loss.item())
+            batch_accuracies.append(_share_right(logits, labels))
             accuracies += [_accuracy(network, examples.test)] * checkpoints.count(step)
-    return losses, accuracies
+    return losses, accuracies, batch_accuracies
 
 
 def _batches(labels: Tensor, steps: int, in_order: bool, rng: Generator) -> Iterator[Tensor]:
@@ -184,6 +190,10 @@ def _accuracy(network: nn.Module, examples: Examples) -> float:
     """Return the share of the test examples that the network names rightly."""
     network.eval()
     with torch.no_grad():
-        right = network(examples.inputs).argmax(1) == examples.labels
+        accuracy = _share_right(network(examples.inputs), examples.labels)
     network.train()
-    return float(right.double().mean())
+    return accuracy
+
+
+def _share_right(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(1) == labels).double().mean())

@@ -19,7 +19,7 @@ SICK = replace(BASE, name=f"{BASE.name}+fault", twin=BASE.name, fault="fault")
 
 
 def outcome(final: float, early: float = CONSTANT, last_loss: float = 0.5) -> Outcome:
-    return Outcome((2.3, last_loss), (early, early, final, final, final, final))
+    return Outcome((2.3, last_loss), (early, early, final, final, final, final), (0.1, 0.1))
 
 
 def five(*accuracies: float) -> list[Outcome]:
@@ -61,7 +61,7 @@ def test_the_skill_is_0_for_a_constant_answer_and_1_for_the_twin() -> None:
 
 
 def test_the_final_accuracy_is_the_mean_of_the_last_three_checkpoints() -> None:
-    assert truth.final_accuracy(Outcome((1.0,), (0, 0, 0, 0.25, 0.5, 0.75))) == 0.5
+    assert truth.final_accuracy(Outcome((1.0,), (0, 0, 0, 0.25, 0.5, 0.75), (0.1,))) == 0.5
 
 
 @pytest.mark.parametrize("last_loss", [math.nan, math.inf])
@@ -73,7 +73,7 @@ def test_a_loss_that_is_not_finite_at_the_end_has_no_skill(last_loss: float) -> 
 
 
 def test_a_loss_that_was_not_finite_for_a_while_does_not_matter() -> None:
-    skipped = Outcome((2.3, math.nan, 0.5), outcome(TWIN).accuracies)
+    skipped = Outcome((2.3, math.nan, 0.5), outcome(TWIN).accuracies, (0.1,) * 3)
     assert judge([skipped] * 5)[SICK.name].verdict == "learns"
 
 
