@@ -297,6 +297,8 @@ class Watch:
             for number, measurement in (calls | self._probes.pop(name, {})).items():
                 tables["trace"].append(module_tables.trace(number, measurement))
                 tables["trace"].append(module_tables.constants(number, measurement))
+                tables["trace"].append(module_tables.answers(number, measurement))
+                tables["trace"].append(module_tables.normalizations(number, measurement))
                 tables["trace"] += module_tables.through_time(number, measurement)
                 tables["units"] += module_tables.units(number, measurement)
                 tables["heads"] += module_tables.heads(number, measurement)

@@ -35,7 +35,11 @@ def main(argv: list[str]) -> None:
         StudyError: If no case has such a name, a number is none, or images are missing.
     """
     options = _parse(argv)
-    cases = with_twins([case for case in CASES if fnmatchcase(case.name, options.cases)])
+    cases = with_twins(
+        case
+        for case in CASES
+        if fnmatchcase(case.name, options.cases) and options.half in {None, half(case)}
+    )
     if not cases:
         raise StudyError(f"--cases: no case is named {options.cases}; see benchmarks/zoo/cases.py")
     runs = [Run(case, seed, traced=options.traces) for case in cases for seed in SEEDS]
@@ -58,6 +62,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cases", default="*", metavar="PATTERN", help="as in a shell; their twins are added"
     )
+    parser.add_argument("--half", choices=HALVES, help="those of one half alone, and their twins")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time")
     parser.add_argument(
         "--traces", action="store_true", help="keep what vanishing.watch records of each training"

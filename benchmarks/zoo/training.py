@@ -22,7 +22,6 @@ from vanishing.seeds import generator
 STEPS = 500
 BATCH = 64
 CHECKPOINTS = (0.1, 0.25, 0.5, 0.9, 0.95, 1.0)  # shares of the steps, after which the test is taken
-_EVERY = 10  # of how many steps a watch traces one
 
 _OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "sgd": SGD,
@@ -138,11 +137,7 @@ def _optimize(
     accuracies: list[float] = []
     batch_accuracies: list[float] = []
     batches = _batches(examples.train.labels, steps, case.sorted, generator(seed, "zoo batches"))
-    watch = (
-        vanishing.watch(network, optimizer, folder=folder, every=_EVERY)
-        if folder
-        else nullcontext(None)
-    )
+    watch = vanishing.watch(network, optimizer, folder=folder) if folder else nullcontext(None)
     with watch as watching:
         for step, rows in enumerate(batches, start=1):
             for group in optimizer.param_groups:

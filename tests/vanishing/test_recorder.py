@@ -69,7 +69,12 @@ def test_each_of_two_optimizers_has_steps_of_its_own(tmp_path: Path) -> None:
     assert steps["discriminator"] == [1, 2, 3, 4, 5, 6]
     assert steps["generator"] == [1, 2, 3]
     last = read_run(tmp_path, "trace").groupby("layer")["step"].max()
-    assert last.to_dict() == {"discriminator": 6, "generator.0": 3, "generator.3": 3}
+    assert last.to_dict() == {
+        "discriminator": 6,
+        "generator": 3,
+        "generator.0": 3,
+        "generator.3": 3,
+    }
 
 
 def test_losses_before_the_step_are_averaged_over_its_micro_batches(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def train_alone(folder: Path, width: int, clips: bool) -> None:
 def of_parameters(folder: Path) -> pd.DataFrame:
     """Read the trace of a run without the outputs of modules, which are of a process's batch."""
     trace = read_run(folder, "trace").set_index(KEYS)
-    modules = ["preactivation", "activation", "backpropagated_gradient"]
+    modules = ["preactivation", "activation", "backpropagated_gradient", "input", "output"]
     return trace[~trace.index.get_level_values("tensor").isin(modules)]
 
 

@@ -176,7 +176,7 @@ def watched(loop: Loop, folder: Path) -> list[Tensor]:
 
 def rows_by_parameter(frame: pd.DataFrame) -> Iterator[tuple[Any, Any]]:
     """Yield (step, full name) and {(tensor, statistic): value} of each parameter."""
-    of_modules = ["preactivation", "activation", "backpropagated_gradient"]
+    of_modules = ["preactivation", "activation", "backpropagated_gradient", "input", "output"]
     frame = frame[~frame["tensor"].isin(of_modules)]
     leaf = frame["tensor"].str.extract(r"^(weight|bias)")[0].fillna("weight")
     for (step, name), rows in frame.groupby(["step", frame["layer"] + "." + leaf]):

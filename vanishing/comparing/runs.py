@@ -14,7 +14,8 @@ from vanishing.judging.blocks import blocks
 from vanishing.judging.runs import Run
 from vanishing.judging.verdicts import Row, describe, verdict
 
-_NOT_SETTINGS = ("machine", "versions")  # where and with what a run was made
+# Where and with what a run was made, and the scale of its weights, which the seed decides too.
+_NOT_SETTINGS = ("machine", "versions", "initial_std")
 
 
 class Judged(NamedTuple):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -11,6 +12,7 @@ from vanishing import device
 from vanishing.errors import StudyError
 from vanishing.recording.optimizer_steps import group_names
 from vanishing.recording.parameters import NamedParameter
+from vanishing.recording.sharding import is_sharded
 from vanishing.version import __version__
 
 Owners = dict[Tensor, tuple[str, str]]  # {parameter: (optimizer, group)}
@@ -76,6 +78,7 @@ def describe(
             _parameter(p, owners.get(p.parameter, (None, None)), p.parameter in recorded)
             for p in named
         ],
+        "initial_std": {p.name: _std(p.parameter) for p in named},
         "optimizers": [_optimizer(name, optimizer) for name, optimizer in optimizers.items()],
         "versions": {"vanishing": __version__},  # torch's is the machine's
         "machine": device.machine(chosen[0].parameter.device),
@@ -99,6 +102,15 @@ def _parameter(
         "recorded": recorded,
         "tied": list(named.other_names),
     }
+
+
+def _std(parameter: Tensor) -> float | None:
+    """Return the standard deviation of a parameter's values; None of one that is sharded."""
+    if is_sharded(parameter) or not parameter.numel() or parameter.is_meta:
+        return None
+    values = torch.view_as_real(parameter) if parameter.is_complex() else parameter
+    std = float(values.detach().double().std(correction=0))
+    return std if math.isfinite(std) else None
 
 
 def _optimizer(name: str, optimizer: Optimizer) -> dict[str, Any]:

@@ -7,8 +7,9 @@ taken. Which calls count is said in `passes`.
 
 import dataclasses
 import functools
+import math
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,13 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vanishing.recording import attention, interception
+from vanishing.recording import answers, attention, interception
+from vanishing.recording.answers import INPUT, Answer, AnswerCalls, Answers
 from vanishing.recording.attention import AttentionCalls, HeadCall, Heads
 from vanishing.recording.gradient_paths import GradientPaths
 from vanishing.recording.passes import Passes, Place, by_place, takes_gradient
 from vanishing.recording.probe_calls import REGISTERED
 from vanishing.recording.recurrent import Call, gradients_through_time, record_call
 from vanishing.recording.step_trace import accumulate_any
+from vanishing.recording.tensors import tensors
 from vanishing.stats.constant_units import Constants, find_constants, shares
 from vanishing.stats.constant_units import join as join_constants
 from vanishing.stats.fast import Accumulation, Summary, join, pack, summarize_packed
@@ -32,7 +35,9 @@ from vanishing.stats.units import fraction_active, fraction_flat
 PREACTIVATION, ACTIVATION, GRADIENT = "preactivation", "activation", "backpropagated_gradient"
 STREAM, STREAM_GRADIENT = "stream", "stream_gradient"  # of a block's output
 POSITION = "position"
+RUNNING = "running_statistics"  # of a normalization over examples
 _CHANNELS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.PReLU)
+_OVER_EXAMPLES = nn.modules.batchnorm._NormBase
 _UNITS_LAST = (nn.Linear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
 
 
@@ -43,11 +48,13 @@ class Modules(NamedTuple):
         layers: Those that have parameters of their own.
         blocks: Those that hold layers, each as one step along the residual stream.
         callers: Those that may call attention.
+        networks: The whole networks that hold layers.
     """
 
     layers: dict[nn.Module, Place]
     blocks: dict[nn.Module, Place]
     callers: dict[nn.Module, Place]
+    networks: dict[nn.Module, Place]
 
 
 class Units(NamedTuple):
@@ -152,6 +159,7 @@ class _Call:
         pass_number: Of the forward pass; another one begins after a backward pass.
         outputs: Those that require a gradient.
         sequence: None if it is of no recurrent module, or cannot be repeated.
+        normalization: How a normalization over examples works; None of another module.
     """
 
     place: Place
@@ -160,6 +168,7 @@ class _Call:
     pass_number: int
     outputs: list[_Output]
     sequence: _Sequence | None = None
+    normalization: dict[str, float] | None = None
 
 
 class CallMeasurement(NamedTuple):
@@ -173,6 +182,10 @@ class CallMeasurement(NamedTuple):
         constants: {(layer_index, layer, tensor): (fraction_dead, fraction_constant) of its units}.
         through_time: {(layer_index, layer, tensor): rms at each time step} of recurrent modules.
         heads: Of attention.
+        answers: Of whole networks.
+        normalizations: {(layer_index, layer): {`used`: 1 where a normalization over examples takes
+            its running statistics instead of those of the batch, else 0; `momentum`: the weight of
+            a batch in the running statistics, NaN for their plain average}}.
     """
 
     keys: list[tuple[int, str, str]]
@@ -182,6 +195,8 @@ class CallMeasurement(NamedTuple):
     constants: dict[tuple[int, str, str], NDArray[np.float64]]
     through_time: dict[tuple[int, str, str], NDArray[np.float64]]
     heads: Heads
+    answers: Answers
+    normalizations: dict[Place, dict[str, float]]
 
 
 class ModuleCalls:
@@ -209,12 +224,18 @@ class ModuleCalls:
         self._passes = Passes()
         self._pass_number = 0  # of the last call
         self._attention = AttentionCalls(modules.callers, self._passes)
+        self._answers = AnswerCalls(modules.networks, self._passes)
         self._begin()
 
-    def start(self) -> None:
-        """Record from the next call on."""
+    def start(self, updated: Sequence[Tensor] = ()) -> None:
+        """Record from the next call on.
+
+        Args:
+            updated: The parameters that the optimizer's last step has changed.
+        """
         self._is_recording = True
         self._attention.start()
+        self._answers.start(updated)
         if self.paths is not None:
             self.paths.start()
         if self._hooks:
@@ -235,6 +256,7 @@ class ModuleCalls:
         """
         self._is_recording = False
         self._attention.stop()
+        self._answers.stop()
         self._begin()
         if self._has_been_called:
             self.remove()
@@ -242,6 +264,7 @@ class ModuleCalls:
     def remove(self) -> None:
         """Remove the hooks."""
         self._attention.remove()
+        self._answers.remove()
         if self.paths is not None:
             self.paths.remove()
         for hook in self._hooks:
@@ -292,6 +315,10 @@ class ModuleCalls:
                 through_time[*place, tensor] = rms
         if not rows:
             return None
+        passes = [call for call in counted if isinstance(call, Answer)]
+        for place, given in answers.inputs(passes).items():
+            rows[*place, INPUT] = given
+            positions.append(0)
         summary = _summarize(list(rows.values()))
         heads = attention.measure([call for call in counted if isinstance(call, HeadCall)])
         return CallMeasurement(
@@ -302,6 +329,12 @@ class ModuleCalls:
             _copy(constants),
             through_time,
             heads,
+            answers.measure(passes),
+            {
+                place: group[0].normalization
+                for place, group in modules.items()
+                if group[0].normalization is not None
+            },
         )
 
     def _begin(self) -> None:
@@ -314,7 +347,7 @@ class ModuleCalls:
         """Record no forward pass meanwhile."""
         before, self._is_recording = self._is_recording, False
         try:
-            with self._attention.paused():
+            with self._attention.paused(), self._answers.paused():
                 yield
         finally:
             self._is_recording = before
@@ -332,18 +365,20 @@ class ModuleCalls:
             return  # first asked: nothing else may be read while a graph is made
         self._has_been_called = True
         if self.paths is not None and not is_block:
-            self.paths.called(module, _tensors((inputs, options)), _tensors(output))
-        tensors = [tensor for tensor in _tensors(output) if takes_gradient(tensor)]
-        if not tensors:
+            self.paths.called(module, tensors((inputs, options)), tensors(output))
+        outputs = [tensor for tensor in tensors(output) if takes_gradient(tensor)]
+        if not outputs:
             return
         number, pass_number = self._passes.next_call()
         if pass_number != self._pass_number:
             self._pass_number = pass_number
             self._produced.clear()
         call = _Call(place, is_block, number, pass_number, [])
+        if isinstance(module, _OVER_EXAMPLES):
+            call.normalization = _normalization(module)
         if isinstance(module, nn.RNNBase):
             call.sequence = _record_sequence(module, inputs, options, output)
-        for index, tensor in enumerate(tensors):
+        for index, tensor in enumerate(outputs):
             record = self._produced.get(id(tensor)) if is_block else None
             if record is None or not record.is_of(tensor):  # it is none of a layer in the block
                 axis = units_axis(module, tensor) if index == 0 and not is_block else None
@@ -386,6 +421,12 @@ class ModuleCalls:
         record.gradient = taken if record.gradient is None else join([record.gradient, taken])
 
 
+def _normalization(module: nn.modules.batchnorm._NormBase) -> dict[str, float]:
+    used = module.running_mean is not None and not module.training
+    momentum = math.nan if module.momentum is None else float(module.momentum)
+    return {"used": float(used), "momentum": momentum}
+
+
 def _record_sequence(
     module: nn.RNNBase, inputs: tuple[Any, ...], options: dict[str, Any], output: Any
 ) -> _Sequence | None:
@@ -393,9 +434,9 @@ def _record_sequence(
     call = record_call(module, inputs, options)
     if call is None:
         return None
-    tensors = list(_tensors(output))
-    sequence = _Sequence(module, call, [None] * len(tensors))
-    for index, tensor in enumerate(tensors):
+    outputs = list(tensors(output))
+    sequence = _Sequence(module, call, [None] * len(outputs))
+    for index, tensor in enumerate(outputs):
         if takes_gradient(tensor):
             take = functools.partial(sequence.take, index)
             tensor.register_hook(take)  # type: ignore[no-untyped-call]
@@ -417,21 +458,6 @@ def _rms_through_time(sequences: list[_Sequence]) -> dict[str, NDArray[np.float6
     return {
         tensor: (sums[:, 0] / sums[:, 1]).sqrt().cpu().numpy() for tensor, sums in joined.items()
     }
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    """Yield the tensors of an output: of a tensor, or of containers of tensors."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for item in output.values():
-            yield from _tensors(item)
-    elif isinstance(output, list | tuple):
-        for item in output:
-            yield from _tensors(item)
-    elif dataclasses.is_dataclass(output):
-        for field in dataclasses.fields(output):
-            yield from _tensors(getattr(output, field.name))
 
 
 def units_axis(module: nn.Module, output: Tensor) -> int | None:

@@ -39,12 +39,15 @@ def modules_by_optimizer(
         layers.setdefault(named.layer, (owner, Place(named.layer_index, named.layer)))
         block = block_of(named.layer)
         blocks.setdefault(block, (owner, Place(named.layer_index, block)))
-    modules: dict[str, Modules] = {name: Modules({}, {}, {}) for name in optimizers}
+    modules: dict[str, Modules] = {name: Modules({}, {}, {}, {}) for name in optimizers}
     holders: dict[str, tuple[str, int]] = {}  # {module: owner and index of its first layer}
     for owner, place in layers.values():
         for name in _enclosing(place.layer):
             holders.setdefault(name, (owner, place.layer_index))
     for prefix, network in networks.items():
+        if prefix in holders:
+            owner, index = holders[prefix]
+            modules[owner].networks[network] = Place(index, prefix)
         for name, module in network.named_modules(prefix=prefix):
             if name in layers:
                 owner, place = layers[name]

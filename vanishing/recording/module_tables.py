@@ -1,8 +1,12 @@
 """Calls of modules as columns of tables, without `variant` and `seed`."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from vanishing.recording.module_calls import POSITION, CallMeasurement
+from vanishing.recording.answers import OUTPUT
+from vanishing.recording.module_calls import POSITION, RUNNING, CallMeasurement
+from vanishing.recording.passes import Place
 from vanishing.recording.step_tables import Columns
 from vanishing.stats.fast import STATISTICS
 
@@ -39,6 +43,33 @@ def through_time(step: int, calls: CallMeasurement) -> list[Columns]:
         }
         for (index, layer, tensor), rms in calls.through_time.items()
     ]
+
+
+def answers(step: int, calls: CallMeasurement) -> Columns:
+    """Return the columns of the trace at a step: statistics of the outputs of whole networks."""
+    return _numbers(step, OUTPUT, calls.answers)
+
+
+def normalizations(step: int, calls: CallMeasurement) -> Columns:
+    """Return the columns of the trace at a step: how normalizations over examples work."""
+    return _numbers(step, RUNNING, calls.normalizations)
+
+
+def _numbers(step: int, tensor: str, numbers: Mapping[Place, Mapping[str, float]]) -> Columns:
+    """Return the columns of {place: {statistic: value}}, all of one tensor."""
+    rows = [
+        (place, statistic, value)
+        for place, values in numbers.items()
+        for statistic, value in values.items()
+    ]
+    return {
+        "step": np.full(len(rows), step),
+        "layer_index": [place.layer_index for place, _, _ in rows],
+        "layer": [place.layer for place, _, _ in rows],
+        "tensor": [tensor] * len(rows),
+        "statistic": [statistic for _, statistic, _ in rows],
+        "value": [value for _, _, value in rows],
+    }
 
 
 def constants(step: int, calls: CallMeasurement) -> Columns:

@@ -228,7 +228,9 @@ class OptimizerSteps:
         if self._calls is not None:
             self._calls.stop()
             if self._is_traced(self.attempted + 1):
-                self._calls.start()
+                # What no step has changed has nothing to be reset.
+                updated = [p for _, p in self.held()] if self.attempted else []
+                self._calls.start(updated)
 
 
 def _rate(group: dict[str, Any]) -> Tensor | float:

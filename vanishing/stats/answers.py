@@ -1,0 +1,72 @@
+"""What the outputs of a network say of its task: do they depend on the input, and are they right?
+
+A loss that is the cross-entropy of softmax(z) has the gradient dL/dz = s · (softmax(z) - t), a row
+per example, with t the target and s = 1/n for a mean over n rows. So labels and s can be read off
+dL/dz, and nobody needs to hand them over. Rows of such a gradient sum to 0.
+"""
+
+import torch
+from torch import Tensor
+
+ROW_SUM, ACCURACY, LARGEST_CLASS = "row_sum", "accuracy", "largest_class"
+SCALE, SCALE_SPREAD = "scale", "scale_spread"
+OF_GRADIENT = (ROW_SUM, ACCURACY, LARGEST_CLASS, SCALE, SCALE_SPREAD)
+_LEAST_ERROR = 0.01  # 1 - softmax(z) at the label, below which s is mostly rounding
+_QUANTILES = (0.1, 0.5, 0.9)
+
+
+def dependence(outputs: Tensor) -> Tensor:
+    """Return the share of the outputs' differences that depends on the example.
+
+    With z' = z - mean over features (z itself, of one feature), which is all that a softmax sees:
+
+        Σ over features of Var over examples (z') / Σ over features of mean over examples (z'²)
+
+    Args:
+        outputs: (examples, features).
+
+    Returns:
+        (), float64: 0 where all examples get the same outputs, 1 where the mean over examples is 0;
+        NaN where z' is 0.
+    """
+    z = outputs.detach().double()
+    if z.shape[1] > 1:
+        z = z - z.mean(1, keepdim=True)
+    return z.var(0, correction=0).sum() / z.square().mean(0).sum()
+
+
+def read_gradient(outputs: Tensor, gradient: Tensor) -> Tensor:
+    """Read labels and the loss's scale off the gradient of a cross-entropy.
+
+    The label of a row is the feature with the most negative gradient; of n rows with a gradient,
+    s · n = -n · g_label / (1 - softmax(z)_label) is 1 where the loss is their mean.
+
+    Args:
+        outputs: z, (rows, features), with 2 features or more.
+        gradient: g = dL/dz, of the same shape.
+
+    Returns:
+        (5,), float64, by OF_GRADIENT: the mean of |Σg| / Σ|g| over rows, 0 for a softmax; the share
+        of rows whose largest z is the label's; the share of the most frequent label; the median of
+        s · n over rows; and the distance of its 10 and 90 % quantiles over the median. NaN where no
+        row has a gradient.
+    """
+    z, g = outputs.detach().double(), gradient.detach().double()
+    sums = g.abs().sum(1)
+    used = sums > 0
+    count = used.sum()
+    labels = g.argmin(1)
+    row_sum = _mean(g.sum(1).abs() / sums, used, count)
+    accuracy = _mean((z.argmax(1) == labels).double(), used, count)
+    counts = torch.zeros(z.shape[1], dtype=torch.float64, device=z.device)
+    counts = counts.index_add(0, labels, used.double())
+    rows = torch.arange(len(z), device=z.device)
+    error = 1 - z.softmax(1)[rows, labels]
+    scales = -g[rows, labels] / error * count
+    scales = scales.where(used & (error > _LEAST_ERROR), torch.nan)
+    low, scale, high = scales.nanquantile(scales.new_tensor(_QUANTILES))
+    return torch.stack([row_sum, accuracy, counts.max() / count, scale, (high - low) / scale])
+
+
+def _mean(values: Tensor, used: Tensor, count: Tensor) -> Tensor:
+    return values.where(used, 0).sum() / count
