@@ -74,6 +74,15 @@ def test_rows_without_a_gradient_do_not_count() -> None:
     assert read(cross_entropy, z, labels) == pytest.approx(all_rows)
 
 
+def test_rows_of_which_a_network_is_sure_are_right() -> None:
+    z, labels = draw()
+    with torch.no_grad():
+        z[:32] = 200.0 * one_hot(labels[:32], 10)
+    numbers = read(cross_entropy, z, labels)
+    assert numbers["accuracy"] == (z.argmax(1) == labels).double().mean() >= 0.5
+    assert numbers["scale"] == pytest.approx(1, rel=1e-5)
+
+
 def test_the_gradient_of_another_loss_does_not_sum_to_zero() -> None:
     assert read(squares, *draw())["row_sum"] > 0.1
 

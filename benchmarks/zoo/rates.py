@@ -1,0 +1,58 @@
+"""Rates of detectors on the zoo: how many trainings that will not learn they find, how many others.
+
+A rate is of single trainings, since a user has one: the mean over a case's seeds, and over cases.
+Its interval is Wilson's for as many trials as there are cases: seeds of one case are much alike.
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+from scipy.stats import binomtest
+
+
+class Rate(NamedTuple):
+    """A share of trainings with its 95 % interval.
+
+    Attributes:
+        value: The share; NaN of no case.
+        low: Of the interval.
+        high: Likewise.
+        cases: How many there are.
+    """
+
+    value: float
+    low: float
+    high: float
+    cases: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}] of {self.cases}"
+
+
+def rate(alarms: pd.DataFrame) -> Rate:
+    """Return the share of trainings with an alarm.
+
+    Args:
+        alarms: Columns name (of the case) and alarm (bool), a row per training.
+
+    Returns:
+        The rate. Wilson's interval needs whole numbers: the sum of the cases' shares is rounded.
+    """
+    shares = alarms.groupby("name")["alarm"].mean()
+    if shares.empty:
+        return Rate(float("nan"), 0.0, 1.0, 0)
+    interval = binomtest(round(shares.sum()), len(shares)).proportion_ci(method="wilson")
+    return Rate(float(shares.mean()), float(interval.low), float(interval.high), len(shares))
+
+
+def flips(answers: pd.DataFrame) -> float:
+    """Return the share of trainings whose answer is not the most frequent one of their case.
+
+    Args:
+        answers: Columns name and answer, a row per training.
+
+    Returns:
+        The share.
+    """
+    most_frequent = answers.groupby("name")["answer"].transform(lambda group: group.mode().iloc[0])
+    return float((answers["answer"] != most_frequent).mean())

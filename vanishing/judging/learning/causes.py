@@ -1,0 +1,538 @@
+"""Why a training does not learn: plain faults first, then settings, then the network's structure.
+
+A fault that is plain is named before anything else, because it explains all that follows. Where
+nothing is wrong with gradients and updates, the data are left.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vanishing.judging.learning.moment import Moment
+from vanishing.judging.limits import Limit, Relation
+
+
+class Cause(NamedTuple):
+    """What keeps a training from learning.
+
+    Attributes:
+        name: One of NAMES.
+        sentence: What is wrong, in a sentence.
+        quantity: What was measured, in words.
+        measured: Its value.
+        limit: Beyond which it is a cause.
+        layer: Where; None where it is in none, or in all.
+    """
+
+    name: str
+    sentence: str
+    quantity: str
+    measured: float
+    limit: Limit
+    layer: str | None = None
+
+
+_ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adamax")
+_DECOUPLED = ("AdamW",)
+
+
+def find_cause(moment: Moment) -> Cause | None:
+    """Return the first cause that holds, in the order of the module; None without one."""
+    return next(find_all(moment), None)
+
+
+def find_decisive(moment: Moment) -> Cause | None:
+    """Return the first cause that no training survives, whatever its curves; None without one."""
+    causes = (check(moment) for check in _DECISIVE)
+    return next((cause for cause in causes if cause and cause.limit.holds(cause.measured)), None)
+
+
+def find_all(moment: Moment) -> Iterator[Cause]:
+    """Yield all causes that hold, the plainest first."""
+    for check in _CHECKS:
+        cause = check(moment)
+        if cause is not None and cause.limit.holds(cause.measured):
+            yield cause
+
+
+def _nonfinite_inputs(moment: Moment) -> Cause | None:
+    shares = moment.of_network("input", "fraction_nonfinite")
+    return Cause(
+        "non-finite",
+        "The inputs hold NaN or infinity.",
+        "share of NaN and infinity among the inputs",
+        _largest(shares),
+        Limit(">", 0.0),
+    )
+
+
+def _sudden_nonfinite(moment: Moment) -> Cause | None:
+    finite = np.isfinite(moment.losses)
+    if finite.all() or not finite[0]:
+        return None
+    first = int(np.argmin(finite))
+    ratios = moment.update_ratios
+    before = ratios[ratios.index <= first]
+    is_ordinary = moment.losses[:first].max() < _ORDINARY_LOSS * moment.losses[0]
+    if not is_ordinary or not len(before) or _largest(before.max()) > _ORDINARY_STEP:
+        return None
+    return Cause(
+        "non-finite",
+        "From one step to the next the loss is not finite, though loss and steps were ordinary:"
+        " look for NaN in the data.",
+        "step of the first loss that is not finite",
+        float(first + 1),
+        Limit(">", 1.0),
+    )
+
+
+def _kept_gradients(moment: Moment) -> Cause | None:
+    return Cause(
+        "accumulation",
+        "Gradients are never reset: each step adds to those of all steps before.",
+        "share of traced steps that begin with the gradients of the step before",
+        _mean(moment.of_network("output", "gradient_kept")),
+        Limit(">=", 0.5),
+    )
+
+
+def _no_path(moment: Moment) -> Cause | None:
+    without = moment.run.without_gradient()
+    cut = without[without["gradient"].isin(["detached", "unused"])]
+    matrices = _with_matrices(moment)
+    named = [layer for layer in cut["layer"] if layer in matrices] or list(cut["layer"])
+    return Cause(
+        "detached",
+        "No path leads from the loss back to these layers: something is detached, or not used.",
+        "layers that no gradient reaches",
+        float(len(cut)),
+        Limit(">", 0.0),
+        named[-1] if named else None,
+    )
+
+
+def _frozen(moment: Moment) -> Cause | None:
+    without = moment.run.without_gradient()
+    frozen = list(without.loc[without["gradient"] == "frozen", "layer"])
+    count = max(1, moment.run.count_layers())
+    return Cause(
+        "frozen",
+        "Layers are frozen, and those that are left do not suffice.",
+        "share of the layers that are frozen",
+        len(frozen) / count,
+        Limit(">", 0.0),
+        frozen[0] if len(frozen) == 1 else None,
+    )
+
+
+def _not_held(moment: Moment) -> Cause | None:
+    parameters = moment.record.get("parameters", ())
+    free = [p for p in parameters if p["optimizer"] is None and not p["frozen"]]
+    return Cause(
+        "not-held",
+        "No optimizer holds these parameters: they never change.",
+        "share of the parameters that no optimizer holds",
+        len(free) / max(1, len(parameters)),
+        Limit(">", 0.0),
+        free[0]["layer"] if free else None,
+    )
+
+
+def _loss_on_probabilities(moment: Moment) -> Cause | None:
+    if not moment.is_softmax or not moment.scale < _LEAST_SCALE:
+        return None
+    sentence = "The loss takes logits and is given probabilities: a softmax too many."
+    # Of equal probabilities, 1 / classes each, the second softmax takes that share of the gradient.
+    if moment.classes and abs(moment.scale * moment.classes - 1) < _NEAR:
+        quantity = "dL/dz beside that of a cross-entropy: 1 / classes"
+        return Cause("loss", sentence, quantity, moment.scale, Limit("<", _LEAST_SCALE))
+    spreads = moment.of_network("output", "scale_spread").dropna()
+    return Cause(
+        "loss",
+        sentence,
+        "spread over examples of dL/dz beside that of a cross-entropy",
+        float(spreads[:_FIRST_STEPS].median()) if len(spreads) else math.nan,
+        Limit(">", 0.2),
+    )
+
+
+def _summed_loss(moment: Moment) -> Cause | None:
+    return Cause(
+        "loss",
+        "The loss is the sum over the batch, not its mean: gradients are as many times larger.",
+        "dL/dz beside that of the mean cross-entropy",
+        moment.scale,
+        Limit(">", 4.0),
+    )
+
+
+def _order(moment: Moment) -> Cause | None:
+    shares = moment.of_network("output", "largest_class").dropna()
+    if not moment.is_softmax or len(shares) < _FIRST_STEPS:
+        return None
+    return Cause(
+        "order",
+        "Each batch has examples of one class: they come sorted by their label.",
+        "share of the most frequent label of a batch",
+        float(shares.median()),
+        Limit(">=", 0.9),
+    )
+
+
+def _running_statistics(moment: Moment) -> Cause | None:
+    used = moment.by_layer("running_statistics", "used")
+    first = used.max() if len(used) else pd.Series(dtype=float)
+    return Cause(
+        "normalization",
+        "A normalization takes its running statistics in training: it is in evaluation mode.",
+        "share of traced steps with running statistics",
+        _largest(first),
+        Limit(">=", 1.0),
+        _argmax(first),
+    )
+
+
+def _statistics_never_updated(moment: Moment) -> Cause | None:
+    momentum = moment.by_layer("running_statistics", "momentum")
+    last = momentum.iloc[-1] if len(momentum) else pd.Series(dtype=float)
+    return Cause(
+        "normalization",
+        "A normalization never updates its running statistics, which evaluation uses.",
+        "momentum of the running statistics",
+        _smallest(last),
+        Limit("<", 1e-6),
+        _argmin(last),
+    )
+
+
+def _large_inputs(moment: Moment) -> Cause | None:
+    return Cause(
+        "inputs",
+        "The inputs are far larger than 1: they are not scaled.",
+        "rms of the inputs",
+        _first(moment.of_network("input", "rms")),
+        Limit(">", 20.0),
+    )
+
+
+def _small_inputs(moment: Moment) -> Cause | None:
+    return Cause(
+        "inputs",
+        "The inputs are far smaller than 1: they are scaled twice.",
+        "rms of the inputs",
+        _first(moment.of_network("input", "rms")),
+        Limit("<", 0.02),
+    )
+
+
+def _offset_inputs(moment: Moment) -> Cause | None:
+    mean, std = (_first(moment.of_network("input", s)) for s in ("mean", "std"))
+    return Cause(
+        "inputs",
+        "The inputs are far from 0: they are not centred.",
+        "mean of the inputs over their standard deviation",
+        _ratio(abs(mean), std),
+        Limit(">", 4.0),
+    )
+
+
+def _momentum(moment: Moment) -> Cause | None:
+    return Cause(
+        "momentum",
+        "The momentum is so close to 1, or above, that steps add up.",
+        "momentum",
+        float(moment.settings.get("momentum", 0.0)),
+        Limit(">", 0.99),
+    )
+
+
+def _momentum_above_one(moment: Moment) -> Cause | None:
+    cause = _momentum(moment)
+    return cause and cause._replace(limit=Limit(">", 1.0))
+
+
+def _weight_decay(moment: Moment) -> Cause | None:
+    decay = float(moment.settings.get("weight_decay", 0.0))
+    weights = moment.by_layer("weight", "l2_norm")
+    if not decay or not len(weights):
+        return None
+    if moment.optimizer in _DECOUPLED or moment.settings.get("decoupled_weight_decay"):
+        decay *= _last(moment.rates)
+        others = moment.by_layer("update", "l2_norm")
+    else:
+        others = moment.by_layer("weight_gradient", "l2_norm")
+    if not len(others):
+        return None
+    ratios = (decay * weights.iloc[-1] / others.iloc[-1]).dropna()
+    return Cause(
+        "weight-decay",
+        "Weight decay is stronger than the gradient: it draws the weights to 0.",
+        "weight decay over the gradient (decoupled: over the update), the median of layers",
+        float(ratios.median()) if len(ratios) else math.nan,
+        Limit(">", 0.7),
+    )
+
+
+def _epsilon(moment: Moment) -> Cause | None:
+    epsilon = float(moment.settings.get("eps", 0.0))
+    if not moment.optimizer.startswith(_ADAPTIVE) or epsilon < _USUAL_EPSILON:
+        return None  # where the gradient is below a usual epsilon, it has vanished
+    rms = moment.by_layer("weight_gradient", "rms")
+    typical = float(rms.iloc[-1].median()) if len(rms) else math.nan
+    return Cause(
+        "epsilon",
+        "The optimizer's epsilon is larger than the gradient, which it then does not rescale.",
+        "epsilon over rms(dL/dW), the median of layers",
+        _ratio(epsilon, typical),
+        Limit(">", 10.0),
+    )
+
+
+def _clipping(moment: Moment) -> Cause | None:
+    before = moment.steps.groupby("step")["norm_before_clipping"].max().dropna()
+    trace = moment.run.gradients("l2_norm")
+    after = trace.assign(square=trace["value"] ** 2).groupby("step")["square"].sum() ** 0.5
+    ratios = (after / before).dropna()
+    return Cause(
+        "clipping",
+        "Clipping takes most of the gradient away.",
+        "norm of the gradient after clipping over that before, the median of traced steps",
+        float(ratios.median()) if len(ratios) else math.nan,
+        Limit("<", 0.05),
+    )
+
+
+def _warm_up(moment: Moment) -> Cause | None:
+    rates = moment.rates
+    target = max(float(moment.settings.get(key) or 0.0) for key in ("lr", "initial_lr"))
+    if len(rates) < _FIRST_STEPS or not rates.is_monotonic_increasing:
+        return None
+    return Cause(
+        "warm-up",
+        "The learning rate is still warming up.",
+        "learning rate over the one that it rises to",
+        _ratio(_last(rates), target),
+        Limit("<", 0.3),
+    )
+
+
+def _exploded(moment: Moment) -> Cause | None:
+    ratios = moment.update_ratios
+    largest = ratios.max() if len(ratios) else pd.Series(dtype=float)
+    return Cause(
+        "learning-rate",
+        "Steps are as large as the weights: the learning rate is too large.",
+        "largest ‖update‖ / ‖weights‖ of a step",
+        _largest(largest),
+        Limit(">", _ORDINARY_STEP),
+    )
+
+
+def _dead_units(moment: Moment) -> Cause | None:
+    shares = moment.by_layer("activation", "fraction_dead")
+    first = shares.iloc[0] if len(shares) else pd.Series(dtype=float)  # later deaths have a cause
+    dead = first[first >= _DEAD]
+    return Cause(
+        "dead-units",
+        "The units of a layer are 0 for every example: nothing passes, and no gradient returns.",
+        "share of dead units of a layer, at the start",
+        _largest(first),
+        Limit(">=", _DEAD),
+        str(dead.index[0]) if len(dead) else None,
+    )
+
+
+def _died_units(moment: Moment) -> Cause | None:
+    shares = moment.by_layer("activation", "fraction_dead")
+    last = shares.iloc[-1] if len(shares) else pd.Series(dtype=float)
+    return Cause(
+        "learning-rate",
+        "The units of a layer have died in training: steps were too large.",
+        "share of dead units of a layer, at the last traced step",
+        _largest(last),
+        Limit(">=", _DEAD),
+        _argmax(last),
+    )
+
+
+def _equal_weights(moment: Moment) -> Cause | None:
+    scales = _initial_stds(moment)
+    layer = min(scales, key=scales.__getitem__, default=None)
+    return Cause(
+        "initialisation",
+        "All weights of a layer begin with one value: its units stay alike.",
+        "standard deviation of a layer's weights at the start",
+        scales[layer] if layer else math.nan,
+        Limit("<", 1e-12),
+        None if len(scales) > 1 and max(scales.values()) == 0 else layer,
+    )
+
+
+def _scale_of_weights(relation: Relation, bound: float) -> Callable[[Moment], Cause | None]:
+    size, choose = ("large", max) if relation == ">" else ("small", min)
+
+    def check(moment: Moment) -> Cause | None:
+        gains = _gains(moment)
+        beyond = [layer for layer, gain in gains.items() if Limit(relation, bound).holds(gain)]
+        return Cause(
+            "initialisation",
+            f"Weights begin far too {size}.",
+            "σ of a layer's weights at the start, times √fan-in",
+            choose(gains.values(), default=math.nan),
+            Limit(relation, bound),
+            beyond[0] if len(beyond) == 1 else None,
+        )
+
+    return check
+
+
+def _vanishing(moment: Moment) -> Cause | None:
+    attenuation = moment.run.attenuation().set_index("layer")["value"].dropna()
+    layer = _argmin(attenuation)
+    return Cause(
+        "vanishing",
+        "The gradient vanishes on its way back to the first layers.",
+        "rms(dL/dz) of a layer over that of the last one, at the start",
+        _smallest(attenuation),
+        Limit("<", 1e-3),
+        layer,
+    )
+
+
+def _exploding(moment: Moment) -> Cause | None:
+    return Cause(
+        "exploding",
+        "The gradient explodes on its way back to the first layers.",
+        "rms(dL/dz) of a layer over that of the last one, at the start",
+        _largest(moment.run.attenuation()["value"].dropna()),
+        Limit(">", 1e3),
+    )
+
+
+def _small_steps(moment: Moment) -> Cause | None:
+    ratios = moment.update_ratios
+    last = ratios.iloc[-1] if len(ratios) else pd.Series(dtype=float)
+    return Cause(
+        "learning-rate",
+        "Steps are tiny beside the weights: the learning rate is too small.",
+        "largest ‖update‖ / ‖weights‖ of a layer, at the last traced step",
+        _largest(last),
+        Limit("<", 1e-3),
+    )
+
+
+def _data(moment: Moment) -> Cause | None:
+    return Cause(
+        "labels",
+        "Gradients arrive and weights move, but nothing is learned: look at labels and data.",
+        "steps",
+        float(moment.step),
+        Limit(">=", 1.0),
+    )
+
+
+_FIRST_STEPS = 5
+_USUAL_EPSILON = 1e-6
+_NEAR = 0.1
+_ORDINARY_LOSS = 3.0  # times the first one
+_ORDINARY_STEP = 0.4  # ‖update‖ / ‖weights‖
+_LEAST_SCALE = 0.6
+_DEAD = 0.95
+
+_CHECKS: tuple[Callable[[Moment], Cause | None], ...] = (
+    _nonfinite_inputs,
+    _sudden_nonfinite,
+    _kept_gradients,
+    _no_path,
+    _not_held,
+    _loss_on_probabilities,
+    _summed_loss,
+    _order,
+    _running_statistics,
+    _statistics_never_updated,
+    _large_inputs,
+    _small_inputs,
+    _offset_inputs,
+    _momentum,
+    _weight_decay,
+    _epsilon,
+    _clipping,
+    _warm_up,
+    _equal_weights,
+    _scale_of_weights(">", 4.0),
+    _scale_of_weights("<", 0.1),
+    _dead_units,
+    _exploded,
+    _died_units,
+    _vanishing,
+    _exploding,
+    _small_steps,
+    _frozen,
+    _data,
+)
+
+
+_DECISIVE = (_momentum_above_one, _order, _statistics_never_updated)
+
+
+def _initial_stds(moment: Moment) -> dict[str, float]:
+    """Return the standard deviation at the start of each layer's largest matrix or kernel."""
+    stds: Mapping[str, float | None] = moment.record.get("initial_std", {})
+    sizes: dict[str, int] = {}
+    scales: dict[str, float] = {}
+    for parameter in moment.record.get("parameters", ()):
+        size, std = math.prod(parameter["shape"]), stds.get(parameter["name"])
+        is_matrix = len(parameter["shape"]) > 1 and "weight" in parameter["parameter"]
+        if is_matrix and std is not None and size > sizes.get(parameter["layer"], 0):
+            sizes[parameter["layer"]], scales[parameter["layer"]] = size, std
+    return scales
+
+
+def _gains(moment: Moment) -> dict[str, float]:
+    """Return σ · √fan-in of each layer's weights at the start, without those that are all equal."""
+    fans: dict[str, int] = {}
+    for parameter in moment.record.get("parameters", ()):
+        if len(parameter["shape"]) > 1 and "weight" in parameter["parameter"]:
+            fans.setdefault(parameter["layer"], math.prod(parameter["shape"][1:]))
+    stds = _initial_stds(moment)
+    return {layer: std * math.sqrt(fans[layer]) for layer, std in stds.items() if std > 0}
+
+
+def _with_matrices(moment: Moment) -> set[str]:
+    return {p["layer"] for p in moment.record.get("parameters", ()) if len(p["shape"]) > 1}
+
+
+def _largest(values: "pd.Series[float]") -> float:
+    return float(values.max()) if len(values) else math.nan
+
+
+def _smallest(values: "pd.Series[float]") -> float:
+    return float(values.min()) if len(values) else math.nan
+
+
+def _argmax(values: "pd.Series[float]") -> str | None:
+    return str(values.idxmax()) if values.notna().any() else None
+
+
+def _argmin(values: "pd.Series[float]") -> str | None:
+    return str(values.idxmin()) if values.notna().any() else None
+
+
+def _mean(values: "pd.Series[float]") -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _first(values: "pd.Series[float]") -> float:
+    return float(values.iloc[0]) if len(values) else math.nan
+
+
+def _last(values: "pd.Series[float]") -> float:
+    return float(values.iloc[-1]) if len(values) else math.nan
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.float64(numerator) / np.float64(denominator))

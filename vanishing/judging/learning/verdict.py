@@ -1,0 +1,110 @@
+"""Will a watched training learn? One of three answers, with the number that decides.
+
+The thresholds were chosen on the development half of `benchmarks/zoo`, at 50 of 500 steps and at
+the end (docs/decisions/0024); docs/verdicts.md says how often the answers are wrong.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+from vanishing.judging.learning.causes import Cause, find_cause, find_decisive
+from vanishing.judging.learning.moment import Moment, Watched
+from vanishing.judging.learning.progress import HORIZON, Progress, loss_of_now, measure
+from vanishing.judging.limits import Limit
+
+Answer = Literal["will not learn", "learns", "too early to say"]
+WILL_NOT_LEARN: Answer = "will not learn"
+LEARNS: Answer = "learns"
+TOO_EARLY: Answer = "too early to say"
+ANSWERS = (WILL_NOT_LEARN, LEARNS, TOO_EARLY)
+
+EARLIEST = 50  # steps, before which only what decides by itself is said
+_LEARNED_SHARE = Limit("<", 0.9)  # of a constant answer's loss: the loss has begun to fall
+_LEARNED_GAIN = Limit(">", 0.2)  # of accuracy
+_STARTS = Limit(">=", 0.1)  # the dependence that is expected
+_GROWN = Limit(">", 0.15)  # decades of dependence
+_FALLEN = Limit(">", 0.1)  # share of the first losses
+_ANSWERS = Limit(">", 0.05)  # dependence at which outputs differ from example to example
+_FAILED_SHARE = Limit(">", 0.8)  # at the end
+_DONE_SHARE = Limit("<", 0.6)  # at the end
+
+
+class Verdict(NamedTuple):
+    """What is said of a training.
+
+    Attributes:
+        answer: One of ANSWERS.
+        step: After which it was said.
+        reason: The number that decides, in a sentence.
+        cause: Why it will not learn; None with another answer.
+    """
+
+    answer: Answer
+    step: int
+    reason: str
+    cause: Cause | None = None
+
+    @property
+    def layer(self) -> str | None:
+        """Where the cause is; None where it is in no layer, or in all."""
+        return self.cause.layer if self.cause else None
+
+
+def judge_learning(watched: Watched, step: int | None = None) -> Verdict:
+    """Say whether a training will learn.
+
+    Args:
+        watched: The training, with its losses (`watch.loss`).
+        step: The last one to be looked at, to foresee what comes after it; None to look at all of
+            them, and to conclude what has become of it.
+
+    Returns:
+        The verdict. "Too early to say" where losses are not recorded.
+    """
+    moment = Moment(watched, step)
+    decisive = find_decisive(moment)
+    if decisive is not None:
+        return Verdict(WILL_NOT_LEARN, moment.step, decisive.sentence, decisive)
+    if not len(moment.losses):
+        return Verdict(TOO_EARLY, moment.step, "No losses are recorded: call watch.loss(loss).")
+    if not math.isfinite(loss_of_now(moment)):
+        reason = "The loss is not finite."
+        return Verdict(WILL_NOT_LEARN, moment.step, reason, find_cause(moment))
+    progress = measure(moment)
+    answer, reason = _conclude(progress) if step is None else _foresee(progress, moment.step)
+    cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
+    return Verdict(answer, moment.step, reason, cause)
+
+
+def _conclude(progress: Progress) -> tuple[Answer, str]:
+    """Say what has become of a training that is over."""
+    reason = f"The loss is {_share(progress)}."
+    if _FAILED_SHARE.holds(progress.loss_share):
+        return WILL_NOT_LEARN, reason
+    return (LEARNS if _DONE_SHARE.holds(progress.loss_share) else TOO_EARLY), reason
+
+
+def _foresee(progress: Progress, step: int) -> tuple[Answer, str]:
+    """Say what will become of a training that goes on."""
+    if step < EARLIEST:
+        return TOO_EARLY, f"{step} steps are too few: {EARLIEST} at least."
+    if _LEARNED_SHARE.holds(progress.loss_share) or _LEARNED_GAIN.holds(progress.gain):
+        gain = "" if math.isnan(progress.gain) else f", the accuracy {progress.gain:+.0%}"
+        return LEARNS, f"The loss is {_share(progress)}{gain}."
+    answers = _ANSWERS.holds(progress.dependence)
+    if answers and _FALLEN.holds(progress.loss_fall):
+        return TOO_EARLY, f"The loss has fallen by {progress.loss_fall:.0%} from where it began."
+    if _GROWN.holds(progress.grown) and _STARTS.holds(progress.expected):
+        return TOO_EARLY, (
+            f"The loss is {_share(progress)}, but outputs depend on the input more and more: the"
+            f" dependence is {progress.dependence:.2g}, and {progress.expected:.2g} after"
+            f" {HORIZON} times the steps if it goes on like this."
+        )
+    return WILL_NOT_LEARN, (
+        f"The loss is {_share(progress)}, and the outputs' dependence on the input, now"
+        f" {progress.dependence:.2g}, does not grow."
+    )
+
+
+def _share(progress: Progress) -> str:
+    return f"{progress.loss_share:.0%} of that of a constant answer"
