@@ -33,7 +33,8 @@ class Progress(NamedTuple):
         loss_fall: 1 - loss of now / mean of the first losses.
         gain: Accuracy of now minus that of the start, on batches of the training.
         dependence: Of the outputs on the example, now.
-        grown: Decades by which it has grown since the first fifth of the steps.
+        grown: Decades by which it has grown, both since the first step and since the last one of the
+            first fifth.
         expected: The dependence at HORIZON times the steps, at most 1, if it goes on to grow so.
     """
 
@@ -85,7 +86,8 @@ def _dependence(moment: Moment) -> tuple[float, float, float]:
     before = values[values.index <= max(1, moment.step / _PARTS)]
     if before.empty:
         return math.nan, math.nan, math.nan
-    now, earlier = float(values.iloc[-1]), float(before.iloc[-1])
+    # The larger of two, since one batch is noise: outputs that waver do not grow.
+    now, earlier = float(values.iloc[-1]), float(max(before.iloc[0], before.iloc[-1]))
     with np.errstate(divide="ignore", invalid="ignore"):
         grown = float(np.log10(now) - np.log10(earlier))
         steps = values.index[-1] - before.index[-1]
