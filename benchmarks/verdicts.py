@@ -6,9 +6,8 @@ curve and on single measurements, which the development half chooses.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -28,6 +27,10 @@ from vanishing.params.diagnose import Diagnose
 from vanishing.paths import REPORTS
 from vanishing.reporting.figures import save
 from vanishing.reporting.style import line_styles
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FIGURE = REPORTS / "verdicts.png"
 JOBS = 2
@@ -224,7 +227,7 @@ def draw(frame: pd.DataFrame, path: Path = FIGURE) -> None:
     save(lambda: _figure(judged, fails), path)
 
 
-def _figure(judged: pd.DataFrame, fails: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Figure:
+def _figure(judged: pd.DataFrame, fails: "NDArray[np.bool_]") -> Figure:
     figure = Figure(figsize=(8, 5.2), layout="constrained")
     axes = figure.subplots()
     styles = line_styles(list(SINGLE))

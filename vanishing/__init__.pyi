@@ -18,6 +18,12 @@ from .judging.through_time import attenuation_through_time as attenuation_throug
 from .judging.stream import gradient_along_stream as gradient_along_stream
 from .judging.stream import gradient_through_time as gradient_through_time
 
+# Whether a watched training will learn, and why not
+from .judging.learning.causes import Cause as Cause
+from .judging.learning.verdict import Verdict as Verdict
+from .judging.learning.verdict import WillNotLearnError as WillNotLearnError
+from .judging.learning.verdict import judge_learning as judge_learning
+
 # Statistics of a tensor, and of the gradient on its way through the layers
 from .stats.exact import rms as rms
 from .stats.exact import summarize as summarize

@@ -117,6 +117,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from vanishing.files import write_text  # noqa: PLC0415
+    from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415
     from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
     from vanishing.reporting import runs as pages  # noqa: PLC0415
     from vanishing.reporting import through_time  # noqa: PLC0415
@@ -132,8 +133,10 @@ def _report(arguments: argparse.Namespace) -> None:
     save(lambda: pages.draw(traced), out / pages.FIGURE)
     if through_time.is_recorded(traced.values()):
         save(lambda: through_time.draw(traced), out / pages.THROUGH_TIME)
-    write_text(out / "README.md", pages.write_markdown(judged))
-    print("\n".join(pages.summarize(run, rows) for run, rows in judged.values()))
+    verdicts = {label: judge_learning(label) for label in judged}
+    write_text(out / "README.md", pages.write_markdown(judged, verdicts))
+    for label, (run, rows) in judged.items():
+        print(f"{run.name}: {verdicts[label]}\n{pages.summarize(run, rows)}")
     print(f"{out / 'README.md'} has the figure and all rules")
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
@@ -32,6 +32,12 @@ from vanishing.results import watched
 from vanishing.tracking import active_run
 from vanishing.tracking.active_run import ActiveRun
 
+if TYPE_CHECKING:
+    from vanishing.judging.learning.verdict import Verdict
+
+Alarm = Literal["warn", "stop"] | Callable[["Verdict"], object]
+
+_FIRST_LOOK = 10  # step
 _FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
 # A flush comes after ten seconds, later after a hundredth of the time since the start, and so long
 # after the last one that half a percent of the time goes into writing: a crash loses no more than
@@ -50,6 +56,7 @@ def watch(  # noqa: PLR0913 - keywords
     parameters: Choice | None = None,
     updates: bool = True,
     modules: bool = True,
+    alarm: Alarm | None = None,
 ) -> "Watch":
     """Watch a training loop from now on, and write tables of its gradients into a folder.
 
@@ -72,6 +79,10 @@ def watch(  # noqa: PLR0913 - keywords
             copies of the largest gradient.
         modules: Whether the outputs of modules, and the gradients that come back to them, are
             recorded at traced steps, by hooks that exist for these steps alone.
+        alarm: What to do when the training will not learn (`judge_learning`), as is looked at at
+            the first traced step from 10, 50, 100, 200, 500, 1,000, … on: `warn`; `stop`, which
+            raises WillNotLearnError out of `optimizer.step()`; or a function that is given the
+            verdict, whatever it is. None for nothing. It needs the losses, by `watch.loss`.
 
     Returns:
         A watch, to be closed by `with` or `close`.
@@ -83,6 +94,8 @@ def watch(  # noqa: PLR0913 - keywords
     """
     if every < 1:
         raise StudyError(f"watch: every: should be at least 1; given {every}")
+    if not (alarm in {None, "warn", "stop"} or callable(alarm)):
+        raise StudyError(f"watch: alarm: should be warn, stop or a function; given {alarm!r}")
     given = by_name(model, nn.Module)
     refuse_flat_shards(given.values())
     networks = {name: _original(network) for name, network in given.items()}
@@ -98,7 +111,7 @@ def watch(  # noqa: PLR0913 - keywords
     places: Mapping[str, Modules] = {}
     if modules and not contributes:
         places = modules_by_optimizer(networks, chosen, owners, list(optimizers))
-    content = _Content(chosen, every, updates, places)
+    content = _Content(chosen, every, updates, places, alarm)
     if contributes:
         return _Contributor(Path(folder).absolute(), given, optimizers, content)
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
@@ -120,12 +133,14 @@ class _Content(NamedTuple):
         every: Of how many steps one is traced.
         updates: Whether updates are recorded.
         modules: {optimizer: modules that count for its steps}; {} for none.
+        alarm: See `watch`.
     """
 
     parameters: Sequence[NamedParameter]
     every: int
     updates: bool
     modules: Mapping[str, Modules]
+    alarm: Alarm | None = None
 
 
 class Watch:
@@ -154,13 +169,15 @@ class Watch:
                 lambda step: step <= _FIRST_STEPS or step % content.every == 0,
                 content.updates,
                 calls.get(name),
-                self._flush_if_due,
+                self._after_traced,
             )
             for name, optimizer in optimizers.items()
         }
         self._first = next(iter(self._optimizers.values()))
         self._losses: dict[int, list[Tensor | float]] = {}
         self._loss_comes_first: bool | None = None
+        self._alarm = content.alarm
+        self._next_look = _FIRST_LOOK
         self._part = 0
         self._start_s = self._flushed_s = time.monotonic()
         self._writing_s = 0.0  # of the last flush
@@ -264,6 +281,36 @@ class Watch:
         self._or_warn(lambda: watched.join(self._folder))
         if self._run is not None:
             self._run.end(watched.paths_of(self._folder), partial(_save_figure, self._folder))
+
+    def _after_traced(self) -> None:
+        self._flush_if_due()
+        if self._alarm is not None and self._first.attempted >= self._next_look:
+            self._or_warn(self._look)
+
+    def _look(self) -> None:
+        """Judge the training as it is in the folder, so that a later reader gets the same verdict.
+
+        Raises:
+            WillNotLearnError: If it will not learn, and should be stopped.
+        """
+        # pandas
+        from vanishing.judging.learning.verdict import (  # noqa: PLC0415
+            WILL_NOT_LEARN,
+            WillNotLearnError,
+            judge_learning,
+            next_look,
+        )
+
+        step = self._first.attempted
+        self._next_look = next_look(step)
+        self.flush()
+        verdict = judge_learning(self._folder, step)
+        if callable(self._alarm):
+            self._alarm(verdict)
+        elif verdict.answer == WILL_NOT_LEARN:
+            if self._alarm == "stop":
+                raise WillNotLearnError(f"vanishing.watch: {verdict}")
+            warnings.warn(f"vanishing.watch: {verdict}", stacklevel=2)
 
     def _flush_if_due(self) -> None:
         now_s = time.monotonic()

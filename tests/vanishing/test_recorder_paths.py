@@ -10,6 +10,7 @@ from torch.optim import SGD
 
 import vanishing
 from vanishing import read_run
+from vanishing.judging.learning.verdict import Verdict
 from vanishing.judging.runs import examine, load_run, problems
 from vanishing.params.rules import read_rules
 from vanishing.reporting.runs import summarize, write_markdown
@@ -121,7 +122,8 @@ def test_the_report_begins_with_them(tmp_path: Path) -> None:
         "3 of 5 layers receive no gradient: 2 on a detached path (first, second); 1 frozen (spare)"
     )
     assert summarize(run, []).splitlines()[1] == f"  {line}"
-    assert f"- {line}" in write_markdown({"run": (run, [])})
+    verdict = Verdict("learns", 1, "It does.")
+    assert f"- {line}" in write_markdown({"run": (run, [])}, {"run": verdict})
 
 
 def test_of_modules_that_are_not_seen_the_reason_is_unknown(tmp_path: Path) -> None:

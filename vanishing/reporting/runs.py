@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
+from vanishing.judging.learning.verdict import Verdict
 from vanishing.judging.runs import Run, load_run, problems
 from vanishing.judging.stream import attenuation_along_stream, gradient_along_stream
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
@@ -60,11 +61,14 @@ def summarize(run: Run, rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
+def write_markdown(
+    runs: Mapping[str, tuple[Run, Sequence[Row]]], verdicts: Mapping[str, Verdict]
+) -> str:
     """Write a page on runs, with the figures beside it.
 
     Args:
         runs: {heading: run and its rows}.
+        verdicts: {heading: whether it will learn}.
 
     Returns:
         The page, in GitHub's Markdown.
@@ -73,7 +77,9 @@ def write_markdown(runs: Mapping[str, tuple[Run, Sequence[Row]]]) -> str:
     if through_time.is_recorded(run for run, _ in runs.values()):
         parts.append(f"![Gradients of recurrent layers by time step]({THROUGH_TIME})")
     for heading, (run, rows) in runs.items():
-        parts += [f"## {heading}", f"{_answer(run, rows).capitalize()}."]
+        line = str(verdicts[heading])
+        parts += [f"## {heading}", line[:1].upper() + line[1:]]
+        parts += [f"{_answer(run, rows).capitalize()}."]
         parts += [f"- {line}" for line in _without(run)]
         parts += _end_to_end(run)
         grave = [f"- **{row['rule']}**: {describe(row)}" for row in problems([*rows])]

@@ -33,8 +33,12 @@ class Watched(NamedTuple):
     record: Mapping[str, Any]
 
     def until(self, step: int) -> "Watched":
-        """Return what there was after a step."""
+        """Return what there was after a step.
+
+        The loss of the step itself is left out: a loop may tell it before the step or after it.
+        """
         tables = {name: rows[rows["step"] <= step] for name, rows in self.run.tables.items()}
+        tables["losses"] = tables["losses"][tables["losses"]["step"] < step]
         steps = self.steps[self.steps["step"] <= step]
         return self._replace(run=self.run._replace(tables=tables), steps=steps)
 

@@ -33,8 +33,8 @@ class Progress(NamedTuple):
         loss_fall: 1 - loss of now / mean of the first losses.
         gain: Accuracy of now minus that of the start, on batches of the training.
         dependence: Of the outputs on the example, now.
-        grown: Decades by which it has grown, both since the first step and since the last one of the
-            first fifth.
+        grown: Decades by which it has grown since the first step, and since a fifth of the steps:
+            the smaller number.
         expected: The dependence at HORIZON times the steps, at most 1, if it goes on to grow so.
     """
 

@@ -5,10 +5,11 @@ the end (docs/decisions/0024); docs/verdicts.md says how often the answers are w
 """
 
 import math
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vanishing.judging.learning.causes import Cause, find_cause, find_decisive
-from vanishing.judging.learning.moment import Moment, Watched
+from vanishing.judging.learning.moment import Moment, Watched, load
 from vanishing.judging.learning.progress import HORIZON, Progress, loss_of_now, measure
 from vanishing.judging.limits import Limit
 
@@ -19,6 +20,7 @@ TOO_EARLY: Answer = "too early to say"
 ANSWERS = (WILL_NOT_LEARN, LEARNS, TOO_EARLY)
 
 EARLIEST = 50  # steps, before which only what decides by itself is said
+LOOKS = (10, EARLIEST, 100, 200, 500)  # steps at which a live watch looks; ten times these, and on
 _LEARNED_SHARE = Limit("<", 0.9)  # of a constant answer's loss: the loss has begun to fall
 _LEARNED_GAIN = Limit(">", 0.2)  # of accuracy
 _STARTS = Limit(">=", 0.1)  # the dependence that is expected
@@ -27,6 +29,10 @@ _FALLEN = Limit(">", 0.1)  # share of the first losses
 _ANSWERS = Limit(">", 0.05)  # dependence at which outputs differ from example to example
 _FAILED_SHARE = Limit(">", 0.8)  # at the end
 _DONE_SHARE = Limit("<", 0.6)  # at the end
+
+
+class WillNotLearnError(RuntimeError):
+    """A watch with `alarm="stop"` has ended a training that will not learn."""
 
 
 class Verdict(NamedTuple):
@@ -49,19 +55,32 @@ class Verdict(NamedTuple):
         """Where the cause is; None where it is in no layer, or in all."""
         return self.cause.layer if self.cause else None
 
+    def __str__(self) -> str:
+        """Say it in a line: the answer, the reason, and the cause with its numbers."""
+        line = f"{self.answer} (after {self.step} steps). {self.reason}"
+        if self.cause is None:
+            return line
+        place = f" in {self.layer}" if self.layer else ""
+        numbers = f"{self.cause.quantity}{place}: {self.cause.measured:.3g}, {self.cause.limit}"
+        sentence = "" if self.cause.sentence == self.reason else f" {self.cause.sentence}"
+        return f"{line}{sentence} ({numbers})"
 
-def judge_learning(watched: Watched, step: int | None = None) -> Verdict:
-    """Say whether a training will learn.
+
+def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Verdict:
+    """Say whether a watched training will learn.
+
+    A StudyError says that the folder holds no run, or a file is damaged.
 
     Args:
-        watched: The training, with its losses (`watch.loss`).
+        watched: The folder of the training, or what was read from it. Its losses are needed
+            (`watch.loss`).
         step: The last one to be looked at, to foresee what comes after it; None to look at all of
             them, and to conclude what has become of it.
 
     Returns:
         The verdict. "Too early to say" where losses are not recorded.
     """
-    moment = Moment(watched, step)
+    moment = Moment(watched if isinstance(watched, Watched) else load(Path(watched)), step)
     decisive = find_decisive(moment)
     if decisive is not None:
         return Verdict(WILL_NOT_LEARN, moment.step, decisive.sentence, decisive)
@@ -74,6 +93,16 @@ def judge_learning(watched: Watched, step: int | None = None) -> Verdict:
     answer, reason = _conclude(progress) if step is None else _foresee(progress, moment.step)
     cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
     return Verdict(answer, moment.step, reason, cause)
+
+
+def next_look(step: int) -> int:
+    """Return the step after `step` at which a live watch looks again."""
+    factor = 1
+    while LOOKS[-1] * factor <= step:
+        factor *= 10
+    # LOOKS has no 20: it goes on with 1,000, 2,000 and 5,000.
+    looks = [look * power for power in (1, factor // 10, factor) for look in LOOKS[2:]]
+    return min(look for look in [*LOOKS, *looks] if look > step)
 
 
 def _conclude(progress: Progress) -> tuple[Answer, str]:

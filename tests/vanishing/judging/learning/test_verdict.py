@@ -1,0 +1,130 @@
+"""Whether a watched training will learn: at the end, while it goes on, and live."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import vanishing
+from tests.vanishing.judging.learning.trainings import Loop, digits, mlp, sgd
+from vanishing import Verdict, WillNotLearnError, judge_learning
+from vanishing.errors import StudyError
+from vanishing.judging.learning.verdict import next_look
+
+
+def vanished() -> Loop:
+    """Return a training whose gradient vanishes: twelve layers of sigmoids."""
+    return Loop(mlp(12, nn.Sigmoid), sgd())
+
+
+def test_a_healthy_training_learns(tmp_path: Path) -> None:
+    folder = Loop().train(tmp_path / "run", steps=120)
+    at_end, early = judge_learning(folder), judge_learning(folder, 50)
+    assert (at_end.answer, at_end.cause) == ("learns", None)
+    assert early.answer == "learns"
+    assert early.step == 50
+
+
+def test_a_vanished_gradient_will_not_learn_and_the_first_layer_is_named(tmp_path: Path) -> None:
+    verdict = judge_learning(vanished().train(tmp_path / "run"), 50)
+    assert verdict.answer == "will not learn"
+    assert verdict.cause is not None
+    assert verdict.cause.name == "vanishing"
+    assert verdict.layer == "hidden1"
+    assert "does not grow" in verdict.reason
+    assert "in hidden1: " in str(verdict)
+    assert "below 0.001" in str(verdict)
+
+
+def test_a_late_starter_is_not_given_up(tmp_path: Path) -> None:
+    """Eight layers of tanh with small weights: the loss is flat, and the outputs come alive."""
+    model = mlp(8, nn.Tanh)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.5)
+    folder = Loop(model).train(tmp_path / "run", steps=400)
+    early, later = judge_learning(folder, 50), judge_learning(folder)
+    assert early.answer == "too early to say"
+    assert "more and more" in early.reason
+    assert later.answer != "will not learn"
+
+
+def test_before_fifty_steps_it_is_too_early(tmp_path: Path) -> None:
+    folder = vanished().train(tmp_path / "run")
+    assert judge_learning(folder, 10).answer == "too early to say"
+
+
+def test_without_losses_nothing_is_said_but_how_to_record_them(tmp_path: Path) -> None:
+    model = mlp()
+    optimizer = sgd()(model.parameters())
+    x, y = digits()
+    with vanishing.watch(model, optimizer, folder=tmp_path / "run"):
+        for _ in range(2):
+            nn.functional.cross_entropy(model(x[:8]), y[:8]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            optimizer.zero_grad()
+    verdict = judge_learning(tmp_path / "run")
+    assert verdict.answer == "too early to say"
+    assert "watch.loss" in verdict.reason
+
+
+def test_a_diverged_training_will_not_learn(tmp_path: Path) -> None:
+    verdict = judge_learning(Loop(optimizer=sgd(1e6)).train(tmp_path / "run", steps=12))
+    assert verdict.answer == "will not learn"
+    assert "finite" in verdict.reason
+
+
+@pytest.mark.parametrize("loop", [Loop(), vanished()], ids=["healthy", "vanished"])
+def test_live_verdicts_are_those_of_a_later_reader(loop: Loop, tmp_path: Path) -> None:
+    live: list[Verdict] = []
+    folder = loop.train(tmp_path / "run", steps=120, alarm=live.append, every=20)
+    assert [verdict.step for verdict in live] == [10, 60, 100]  # the first traced ones of a look
+    assert live == [judge_learning(folder, verdict.step) for verdict in live]
+
+
+def test_an_alarm_warns_and_training_goes_on(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"will not learn \(after 50 steps\)"):
+        folder = vanished().train(tmp_path / "run", alarm="warn")
+    assert len(vanishing.read_run(folder, "losses")) == 60
+
+
+def test_an_alarm_stops_the_training_and_the_record_is_whole(tmp_path: Path) -> None:
+    with pytest.raises(WillNotLearnError, match="gradient vanishes"):
+        vanished().train(tmp_path / "run", alarm="stop")
+    assert len(vanishing.read_run(tmp_path / "run", "losses")) == 50
+    assert judge_learning(tmp_path / "run").answer == "will not learn"
+
+
+def test_a_healthy_training_rings_no_alarm(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Loop().train(tmp_path / "run", alarm="stop")
+
+
+def test_an_alarm_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="alarm: should be warn, stop or a function; given 'off'"):
+        Loop().train(tmp_path / "run", alarm="off")
+    assert not (tmp_path / "run").exists()
+
+
+def test_looks_become_rarer() -> None:
+    looks = [0]
+    for _ in range(12):
+        looks.append(next_look(looks[-1]))
+    assert looks[1:] == [
+        10,
+        50,
+        100,
+        200,
+        500,
+        1_000,
+        2_000,
+        5_000,
+        10_000,
+        20_000,
+        50_000,
+        100_000,
+    ]
+    assert next_look(60) == 100
