@@ -90,7 +90,9 @@ def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Ve
         reason = "The loss is not finite."
         return Verdict(WILL_NOT_LEARN, moment.step, reason, find_cause(moment))
     progress = measure(moment)
-    answer, reason = _conclude(progress) if step is None else _foresee(progress, moment.step)
+    # What a constant answer loses is known of a cross-entropy alone.
+    is_over = step is None and moment.is_softmax
+    answer, reason = _conclude(progress) if is_over else _foresee(progress, moment.step)
     cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
     return Verdict(answer, moment.step, reason, cause)
 
@@ -120,6 +122,11 @@ def _foresee(progress: Progress, step: int) -> tuple[Answer, str]:
     if _LEARNED_SHARE.holds(progress.loss_share) or _LEARNED_GAIN.holds(progress.gain):
         gain = "" if math.isnan(progress.gain) else f", the accuracy {progress.gain:+.0%}"
         return LEARNS, f"The loss is {_share(progress)}{gain}."
+    if math.isnan(progress.dependence):
+        return TOO_EARLY, (
+            f"The loss is {_share(progress)}, and the outputs, which would tell more, are not"
+            " recorded."
+        )
     answers = _ANSWERS.holds(progress.dependence)
     if answers and _FALLEN.holds(progress.loss_fall):
         return TOO_EARLY, f"The loss has fallen by {progress.loss_fall:.0%} from where it began."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import vanishing
 from tests.vanishing.judging.learning.trainings import Loop, digits, mlp, sgd
@@ -68,6 +68,23 @@ def test_without_losses_nothing_is_said_but_how_to_record_them(tmp_path: Path) -
     verdict = judge_learning(tmp_path / "run")
     assert verdict.answer == "too early to say"
     assert "watch.loss" in verdict.reason
+
+
+def test_a_flat_loss_alone_is_no_reason_to_give_up(tmp_path: Path) -> None:
+    verdict = judge_learning(vanished().train(tmp_path / "run", modules=False), 50)
+    assert verdict.answer == "too early to say"
+    assert "not recorded" in verdict.reason
+
+
+@pytest.mark.parametrize(("rate", "answer"), [(1e-9, "will not learn"), (0.1, "learns")])
+def test_a_loss_of_another_kind_is_judged_by_its_fall(
+    rate: float, answer: str, tmp_path: Path
+) -> None:
+    def squares(z: Tensor, labels: Tensor) -> Tensor:
+        return (z - 3 * nn.functional.one_hot(labels, 10)).square().mean()
+
+    folder = Loop(loss=squares, optimizer=sgd(rate)).train(tmp_path / "run", steps=80)
+    assert judge_learning(folder).answer == answer
 
 
 def test_a_diverged_training_will_not_learn(tmp_path: Path) -> None:
