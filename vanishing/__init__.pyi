@@ -18,6 +18,9 @@ from .judging.through_time import attenuation_through_time as attenuation_throug
 from .judging.stream import gradient_along_stream as gradient_along_stream
 from .judging.stream import gradient_through_time as gradient_through_time
 
+# Check in a test that a network trains
+from .gate.assertion import assert_trains as assert_trains
+
 # Statistics of a tensor, and of the gradient on its way through the layers
 from .stats.exact import rms as rms
 from .stats.exact import summarize as summarize
