@@ -50,7 +50,6 @@ NOT_SHOWN = frozenset(
     }
 )
 DETACHED = frozenset({"detached", "detached-below-head"})
-SEED = 0  # of the defect and of a pretraining; the gate seeds the weights
 
 
 class Judgement(NamedTuple):
@@ -137,21 +136,30 @@ def judge_all(truths: Mapping[str, tuple[str, str]]) -> list[Judgement]:
     ]
 
 
-def judge(case: Case) -> tuple[str, ...]:
-    """Give a case to the gate; return the names of the checks that failed."""
+def judge(case: Case, seed: int = 0) -> tuple[str, ...]:
+    """Give a case to the gate.
+
+    Args:
+        case: The case.
+        seed: Of the defect, of a pretraining, and the first of the gate's three.
+
+    Returns:
+        The names of the checks that failed.
+    """
     examples = data.load(case.dataset)
     if case.defect:
-        examples = data.DEFECTS[case.defect](examples, generator(SEED, "zoo defect"))
+        examples = data.DEFECTS[case.defect](examples, generator(seed, "zoo defect"))
     batch = (
         examples.train.inputs[: training.BATCH],
         examples.train.labels[: training.BATCH],
     )
     try:
         vanishing.assert_trains(
-            lambda: training.build(case, examples, SEED),
+            lambda: training.build(case, examples, seed),
             batch,
             training._LOSSES[case.loss],
             optimizer=partial(make_optimizer, case),
+            seeds=(seed, seed + 1, seed + 2),
         )
     except DoesNotTrainError as error:
         return tuple(failure.check for failure in error.failures)

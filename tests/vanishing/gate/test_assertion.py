@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,26 @@ class Two(nn.Module):
         """Return logits under a name."""
         stream = self.stem(features).relu() + self.embedding(words).mean(1)
         return {"logits": self.head(stream)}
+
+
+@dataclass
+class Named:
+    """What a network may return."""
+
+    logits: Tensor
+    losses: tuple[Tensor, ...] = ()
+
+
+class Answering(Net):
+    """Returns a dataclass."""
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Return logits under a name."""
+        return Named(super().forward(inputs))
+
+
+def test_outputs_may_be_of_a_class_with_fields() -> None:
+    assert_trains(Answering, make_batch(), lambda outputs, y: cross_entropy(outputs.logits, y))
 
 
 @pytest.mark.parametrize("kind", [tuple, dict])
