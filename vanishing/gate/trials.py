@@ -4,8 +4,9 @@ In: what `assert_trains` is given. Out: a `Trial`, whose run has the tables of `
 """
 
 import copy
+import dataclasses
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,17 +227,23 @@ def _copied(content: Any) -> Any:
 
 
 def _map(content: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Apply a function to the tensors of nested tuples, lists and mappings."""
+    """Apply a function to the tensors of nested tuples, lists, mappings and dataclasses."""
     if isinstance(content, Tensor):
         return change(content)
     if isinstance(content, tuple) and hasattr(content, "_fields"):
         return type(content)(*(_map(item, change) for item in content))
     if isinstance(content, tuple | list):
         return type(content)(_map(item, change) for item in content)
-    if isinstance(content, Mapping):
+    if isinstance(content, MutableMapping):  # of the same class: a loss may read its attributes
         mapped = copy.copy(content)
-        mapped.update({key: _map(item, change) for key, item in content.items()})  # type: ignore[attr-defined]
+        for key, item in content.items():
+            mapped[key] = _map(item, change)
         return mapped
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        fields = [field.name for field in dataclasses.fields(content) if field.init]
+        return dataclasses.replace(
+            content, **{name: _map(getattr(content, name), change) for name in fields}
+        )
     return content
 
 
