@@ -83,3 +83,6 @@ class DoesNotTrainError(AssertionError):
             [f"the network failed {checks}:", *lines, *(f"Note: {note}" for note in self.mentions)]
         )
         super().__init__(text)
+
+    def __reduce__(self) -> tuple[type["DoesNotTrainError"], tuple[object, ...]]:
+        return type(self), (self.failures, self.mentions)  # to another process and back

@@ -6,7 +6,6 @@ this module in every run: it imports no torch.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,16 @@ from vanishing.gate.failures import DoesNotTrainError, Failure, Place
 PROPERTY = "vanishing_gate"
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+@pytest.hookimpl(tryfirst=True)  # before the report is made of the properties
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> None:
     """Add failed checks to the properties of a test, from where JUnit XML takes them."""
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, DoesNotTrainError):
         item.user_properties += [(PROPERTY, failure.to_json()) for failure in error.failures]
-    return (yield)
 
 
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    terminalreporter: "pytest.TerminalReporter", config: pytest.Config
 ) -> None:
     """Print annotations for GitHub, of tests that ran in other processes (xdist) too."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
@@ -41,13 +39,17 @@ def pytest_terminal_summary(
 
 
 def _annotation(
-    failure: Failure, report: pytest.TestReport, config: pytest.Config, folder: Path
+    failure: Failure, report: "pytest.TestReport", config: pytest.Config, folder: Path
 ) -> str:
     """Return a workflow command of GitHub; the test's own place where the network has none."""
     file, line, _ = report.location
     test = Place(str((config.rootpath / file).resolve()), (line or 0) + 1)
     place = (failure.place or test).relative_to(folder.resolve())
-    properties = {"file": place.file, "line": str(place.line), "title": f"{failure.check}: train"}
+    properties = {
+        "file": place.file,
+        "line": str(place.line),
+        "title": f"does not train: {failure.check}",
+    }
     written = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
     return f"::error {written}::{_escape(f'{failure} ({report.nodeid})')}"
 
