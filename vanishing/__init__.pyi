@@ -24,6 +24,9 @@ from .judging.learning.verdict import Verdict as Verdict
 from .judging.learning.verdict import WillNotLearnError as WillNotLearnError
 from .judging.learning.verdict import judge_learning as judge_learning
 
+# Check in a test that a network trains
+from .gate.assertion import assert_trains as assert_trains
+
 # Statistics of a tensor, and of the gradient on its way through the layers
 from .stats.exact import rms as rms
 from .stats.exact import summarize as summarize
