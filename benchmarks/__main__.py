@@ -1,8 +1,9 @@
 """Measure speed against the alternatives: `python -m benchmarks [NAME …]`, all by default.
 
 In: params.yaml, data/raw and, for what they are about, models/, data/ and dvc.lock. Out: a table on
-stdout, reports/benchmarks.md and reports/benchmarks.json; the benchmark `gpu`, which is run where
-it is named, has reports/benchmarks-gpu.json. Figures that were measured before on the same machine,
+stdout, reports/benchmarks.md and reports/benchmarks.json. Some are run only where they are named:
+those on the zoo's trainings (hours) have reports/benchmarks-zoo.json, `gpu` has
+reports/benchmarks-gpu.json. Figures that were measured before on the same machine,
 and are not measured now, stay in the reports.
 """
 
@@ -10,8 +11,9 @@ import argparse
 import importlib
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -26,7 +28,6 @@ NAMES = (
     "watching",
     "correctness",
     "public_models",
-    "gate",
     "neighbour",
     "extraction",
     "pipeline",
@@ -34,11 +35,15 @@ NAMES = (
     "scale",
     "load",
 )
-ON_GPU = "gpu"
+ON_ZOO = ("verdicts", "gate")
+ON_GPU = ("gpu",)
+KNOWN = (*NAMES, *ON_ZOO, *ON_GPU)
 TITLES = {
     "watching": "A watched step over a plain one, medians and their 95 % intervals",
     "correctness": "What each tool records where the optimizer used another gradient",
     "public_models": "How each tool fares with public models, unchanged",
+    "verdicts": "Verdicts on learning: how many trainings of the zoo each detector finds",
+    "causes": "Causes and layers that verdicts name",
     "gate": "What the gate says of the zoo",
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",
@@ -47,7 +52,30 @@ TITLES = {
     "growth": "Size against epochs and layers, ten traced steps an epoch",
 }
 _MARKDOWN = REPORTS / "benchmarks.md"
-_JSON, _JSON_ON_GPU = REPORTS / "benchmarks.json", REPORTS / "benchmarks-gpu.json"
+
+
+class Group(NamedTuple):
+    """Benchmarks whose figures are kept together, with the machine that they are of.
+
+    Attributes:
+        names: Which ones.
+        path: Of the figures.
+        title: Above them; empty for the first.
+        command: That measures them.
+    """
+
+    names: tuple[str, ...]
+    path: Path
+    title: str
+    command: str
+
+
+_ZOO_COMMAND = f'`make bench NAMES="{" ".join(ON_ZOO)}"`'
+GROUPS = (
+    Group(NAMES, REPORTS / "benchmarks.json", "", "`make bench`"),
+    Group(ON_ZOO, REPORTS / "benchmarks-zoo.json", "On the zoo of trainings", _ZOO_COMMAND),
+    Group(ON_GPU, REPORTS / "benchmarks-gpu.json", "On a GPU", "`make bench NAMES=gpu`"),
+)
 
 
 def main(argv: list[str]) -> None:
@@ -57,25 +85,22 @@ def main(argv: list[str]) -> None:
         StudyError: If a name is unknown, or the data are missing.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join((*NAMES, ON_GPU))}"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(KNOWN)}")
     names = parser.parse_args(argv).names or list(NAMES)
-    unknown = sorted(set(names) - {*NAMES, ON_GPU})
+    unknown = sorted(set(names) - set(KNOWN))
     if unknown:
-        known = ", ".join((*NAMES, ON_GPU))
-        raise StudyError(f"no benchmark {', '.join(unknown)}; there are {known}")
+        raise StudyError(f"no benchmark {', '.join(unknown)}; there are {', '.join(KNOWN)}")
     if not RAW.is_dir():
         raise StudyError(f"{RAW} is missing; the benchmarks run on real MNIST: make repro")
     from benchmarks import machine  # noqa: PLC0415 - imports torch
 
     for name in names:
-        path = _JSON_ON_GPU if name == ON_GPU else _JSON
+        path = next(group.path for group in GROUPS if name in group.names)
         content = read_figures(path, machine.describe())
         run(name, content)
         # After every benchmark: its figures are kept, should a later one fail.
         write_json(path, content)
-        page = report(*(read_json(p) if p.exists() else None for p in (_JSON, _JSON_ON_GPU)))
+        page = report([read_json(g.path) if g.path.exists() else None for g in GROUPS])
         write_text(_MARKDOWN, page)
     print(page)
 
@@ -100,28 +125,26 @@ def read_figures(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
     return {"machine": machine, "minutes": {}, "results": {}, "tables": {}}
 
 
-def report(content: dict[str, Any] | None, on_gpu: dict[str, Any] | None) -> str:
+def report(contents: Sequence[dict[str, Any] | None]) -> str:
     """Write the tables in GitHub's Markdown.
 
     Args:
-        content: Of benchmarks.json; None where there is none.
-        on_gpu: Of benchmarks-gpu.json, likewise.
+        contents: Of the files of GROUPS, in their order; None where there is none.
 
     Returns:
         The page.
     """
     parts = ["# Benchmarks", "Ratios are medians over interleaved repeats (A B A B …)."]
-    if content:
-        parts += _parts(content, "`make bench`")
-    if on_gpu:
-        parts += ["## On a GPU", *_parts(on_gpu, "`make bench NAMES=gpu`")]
+    for group, content in zip(GROUPS, contents, strict=True):
+        if content:
+            parts += [f"## {group.title}"] if group.title else []
+            parts += _parts(content, group.command)
     return "\n\n".join(parts) + "\n"
 
 
 def _parts(content: dict[str, Any], command: str) -> list[str]:
     """Write the tables of one machine."""
-    names = (*NAMES, ON_GPU)
-    results = [Result(**row) for name in names for row in content["results"].get(name, [])]
+    results = [Result(**row) for name in KNOWN for row in content["results"].get(name, [])]
     machine = ", ".join(
         f"{key} {value}" for key, value in content["machine"].items() if value is not None
     )

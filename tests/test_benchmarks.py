@@ -259,7 +259,7 @@ def test_the_report_says_what_was_missed_and_what_a_gpu_does() -> None:
         "tables": {"load": [{"variants": 50}]},
     }
     on_gpu = {"machine": {"gpu": "NVIDIA X1"}, "minutes": {}, "results": {}, "tables": {}}
-    report = bench.report(content, on_gpu)
+    report = bench.report([content, None, on_gpu])
     lines = {line.split("|")[1].strip(): line for line in report.splitlines() if "|" in line}
     assert "| 3 ×" in lines["fast"]
     assert "| aim " in lines["fast"]
