@@ -108,8 +108,12 @@ def test_report_prints_the_answer_and_a_line_per_block_in_depth_order(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(monkeypatch, "report", runs / "deep", "--out", tmp_path) == 0
-    first, *lines = capsys.readouterr().out.splitlines()
+    verdict, first, *lines = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("deep: will not learn (after 60 steps). The loss is 100% of that of")
+    assert "(rms(dL/dz) of a layer over that of the last one, at the start in 0.0.0: " in verdict
     assert re.match(r"deep: \d of 12 rules find a problem \(11 traced steps, 21 layers\)", first)
+    page = (tmp_path / "README.md").read_text()
+    assert verdict.removeprefix("deep: w") in page
     table = [line.split() for line in lines if re.match(r"0\.\d+ |1 ", line)]
     assert [row[0] for row in table] == [*(f"0.{i}" for i in range(20)), "1"]
     for column in (2, 4):  # dL/dh, and the gradient of the parameters
@@ -136,7 +140,7 @@ def test_report_shows_the_gradient_of_recurrent_layers_through_time(
             optimizer.step()
             optimizer.zero_grad()
     assert command(monkeypatch, "report", tmp_path / "lstm") == 0
-    _, first, *_ = capsys.readouterr().out.splitlines()
+    _, _, first, *_ = capsys.readouterr().out.splitlines()
     assert re.match(r"Through time, rms of \(model\) \w+_gradient_l\d\w* at t = [17] over", first)
     page = (tmp_path / "lstm/report/README.md").read_text()
     assert "![Gradients of recurrent layers by time step](through-time.png)" in page
