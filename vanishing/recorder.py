@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 Alarm = Literal["warn", "stop"] | Callable[["Verdict"], object]
 
-_FIRST_LOOK = 10  # step
 _FIRST_STEPS = 10  # all are traced: that is when training fails or takes off
 # A flush comes after ten seconds, later after a hundredth of the time since the start, and so long
 # after the last one that half a percent of the time goes into writing: a crash loses no more than
@@ -94,7 +94,7 @@ def watch(  # noqa: PLR0913 - keywords
     """
     if every < 1:
         raise StudyError(f"watch: every: should be at least 1; given {every}")
-    if not (alarm in {None, "warn", "stop"} or callable(alarm)):
+    if not (alarm in (None, "warn", "stop") or callable(alarm)):
         raise StudyError(f"watch: alarm: should be warn, stop or a function; given {alarm!r}")
     given = by_name(model, nn.Module)
     refuse_flat_shards(given.values())
@@ -123,6 +123,12 @@ def _original(network: nn.Module) -> nn.Module:
     """Return what `torch.compile` and DistributedDataParallel were given, in whatever order."""
     inner = replicated(uncompiled(network))
     return network if inner is network else _original(inner)
+
+
+def next_look(step: int) -> int:
+    """Return the first of 10, 50, 100, 200, 500, 1,000, … after a step: then an alarm looks."""
+    looks = (int(look * 10**power) for power in count() for look in (100, 200, 500))
+    return next(look for look in chain((10, 50), looks) if look > step)
 
 
 class _Content(NamedTuple):
@@ -177,7 +183,7 @@ class Watch:
         self._losses: dict[int, list[Tensor | float]] = {}
         self._loss_comes_first: bool | None = None
         self._alarm = content.alarm
-        self._next_look = _FIRST_LOOK
+        self._next_look = next_look(0)
         self._part = 0
         self._start_s = self._flushed_s = time.monotonic()
         self._writing_s = 0.0  # of the last flush
@@ -298,7 +304,6 @@ class Watch:
             WILL_NOT_LEARN,
             WillNotLearnError,
             judge_learning,
-            next_look,
         )
 
         step = self._first.attempted

@@ -8,15 +8,16 @@ has reset them since the last step.
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from vanishing.recording import interception
-from vanishing.recording.passes import Passes, Place, takes_gradient
+from vanishing.recording.call_hooks import CallHooks
+from vanishing.recording.passes import Passes, Place, is_plain
 from vanishing.recording.sharding import is_sharded
 from vanishing.recording.step_trace import accumulate_any
 from vanishing.recording.tensors import tensors
@@ -29,9 +30,6 @@ _GRADS = 8  # that are looked at: who resets one resets all
 _ELEMENTS = 2**20  # of outputs that are looked at: the logits of a language model are many
 
 
-Answers = dict[Place, dict[str, float]]  # {network: {statistic of its outputs: value}}
-
-
 @dataclass(eq=False)
 class Answer:
     """A pass through a network.
@@ -41,8 +39,8 @@ class Answer:
         number: See `passes.Call`.
         pass_number: Likewise.
         inputs: Of the first floating-point input; None without one.
-        numbers: {statistic: (), float64} of the outputs.
-        kept: Whether gradients were there before those of this step; None where nobody looked.
+        numbers: {statistic: ()} of the outputs; of them KEPT says whether gradients were there
+            before those of this step, and is missing where nobody looked.
     """
 
     place: Place
@@ -50,10 +48,9 @@ class Answer:
     pass_number: int
     inputs: Accumulation | None
     numbers: dict[str, Tensor] = field(default_factory=dict)
-    kept: Tensor | None = None
 
 
-class AnswerCalls:
+class AnswerCalls(CallHooks):
     """Records the passes through some networks.
 
     Args:
@@ -62,41 +59,20 @@ class AnswerCalls:
     """
 
     def __init__(self, networks: Mapping[nn.Module, Place], passes: Passes) -> None:
+        super().__init__()
         self._networks = networks
         self._passes = passes
-        self._hooks: list[Any] = []
-        self._is_recording = self._has_been_called = False
         self._updated: Sequence[Tensor] = ()  # whose `grad` nobody has looked at since
 
-    def start(self, updated: Sequence[Tensor]) -> None:
+    def start(self, updated: Sequence[Tensor] = ()) -> None:
         """Record from the next pass on; see `ModuleCalls.start`."""
-        self._is_recording = True
         self._updated = updated
-        if not self._hooks:
-            for network, place in self._networks.items():
-                hook = functools.partial(self._called, place)
-                self._hooks.append(network.register_forward_hook(hook, with_kwargs=True))
+        super().start()
 
-    def stop(self) -> None:
-        """Record no more passes; hooks that were never called stay, as those of `ModuleCalls`."""
-        self._is_recording = False
-        if self._has_been_called:
-            self.remove()
-
-    def remove(self) -> None:
-        """Remove the hooks."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Record nothing meanwhile."""
-        before, self._is_recording = self._is_recording, False
-        try:
-            yield
-        finally:
-            self._is_recording = before
+    def _attach(self) -> Iterator[RemovableHandle]:
+        for network, place in self._networks.items():
+            hook = functools.partial(self._called, place)
+            yield network.register_forward_hook(hook, with_kwargs=True)
 
     def _called(
         self,
@@ -106,25 +82,24 @@ class AnswerCalls:
         options: dict[str, Any],
         output: Any,
     ) -> None:
-        if torch.compiler.is_compiling() or not self._is_recording:
+        if not self._records():
             return
-        self._has_been_called = True
-        given = next((t for t in tensors((inputs, options)) if _is_plain(t)), None)
-        for outputs in tensors(output):
-            if takes_gradient(outputs) and _is_plain(outputs) and outputs.dim() > 1:
+        given = next((t for t in tensors((inputs, options)) if _is_real(t)), None)
+        for answered in tensors(output):
+            if answered.requires_grad and _is_real(answered) and answered.dim() > 1:
                 number, pass_number = self._passes.next_call()
                 taken = None if given is None else accumulate_any(given)
                 answer = Answer(place, number, pass_number, taken)
-                rows = _rows(outputs)
+                rows = _rows(answered)
                 answer.numbers[DEPENDENCE] = answers.dependence(rows)
                 take = functools.partial(self._take, answer, rows, rows._version)
-                outputs.register_hook(take)  # type: ignore[no-untyped-call]
-                self._passes.await_gradient(answer, outputs)
+                answered.register_hook(take)  # type: ignore[no-untyped-call]
+                self._passes.await_gradient(answer, answered)
                 return
 
     def _take(self, answer: Answer, rows: Tensor, version: int, gradient: Tensor) -> None:
         if self._updated:
-            answer.kept = _any_gradient(self._updated)
+            answer.numbers[KEPT] = _any_gradient(self._updated)
             self._updated = ()
         is_unchanged = rows._version == version  # nobody wrote into it in place
         if is_unchanged and rows.shape[1] > 1 and gradient.layout == torch.strided:
@@ -143,31 +118,20 @@ def inputs(passes: Sequence[Answer]) -> dict[Place, Accumulation]:
     return {place: join(group) for place, group in parts.items()}
 
 
-def measure(passes: Sequence[Answer]) -> Answers:
-    """Copy numbers from the devices.
+def outputs(passes: Sequence[Answer]) -> dict[tuple[int, str, str], Tensor]:
+    """Return {(layer_index, network, statistic of its outputs): value}, on the devices.
 
-    Returns:
-        {network: {statistic: value}}, the mean over the micro-batches of a step.
+    Each is the mean over the micro-batches of a step.
     """
-    numbers: dict[Place, dict[str, list[Tensor]]] = {}
+    parts: dict[tuple[int, str, str], list[Tensor]] = {}
     for answer in passes:
-        of_network = numbers.setdefault(answer.place, {})
         for statistic, value in answer.numbers.items():
-            of_network.setdefault(statistic, []).append(value)
-        if answer.kept is not None:
-            of_network.setdefault(KEPT, []).append(answer.kept)
-    return {
-        place: {
-            statistic: float(torch.stack([value.double() for value in values]).nanmean())
-            for statistic, values in of_network.items()
-        }
-        for place, of_network in numbers.items()
-    }
+            parts.setdefault((*answer.place, statistic), []).append(value.double())
+    return {key: torch.stack(values).nanmean() for key, values in parts.items()}
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    plain = tensor.layout == torch.strided and not is_sharded(tensor)
-    return plain and tensor.is_floating_point() and tensor.numel() > 0
+def _is_real(tensor: Tensor) -> bool:
+    return is_plain(tensor) and tensor.is_floating_point()
 
 
 def _rows(outputs: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ that is being called.
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from vanishing.recording import interception
+from vanishing.recording.call_hooks import CallHooks
 from vanishing.recording.passes import Passes, Place, by_place, takes_gradient
 from vanishing.stats.attention import Attention, entropy_sums, entropy_sums_of_scores
 
@@ -61,7 +62,7 @@ class HeadCall:
 Heads = dict[Place, dict[tuple[str, str], NDArray[np.float64]]]  # {(tensor, statistic): (heads,)}
 
 
-class AttentionCalls:
+class AttentionCalls(CallHooks):
     """Records the calls of attention in some modules.
 
     Args:
@@ -70,46 +71,23 @@ class AttentionCalls:
     """
 
     def __init__(self, callers: Mapping[nn.Module, Place], passes: Passes) -> None:
+        super().__init__()
         self._callers = callers
         self._passes = passes
-        self._hooks: list[Any] = []
-        self._is_recording = self._has_been_called = False
 
-    def start(self) -> None:
-        """Record from the next call on."""
-        self._is_recording = True
-        if not self._hooks:
-            for module in self._callers:
-                self._hooks.append(module.register_forward_pre_hook(self._enter))
-                self._hooks.append(module.register_forward_hook(self._leave))
-
-    def stop(self) -> None:
-        """Record no more calls; hooks that were never called stay, as those of `ModuleCalls`."""
-        self._is_recording = False
-        if self._has_been_called:
-            self.remove()
+    def _attach(self) -> Iterator[RemovableHandle]:
+        for module in self._callers:
+            yield module.register_forward_pre_hook(self._enter)
+            yield module.register_forward_hook(self._leave)
 
     def remove(self) -> None:
         """Remove the hooks."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        super().remove()
         _leave_all(self)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Record nothing meanwhile."""
-        before, self._is_recording = self._is_recording, False
-        try:
-            yield
-        finally:
-            self._is_recording = before
-
     def _enter(self, module: nn.Module, _inputs: Any) -> None:
-        if torch.compiler.is_compiling() or not self._is_recording:
-            return  # first asked: nothing else may be read while a graph is made
-        self._has_been_called = True
-        _push(self, module)
+        if self._records():
+            _push(self, module)
 
     def _leave(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
         if not torch.compiler.is_compiling():

@@ -13,6 +13,7 @@ from vanishing.errors import StudyError
 from vanishing.recording.optimizer_steps import group_names
 from vanishing.recording.parameters import NamedParameter
 from vanishing.recording.sharding import is_sharded
+from vanishing.recording.watch_tables import read
 from vanishing.version import __version__
 
 Owners = dict[Tensor, tuple[str, str]]  # {parameter: (optimizer, group)}
@@ -78,7 +79,7 @@ def describe(
             _parameter(p, owners.get(p.parameter, (None, None)), p.parameter in recorded)
             for p in named
         ],
-        "initial_std": {p.name: _std(p.parameter) for p in named},
+        "initial_std": _initial_stds(named),
         "optimizers": [_optimizer(name, optimizer) for name, optimizer in optimizers.items()],
         "versions": {"vanishing": __version__},  # torch's is the machine's
         "machine": device.machine(chosen[0].parameter.device),
@@ -104,13 +105,21 @@ def _parameter(
     }
 
 
-def _std(parameter: Tensor) -> float | None:
-    """Return the standard deviation of a parameter's values; None of one that is sharded."""
-    if is_sharded(parameter) or not parameter.numel() or parameter.is_meta:
-        return None
+def _initial_stds(named: Sequence[NamedParameter]) -> dict[str, float | None]:
+    """Return the standard deviation of each parameter; None of a sharded or an infinite one."""
+    stds = {p.name: _std(p.parameter) for p in named if _is_whole(p.parameter)}
+    values = zip(stds, read([*stds.values()]).tolist(), strict=True)
+    finite = {name: value for name, value in values if math.isfinite(value)}
+    return {p.name: finite.get(p.name) for p in named}
+
+
+def _is_whole(parameter: Tensor) -> bool:
+    return not is_sharded(parameter) and parameter.numel() > 0 and not parameter.is_meta
+
+
+def _std(parameter: Tensor) -> Tensor:
     values = torch.view_as_real(parameter) if parameter.is_complex() else parameter
-    std = float(values.detach().double().std(correction=0))
-    return std if math.isfinite(std) else None
+    return values.detach().double().std(correction=0)
 
 
 def _optimizer(name: str, optimizer: Optimizer) -> dict[str, Any]:

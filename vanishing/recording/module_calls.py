@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from vanishing.recording import answers, attention, interception
-from vanishing.recording.answers import INPUT, Answer, AnswerCalls, Answers
+from vanishing.recording.answers import INPUT, Answer, AnswerCalls
 from vanishing.recording.attention import AttentionCalls, HeadCall, Heads
+from vanishing.recording.call_hooks import CallHooks
 from vanishing.recording.gradient_paths import GradientPaths
 from vanishing.recording.passes import Passes, Place, by_place, takes_gradient
 from vanishing.recording.probe_calls import REGISTERED
@@ -159,7 +161,8 @@ class _Call:
         pass_number: Of the forward pass; another one begins after a backward pass.
         outputs: Those that require a gradient.
         sequence: None if it is of no recurrent module, or cannot be repeated.
-        normalization: How a normalization over examples works; None of another module.
+        normalization: {statistic: value}, how a normalization over examples works; empty of another
+            module.
     """
 
     place: Place
@@ -168,7 +171,7 @@ class _Call:
     pass_number: int
     outputs: list[_Output]
     sequence: _Sequence | None = None
-    normalization: dict[str, float] | None = None
+    normalization: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class CallMeasurement(NamedTuple):
@@ -182,10 +185,10 @@ class CallMeasurement(NamedTuple):
         constants: {(layer_index, layer, tensor): (fraction_dead, fraction_constant) of its units}.
         through_time: {(layer_index, layer, tensor): rms at each time step} of recurrent modules.
         heads: Of attention.
-        answers: Of whole networks.
-        normalizations: {(layer_index, layer): {`used`: 1 where a normalization over examples takes
-            its running statistics instead of those of the batch, else 0; `momentum`: the weight of
-            a batch in the running statistics, NaN for their plain average}}.
+        answers: {(layer_index, network, statistic of its outputs): value}.
+        normalizations: {(layer_index, layer, statistic): value}: `used` is 1 where a normalization
+            over examples takes its running statistics instead of those of the batch, else 0;
+            `momentum` is the weight of a batch in them, NaN for their plain average.
     """
 
     keys: list[tuple[int, str, str]]
@@ -195,11 +198,11 @@ class CallMeasurement(NamedTuple):
     constants: dict[tuple[int, str, str], NDArray[np.float64]]
     through_time: dict[tuple[int, str, str], NDArray[np.float64]]
     heads: Heads
-    answers: Answers
-    normalizations: dict[Place, dict[str, float]]
+    answers: dict[tuple[int, str, str], NDArray[np.float64]]
+    normalizations: dict[tuple[int, str, str], float]
 
 
-class ModuleCalls:
+class ModuleCalls(CallHooks):
     """Records the calls of some modules.
 
     Args:
@@ -211,6 +214,7 @@ class ModuleCalls:
     """
 
     def __init__(self, modules: Modules, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
         self._modules = modules
         self.paths: GradientPaths | None = GradientPaths(modules.layers)
         self._activations = [
@@ -219,8 +223,6 @@ class ModuleCalls:
             for module in network.modules()
             if type(module) in REGISTERED
         ]
-        self._hooks: list[Any] = []
-        self._is_recording = self._has_been_called = False
         self._passes = Passes()
         self._pass_number = 0  # of the last call
         self._attention = AttentionCalls(modules.callers, self._passes)
@@ -233,33 +235,27 @@ class ModuleCalls:
         Args:
             updated: The parameters that the optimizer's last step has changed.
         """
-        self._is_recording = True
         self._attention.start()
         self._answers.start(updated)
         if self.paths is not None:
             self.paths.start()
-        if self._hooks:
-            return
+        super().start()
+
+    def _attach(self) -> Iterator[RemovableHandle]:
         for is_block, modules in ((False, self._modules.layers), (True, self._modules.blocks)):
             for module, place in modules.items():
                 hook = functools.partial(self._called, place, is_block)
-                self._hooks.append(module.register_forward_hook(hook, with_kwargs=True))
+                yield module.register_forward_hook(hook, with_kwargs=True)
         for module in self._activations:
-            self._hooks.append(module.register_forward_pre_hook(self._before_activation))
-            self._hooks.append(module.register_forward_hook(self._after_activation))
+            yield module.register_forward_pre_hook(self._before_activation)
+            yield module.register_forward_hook(self._after_activation)
 
     def stop(self) -> None:
-        """Record no more calls, and forget those that were recorded.
-
-        Hooks that were never called stay: the modules run in a graph that `torch.compile` made with
-        the hooks, as nothing, and would make anew without them.
-        """
-        self._is_recording = False
+        """Record no more calls, and forget those that were recorded."""
         self._attention.stop()
         self._answers.stop()
         self._begin()
-        if self._has_been_called:
-            self.remove()
+        super().stop()
 
     def remove(self) -> None:
         """Remove the hooks."""
@@ -267,9 +263,7 @@ class ModuleCalls:
         self._answers.remove()
         if self.paths is not None:
             self.paths.remove()
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        super().remove()
 
     def end_paths(self) -> None:
         """Look at the paths of gradients no more."""
@@ -329,11 +323,11 @@ class ModuleCalls:
             _copy(constants),
             through_time,
             heads,
-            answers.measure(passes),
+            _copy(answers.outputs(passes)),
             {
-                place: group[0].normalization
+                (*place, statistic): value
                 for place, group in modules.items()
-                if group[0].normalization is not None
+                for statistic, value in group[0].normalization.items()
             },
         )
 
@@ -345,12 +339,8 @@ class ModuleCalls:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Record no forward pass meanwhile."""
-        before, self._is_recording = self._is_recording, False
-        try:
-            with self._attention.paused(), self._answers.paused():
-                yield
-        finally:
-            self._is_recording = before
+        with super().paused(), self._attention.paused(), self._answers.paused():
+            yield
 
     def _called(
         self,
@@ -361,9 +351,8 @@ class ModuleCalls:
         options: dict[str, Any],
         output: Any,
     ) -> None:
-        if torch.compiler.is_compiling() or not self._is_recording:
-            return  # first asked: nothing else may be read while a graph is made
-        self._has_been_called = True
+        if not self._records():
+            return
         if self.paths is not None and not is_block:
             self.paths.called(module, tensors((inputs, options)), tensors(output))
         outputs = [tensor for tensor in tensors(output) if takes_gradient(tensor)]

@@ -1,12 +1,12 @@
 """Calls of modules as columns of tables, without `variant` and `seed`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from vanishing.recording.answers import OUTPUT
 from vanishing.recording.module_calls import POSITION, RUNNING, CallMeasurement
-from vanishing.recording.passes import Place
 from vanishing.recording.step_tables import Columns
 from vanishing.stats.fast import STATISTICS
 
@@ -55,20 +55,15 @@ def normalizations(step: int, calls: CallMeasurement) -> Columns:
     return _numbers(step, RUNNING, calls.normalizations)
 
 
-def _numbers(step: int, tensor: str, numbers: Mapping[Place, Mapping[str, float]]) -> Columns:
-    """Return the columns of {place: {statistic: value}}, all of one tensor."""
-    rows = [
-        (place, statistic, value)
-        for place, values in numbers.items()
-        for statistic, value in values.items()
-    ]
+def _numbers(step: int, tensor: str, numbers: Mapping[tuple[int, str, str], Any]) -> Columns:
+    """Return the columns of {(layer_index, layer, statistic): number}, all of one tensor."""
     return {
-        "step": np.full(len(rows), step),
-        "layer_index": [place.layer_index for place, _, _ in rows],
-        "layer": [place.layer for place, _, _ in rows],
-        "tensor": [tensor] * len(rows),
-        "statistic": [statistic for _, statistic, _ in rows],
-        "value": [value for _, _, value in rows],
+        "step": np.full(len(numbers), step),
+        "layer_index": [index for index, _, _ in numbers],
+        "layer": [layer for _, layer, _ in numbers],
+        "tensor": [tensor] * len(numbers),
+        "statistic": [statistic for _, _, statistic in numbers],
+        "value": [*numbers.values()],
     }
 
 

@@ -105,7 +105,11 @@ def by_place(calls: Sequence[_Call]) -> dict[Place, list[_Call]]:
     return places
 
 
+def is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor is dense, with elements, and all of it is in this process."""
+    return tensor.layout == torch.strided and not is_sharded(tensor) and tensor.numel() > 0
+
+
 def takes_gradient(tensor: Tensor) -> bool:
-    """Tell whether a tensor is a plain one with elements, to which a gradient may come."""
-    is_plain = tensor.layout == torch.strided and not is_sharded(tensor)
-    return is_plain and tensor.requires_grad and tensor.numel() > 0
+    """Tell whether a tensor is a plain one, to which a gradient may come."""
+    return is_plain(tensor) and tensor.requires_grad
