@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from scipy.stats import binomtest
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
@@ -27,12 +26,12 @@ from tqdm import tqdm
 
 import vanishing
 from benchmarks.measuring import Figures, Result, Row
-from benchmarks.zoo import data, training
+from benchmarks.zoo import training
 from benchmarks.zoo.cases import CASES, Case
+from benchmarks.zoo.rates import wilson
 from benchmarks.zoo.split import HALVES
 from vanishing.errors import StudyError
 from vanishing.gate.failures import DoesNotTrainError
-from vanishing.seeds import generator
 
 TRUTH = Path(__file__).parent / "zoo" / "truth.csv"
 LEARNS, FAILS = "learns", "will not learn"
@@ -146,9 +145,7 @@ def judge(case: Case, seed: int = 0) -> tuple[str, ...]:
     Returns:
         The names of the checks that failed.
     """
-    examples = data.load(case.dataset)
-    if case.defect:
-        examples = data.DEFECTS[case.defect](examples, generator(seed, "zoo defect"))
+    examples = training.examples_of(case, seed)
     batch = (
         examples.train.inputs[: training.BATCH],
         examples.train.labels[: training.BATCH],
@@ -157,7 +154,7 @@ def judge(case: Case, seed: int = 0) -> tuple[str, ...]:
         vanishing.assert_trains(
             lambda: training.build(case, examples, seed),
             batch,
-            training._LOSSES[case.loss],
+            training.LOSSES[case.loss],
             optimizer=partial(make_optimizer, case),
             seeds=(seed, seed + 1, seed + 2),
         )
@@ -168,14 +165,14 @@ def judge(case: Case, seed: int = 0) -> tuple[str, ...]:
 
 def make_optimizer(case: Case, parameters: Sequence[nn.Parameter]) -> Optimizer:
     """Make the optimizer of a case, with its warm-up and clipping in hooks before each step."""
-    optimizer = training._OPTIMIZERS[case.optimizer](parameters, **case.settings)
+    optimizer = training.OPTIMIZERS[case.optimizer](parameters, **case.settings)
     steps = 0
 
     def prepare(optimizer: Optimizer, *_arguments: object) -> None:
         nonlocal steps
         steps += 1
         for group in optimizer.param_groups:
-            group["lr"] = case.settings["lr"] * min(1.0, steps / max(1, case.warm_up))
+            group["lr"] = training.learning_rate(case, steps)
         if case.clip is not None:
             clip_grad_norm_(parameters, case.clip)
 
@@ -221,9 +218,3 @@ def _row(half: str, group: Group, members: Sequence[Judgement]) -> Row:
         "by the gravest check": ", ".join(f"{count} {name}" for name, count in gravest.items()),
         "wrongly": ", ".join(names),
     }
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, after Wilson."""
-    interval = binomtest(successes, count).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)

@@ -14,8 +14,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from tqdm import tqdm
 
 from benchmarks.measuring import Figures, Result, Row
-from benchmarks.zoo import data, outcomes, truth
-from benchmarks.zoo.__main__ import complete
+from benchmarks.zoo.__main__ import complete, find_truths
 from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.detectors import MOMENTS, RULE, examine_all
 from benchmarks.zoo.outcomes import Run
@@ -87,9 +86,7 @@ def examine_zoo() -> pd.DataFrame:
     """Return a row per training: what `detectors` says, and half, truth, late, cause and layer."""
     runs = [Run(case, seed, traced=True) for case in CASES for seed in SEEDS]
     complete(runs, JOBS)
-    results = {case.name: [outcomes.read(Run(case, seed)) for seed in SEEDS] for case in CASES}
-    constants = {name: data.load(name).largest_class for name in {case.dataset for case in CASES}}
-    truths = truth.judge(CASES, results, constants)
+    truths = find_truths(CASES)
     rows = list(tqdm(examine_all(runs, JOBS), total=len(runs), desc="verdicts", disable=None))
     frame = pd.DataFrame(rows)
     by_name = {case.name: case for case in CASES}
@@ -236,8 +233,8 @@ def _figure(judged: pd.DataFrame, fails: "NDArray[np.bool_]") -> Figure:
         danger = (-judged[name]).rank(na_option="bottom").to_numpy()
         false_alarms, recall, _ = roc_curve(fails, danger)
         label = f"{name} ({roc_auc_score(fails, danger):.2f})"
-        style = styles[name]
-        axes.plot(false_alarms, recall, label=label, color=style.color, linestyle=style.linestyle)
+        style = styles[name]._replace(marker="")  # a curve has a point per training
+        axes.plot(false_alarms, recall, label=label, **style._asdict())
     for moment, marker in (("early", "o"), ("end", "s")):
         alarm = (judged[f"{moment}_answer"] == WILL_NOT_LEARN).to_numpy()
         axes.plot(

@@ -117,14 +117,16 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from vanishing.files import write_text  # noqa: PLC0415
+    from vanishing.judging.learning.moment import load  # noqa: PLC0415
     from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415
-    from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
+    from vanishing.judging.runs import examine  # noqa: PLC0415
     from vanishing.reporting import runs as pages  # noqa: PLC0415
     from vanishing.reporting import through_time  # noqa: PLC0415
     from vanishing.reporting.figures import save  # noqa: PLC0415
 
     rules = _rules(arguments)
-    runs = {str(folder): load_run(folder) for folder in arguments.runs}
+    watched = {str(folder): load(folder) for folder in arguments.runs}
+    runs = {label: training.run for label, training in watched.items()}
     judged = {label: (run, examine(run, rules)) for label, run in runs.items()}
     out = arguments.out or arguments.runs[0] / "report"
     traced = {label: run for label, run in runs.items() if len(run.tables["trace"])}
@@ -133,7 +135,7 @@ def _report(arguments: argparse.Namespace) -> None:
     save(lambda: pages.draw(traced), out / pages.FIGURE)
     if through_time.is_recorded(traced.values()):
         save(lambda: through_time.draw(traced), out / pages.THROUGH_TIME)
-    verdicts = {label: judge_learning(label) for label in judged}
+    verdicts = {label: judge_learning(training) for label, training in watched.items()}
     write_text(out / "README.md", pages.write_markdown(judged, verdicts))
     for label, (run, rows) in judged.items():
         print(f"{run.name}: {verdicts[label]}\n{pages.summarize(run, rows)}")

@@ -44,9 +44,7 @@ def main(argv: list[str]) -> None:
         raise StudyError(f"--cases: no case is named {options.cases}; see benchmarks/zoo/cases.py")
     runs = [Run(case, seed, traced=options.traces) for case in cases for seed in SEEDS]
     complete(runs, options.jobs)
-    results = {case.name: [outcomes.read(Run(case, seed)) for seed in SEEDS] for case in cases}
-    constants = {name: data.load(name).largest_class for name in {case.dataset for case in cases}}
-    truths = truth.judge(cases, results, constants)
+    truths = find_truths(cases)
     slow = find_slow(cases, truths, options.jobs) if options.slow else {}
     table = tabulate_truth(cases, truths, slow)
     if len(cases) == len(CASES):
@@ -98,6 +96,13 @@ def complete(runs: Sequence[Run], jobs: int) -> None:
         for run in outcomes.make_all(missing, jobs):
             progress.set_postfix_str(run.case.name, refresh=False)
             progress.update()
+
+
+def find_truths(cases: Sequence[Case]) -> dict[str, Truth]:
+    """Judge cases by their outcomes, which are there, and those of their twins too."""
+    results = {case.name: [outcomes.read(Run(case, seed)) for seed in SEEDS] for case in cases}
+    constants = {name: data.load(name).largest_class for name in {case.dataset for case in cases}}
+    return truth.judge(cases, results, constants)
 
 
 def find_slow(cases: Sequence[Case], truths: dict[str, Truth], jobs: int) -> dict[str, bool]:

@@ -41,8 +41,14 @@ def rate(alarms: pd.DataFrame) -> Rate:
     shares = alarms.groupby("name")["alarm"].mean()
     if shares.empty:
         return Rate(float("nan"), 0.0, 1.0, 0)
-    interval = binomtest(round(shares.sum()), len(shares)).proportion_ci(method="wilson")
-    return Rate(float(shares.mean()), float(interval.low), float(interval.high), len(shares))
+    low, high = wilson(round(shares.sum()), len(shares))
+    return Rate(float(shares.mean()), low, high, len(shares))
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, after Wilson."""
+    interval = binomtest(successes, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def flips(answers: pd.DataFrame) -> float:

@@ -23,7 +23,7 @@ STEPS = 500
 BATCH = 64
 CHECKPOINTS = (0.1, 0.25, 0.5, 0.9, 0.95, 1.0)  # shares of the steps, after which the test is taken
 
-_OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "sgd": SGD,
     "adam": Adam,
     "adamw": AdamW,
@@ -63,7 +63,7 @@ def _smoothed(logits: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(logits, labels, label_smoothing=_SMOOTHING)
 
 
-_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross-entropy": cross_entropy,
     "summed": _summed,
     "double-softmax": _double_softmax,
@@ -87,15 +87,27 @@ def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None)
         Its outcome.
     """
     begun = time.process_time()
-    examples = data.load(case.dataset)
-    if case.defect:
-        examples = data.DEFECTS[case.defect](examples, generator(seed, "zoo defect"))
+    examples = examples_of(case, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, "zoo weights").initial_seed())
         network = build(case, examples, seed)
     losses, accuracies, of_batches = _optimize(network, case, examples, (seed, steps), folder)
     seconds = time.process_time() - begun
     return Outcome(tuple(losses), tuple(accuracies), tuple(of_batches), seconds)
+
+
+def examples_of(case: Case, seed: int) -> data.Dataset:
+    """Return the examples of a case, with its defect."""
+    examples = data.load(case.dataset)
+    if case.defect:
+        examples = data.DEFECTS[case.defect](examples, generator(seed, "zoo defect"))
+    return examples
+
+
+def learning_rate(case: Case, step: int) -> float:
+    """Return the learning rate of a step, of which 1 is the first."""
+    rate: float = case.settings["lr"]
+    return rate * min(1.0, step / max(1, case.warm_up))
 
 
 def build(case: Case, examples: data.Dataset, seed: int) -> nn.Module:
@@ -130,8 +142,7 @@ def _optimize(
 ) -> tuple[list[float], list[float], list[float]]:
     """Take the steps; return losses, accuracies at the checkpoints, and those of each batch."""
     seed, steps = seed_and_steps
-    optimizer = _OPTIMIZERS[case.optimizer](network.parameters(), **case.settings)
-    rate = case.settings["lr"]
+    optimizer = OPTIMIZERS[case.optimizer](network.parameters(), **case.settings)
     checkpoints = [math.ceil(share * steps) for share in CHECKPOINTS]
     losses: list[float] = []
     accuracies: list[float] = []
@@ -141,12 +152,12 @@ def _optimize(
     with watch as watching:
         for step, rows in enumerate(batches, start=1):
             for group in optimizer.param_groups:
-                group["lr"] = rate * min(1.0, step / max(1, case.warm_up))
+                group["lr"] = learning_rate(case, step)
             if case.zero_grad:
                 optimizer.zero_grad()
             logits = network(examples.train.inputs[rows])
             labels = examples.train.labels[rows]
-            loss = _LOSSES[case.loss](logits, labels)
+            loss = LOSSES[case.loss](logits, labels)
             if watching:
                 watching.loss(loss)
             loss.backward()  # type: ignore[no-untyped-call]

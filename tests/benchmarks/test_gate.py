@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks import gate
+from benchmarks.zoo import rates
 from benchmarks.zoo.cases import CASES
 from vanishing.errors import StudyError
 
@@ -40,7 +41,7 @@ def test_cases_are_counted_by_truth_and_kind_of_fault() -> None:
 
 
 def test_the_interval_is_wilson_s() -> None:
-    assert gate.wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)  # z² / (n + z²)
+    assert rates.wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)  # z² / (n + z²)
 
 
 def test_the_lists_name_faults_of_the_zoo() -> None:

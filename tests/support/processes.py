@@ -23,7 +23,8 @@ def needs(program: object, reason: str) -> pytest.MarkDecorator:
     Returns:
         A mark for a test, or for all of a module as its `pytestmark`.
     """
-    # Not in CI, where ALL_TESTS is set: there a missing package is a failure.
+    # A package of the system, which no lock can bring, may be missing on a person's machine. In CI,
+    # where ALL_TESTS is set, nothing is skipped: there a missing one is a failure.
     return pytest.mark.skipif(program is None and "ALL_TESTS" not in os.environ, reason=reason)
 
 

@@ -16,6 +16,7 @@ from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
 from vanishing.reporting import panels, through_time
 from vanishing.reporting.figures import save
 from vanishing.reporting.layout import WIDTH, add_legend_above, say_not_recorded
+from vanishing.reporting.markdown import capitalise
 from vanishing.reporting.style import line_styles
 from vanishing.results.blocks import block_of
 
@@ -77,8 +78,7 @@ def write_markdown(
     if through_time.is_recorded(run for run, _ in runs.values()):
         parts.append(f"![Gradients of recurrent layers by time step]({THROUGH_TIME})")
     for heading, (run, rows) in runs.items():
-        line = str(verdicts[heading])
-        parts += [f"## {heading}", line[:1].upper() + line[1:]]
+        parts += [f"## {heading}", capitalise(str(verdicts[heading]))]
         parts += [f"{_answer(run, rows).capitalize()}."]
         parts += [f"- {line}" for line in _without(run)]
         parts += _end_to_end(run)

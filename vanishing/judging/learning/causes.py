@@ -5,21 +5,33 @@ nothing is wrong with gradients and updates, the data are left.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from vanishing.judging.learning.moment import Moment
+from vanishing.judging.learning.moment import Moment, last_row
 from vanishing.judging.limits import Limit, Relation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ADAPTIVE = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad")  # how names of classes begin
+_DECOUPLED = ("AdamW",)
+_FIRST_STEPS = 5
+_USUAL_EPSILON = 1e-6
+_NEAR = 0.1
+_ORDINARY_LOSS = 3.0  # times the first one
+_ORDINARY_STEP = 0.4  # ‖update‖ / ‖weights‖
+_LEAST_SCALE = 0.6
+_DEAD = 0.95
 
 
 class Cause(NamedTuple):
     """What keeps a training from learning.
 
     Attributes:
-        name: One of NAMES.
+        name: `vanishing`, `learning-rate`, `labels`, …: what causes are counted by.
         sentence: What is wrong, in a sentence.
         quantity: What was measured, in words.
         measured: Its value.
@@ -35,8 +47,7 @@ class Cause(NamedTuple):
     layer: str | None = None
 
 
-_ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adamax")
-_DECOUPLED = ("AdamW",)
+Check = Callable[[Moment], Cause | None]
 
 
 def find_cause(moment: Moment) -> Cause | None:
@@ -46,13 +57,16 @@ def find_cause(moment: Moment) -> Cause | None:
 
 def find_decisive(moment: Moment) -> Cause | None:
     """Return the first cause that no training survives, whatever its curves; None without one."""
-    causes = (check(moment) for check in _DECISIVE)
-    return next((cause for cause in causes if cause and cause.limit.holds(cause.measured)), None)
+    return next(_holding(_DECISIVE, moment), None)
 
 
 def find_all(moment: Moment) -> Iterator[Cause]:
     """Yield all causes that hold, the plainest first."""
-    for check in _CHECKS:
+    return _holding(_CHECKS, moment)
+
+
+def _holding(checks: Sequence[Check], moment: Moment) -> Iterator[Cause]:
+    for check in checks:
         cause = check(moment)
         if cause is not None and cause.limit.holds(cause.measured):
             yield cause
@@ -64,7 +78,7 @@ def _nonfinite_inputs(moment: Moment) -> Cause | None:
         "non-finite",
         "The inputs hold NaN or infinity.",
         "share of NaN and infinity among the inputs",
-        _largest(shares),
+        float(shares.max()),
         Limit(">", 0.0),
     )
 
@@ -77,7 +91,7 @@ def _sudden_nonfinite(moment: Moment) -> Cause | None:
     ratios = moment.update_ratios
     before = ratios[ratios.index <= first]
     is_ordinary = moment.losses[:first].max() < _ORDINARY_LOSS * moment.losses[0]
-    if not is_ordinary or not len(before) or _largest(before.max()) > _ORDINARY_STEP:
+    if not is_ordinary or not len(before) or before.max().max() > _ORDINARY_STEP:
         return None
     return Cause(
         "non-finite",
@@ -94,7 +108,7 @@ def _kept_gradients(moment: Moment) -> Cause | None:
         "accumulation",
         "Gradients are never reset: each step adds to those of all steps before.",
         "share of traced steps that begin with the gradients of the step before",
-        _mean(moment.of_network("output", "gradient_kept")),
+        float(moment.of_network("output", "gradient_kept").mean()),
         Limit(">=", 0.5),
     )
 
@@ -102,7 +116,7 @@ def _kept_gradients(moment: Moment) -> Cause | None:
 def _no_path(moment: Moment) -> Cause | None:
     without = moment.run.without_gradient()
     cut = without[without["gradient"].isin(["detached", "unused"])]
-    matrices = _with_matrices(moment)
+    matrices = {parameter["layer"] for parameter in moment.matrices}
     named = [layer for layer in cut["layer"] if layer in matrices] or list(cut["layer"])
     return Cause(
         "detached",
@@ -129,13 +143,12 @@ def _frozen(moment: Moment) -> Cause | None:
 
 
 def _not_held(moment: Moment) -> Cause | None:
-    parameters = moment.record.get("parameters", ())
-    free = [p for p in parameters if p["optimizer"] is None and not p["frozen"]]
+    free = [p for p in moment.parameters if p["optimizer"] is None and not p["frozen"]]
     return Cause(
         "not-held",
         "No optimizer holds these parameters: they never change.",
         "share of the parameters that no optimizer holds",
-        len(free) / max(1, len(parameters)),
+        len(free) / max(1, len(moment.parameters)),
         Limit(">", 0.0),
         free[0]["layer"] if free else None,
     )
@@ -154,7 +167,7 @@ def _loss_on_probabilities(moment: Moment) -> Cause | None:
         "loss",
         sentence,
         "spread over examples of dL/dz beside that of a cross-entropy",
-        float(spreads[:_FIRST_STEPS].median()) if len(spreads) else math.nan,
+        float(spreads[:_FIRST_STEPS].median()),
         Limit(">", 0.2),
     )
 
@@ -183,28 +196,26 @@ def _order(moment: Moment) -> Cause | None:
 
 
 def _running_statistics(moment: Moment) -> Cause | None:
-    used = moment.by_layer("running_statistics", "used")
-    first = used.max() if len(used) else pd.Series(dtype=float)
+    used = moment.by_layer("running_statistics", "used").max()
     return Cause(
         "normalization",
         "A normalization takes its running statistics in training: it is in evaluation mode.",
         "share of traced steps with running statistics",
-        _largest(first),
+        float(used.max()),
         Limit(">=", 1.0),
-        _argmax(first),
+        _argmax(used),
     )
 
 
 def _statistics_never_updated(moment: Moment) -> Cause | None:
-    momentum = moment.by_layer("running_statistics", "momentum")
-    last = momentum.iloc[-1] if len(momentum) else pd.Series(dtype=float)
+    momentum = moment.at_last("running_statistics", "momentum")
     return Cause(
         "normalization",
         "A normalization never updates its running statistics, which evaluation uses.",
         "momentum of the running statistics",
-        _smallest(last),
+        float(momentum.min()),
         Limit("<", 1e-6),
-        _argmin(last),
+        _argmin(momentum),
     )
 
 
@@ -256,22 +267,19 @@ def _momentum_above_one(moment: Moment) -> Cause | None:
 
 def _weight_decay(moment: Moment) -> Cause | None:
     decay = float(moment.settings.get("weight_decay", 0.0))
-    weights = moment.by_layer("weight", "l2_norm")
-    if not decay or not len(weights):
+    if not decay:
         return None
     if moment.optimizer in _DECOUPLED or moment.settings.get("decoupled_weight_decay"):
         decay *= _last(moment.rates)
-        others = moment.by_layer("update", "l2_norm")
+        others = moment.at_last("update", "l2_norm")
     else:
-        others = moment.by_layer("weight_gradient", "l2_norm")
-    if not len(others):
-        return None
-    ratios = (decay * weights.iloc[-1] / others.iloc[-1]).dropna()
+        others = moment.at_last("weight_gradient", "l2_norm")
+    ratios = decay * moment.at_last("weight", "l2_norm") / others
     return Cause(
         "weight-decay",
         "Weight decay is stronger than the gradient: it draws the weights to 0.",
         "weight decay over the gradient (decoupled: over the update), the median of layers",
-        float(ratios.median()) if len(ratios) else math.nan,
+        float(ratios.median()),
         Limit(">", 0.7),
     )
 
@@ -280,8 +288,7 @@ def _epsilon(moment: Moment) -> Cause | None:
     epsilon = float(moment.settings.get("eps", 0.0))
     if not moment.optimizer.startswith(_ADAPTIVE) or epsilon < _USUAL_EPSILON:
         return None  # where the gradient is below a usual epsilon, it has vanished
-    rms = moment.by_layer("weight_gradient", "rms")
-    typical = float(rms.iloc[-1].median()) if len(rms) else math.nan
+    typical = float(moment.at_last("weight_gradient", "rms").median())
     return Cause(
         "epsilon",
         "The optimizer's epsilon is larger than the gradient, which it then does not rescale.",
@@ -300,7 +307,7 @@ def _clipping(moment: Moment) -> Cause | None:
         "clipping",
         "Clipping takes most of the gradient away.",
         "norm of the gradient after clipping over that before, the median of traced steps",
-        float(ratios.median()) if len(ratios) else math.nan,
+        float(ratios.median()),
         Limit("<", 0.05),
     )
 
@@ -320,39 +327,35 @@ def _warm_up(moment: Moment) -> Cause | None:
 
 
 def _exploded(moment: Moment) -> Cause | None:
-    ratios = moment.update_ratios
-    largest = ratios.max() if len(ratios) else pd.Series(dtype=float)
     return Cause(
         "learning-rate",
         "Steps are as large as the weights: the learning rate is too large.",
         "largest ‖update‖ / ‖weights‖ of a step",
-        _largest(largest),
+        float(moment.update_ratios.max().max()),
         Limit(">", _ORDINARY_STEP),
     )
 
 
 def _dead_units(moment: Moment) -> Cause | None:
-    shares = moment.by_layer("activation", "fraction_dead")
-    first = shares.iloc[0] if len(shares) else pd.Series(dtype=float)  # later deaths have a cause
+    first = moment.at_start("activation", "fraction_dead")  # later deaths have a cause
     dead = first[first >= _DEAD]
     return Cause(
         "dead-units",
         "The units of a layer are 0 for every example: nothing passes, and no gradient returns.",
         "share of dead units of a layer, at the start",
-        _largest(first),
+        float(first.max()),
         Limit(">=", _DEAD),
         str(dead.index[0]) if len(dead) else None,
     )
 
 
 def _died_units(moment: Moment) -> Cause | None:
-    shares = moment.by_layer("activation", "fraction_dead")
-    last = shares.iloc[-1] if len(shares) else pd.Series(dtype=float)
+    last = moment.at_last("activation", "fraction_dead")
     return Cause(
         "learning-rate",
         "The units of a layer have died in training: steps were too large.",
         "share of dead units of a layer, at the last traced step",
-        _largest(last),
+        float(last.max()),
         Limit(">=", _DEAD),
         _argmax(last),
     )
@@ -371,7 +374,7 @@ def _equal_weights(moment: Moment) -> Cause | None:
     )
 
 
-def _scale_of_weights(relation: Relation, bound: float) -> Callable[[Moment], Cause | None]:
+def _scale_of_weights(relation: Relation, bound: float) -> Check:
     size, choose = ("large", max) if relation == ">" else ("small", min)
 
     def check(moment: Moment) -> Cause | None:
@@ -396,7 +399,7 @@ def _vanishing(moment: Moment) -> Cause | None:
         "vanishing",
         "The gradient vanishes on its way back to the first layers.",
         "rms(dL/dz) of a layer over that of the last one, at the start",
-        _smallest(attenuation),
+        float(attenuation.min()),
         Limit("<", 1e-3),
         layer,
     )
@@ -407,19 +410,17 @@ def _exploding(moment: Moment) -> Cause | None:
         "exploding",
         "The gradient explodes on its way back to the first layers.",
         "rms(dL/dz) of a layer over that of the last one, at the start",
-        _largest(moment.run.attenuation()["value"].dropna()),
+        float(moment.run.attenuation()["value"].max()),
         Limit(">", 1e3),
     )
 
 
 def _small_steps(moment: Moment) -> Cause | None:
-    ratios = moment.update_ratios
-    last = ratios.iloc[-1] if len(ratios) else pd.Series(dtype=float)
     return Cause(
         "learning-rate",
         "Steps are tiny beside the weights: the learning rate is too small.",
         "largest ‖update‖ / ‖weights‖ of a layer, at the last traced step",
-        _largest(last),
+        float(last_row(moment.update_ratios).max()),
         Limit("<", 1e-3),
     )
 
@@ -434,15 +435,7 @@ def _data(moment: Moment) -> Cause | None:
     )
 
 
-_FIRST_STEPS = 5
-_USUAL_EPSILON = 1e-6
-_NEAR = 0.1
-_ORDINARY_LOSS = 3.0  # times the first one
-_ORDINARY_STEP = 0.4  # ‖update‖ / ‖weights‖
-_LEAST_SCALE = 0.6
-_DEAD = 0.95
-
-_CHECKS: tuple[Callable[[Moment], Cause | None], ...] = (
+_CHECKS: tuple[Check, ...] = (
     _nonfinite_inputs,
     _sudden_nonfinite,
     _kept_gradients,
@@ -478,15 +471,18 @@ _CHECKS: tuple[Callable[[Moment], Cause | None], ...] = (
 _DECISIVE = (_momentum_above_one, _order, _statistics_never_updated)
 
 
+def _weights(moment: Moment) -> list[Mapping[str, Any]]:
+    return [parameter for parameter in moment.matrices if "weight" in parameter["parameter"]]
+
+
 def _initial_stds(moment: Moment) -> dict[str, float]:
     """Return the standard deviation at the start of each layer's largest matrix or kernel."""
-    stds: Mapping[str, float | None] = moment.record.get("initial_std", {})
+    stds = moment.record.get("initial_std", {})
     sizes: dict[str, int] = {}
     scales: dict[str, float] = {}
-    for parameter in moment.record.get("parameters", ()):
+    for parameter in _weights(moment):
         size, std = math.prod(parameter["shape"]), stds.get(parameter["name"])
-        is_matrix = len(parameter["shape"]) > 1 and "weight" in parameter["parameter"]
-        if is_matrix and std is not None and size > sizes.get(parameter["layer"], 0):
+        if std is not None and size > sizes.get(parameter["layer"], 0):
             sizes[parameter["layer"]], scales[parameter["layer"]] = size, std
     return scales
 
@@ -494,23 +490,10 @@ def _initial_stds(moment: Moment) -> dict[str, float]:
 def _gains(moment: Moment) -> dict[str, float]:
     """Return σ · √fan-in of each layer's weights at the start, without those that are all equal."""
     fans: dict[str, int] = {}
-    for parameter in moment.record.get("parameters", ()):
-        if len(parameter["shape"]) > 1 and "weight" in parameter["parameter"]:
-            fans.setdefault(parameter["layer"], math.prod(parameter["shape"][1:]))
+    for parameter in _weights(moment):
+        fans.setdefault(parameter["layer"], math.prod(parameter["shape"][1:]))
     stds = _initial_stds(moment)
     return {layer: std * math.sqrt(fans[layer]) for layer, std in stds.items() if std > 0}
-
-
-def _with_matrices(moment: Moment) -> set[str]:
-    return {p["layer"] for p in moment.record.get("parameters", ()) if len(p["shape"]) > 1}
-
-
-def _largest(values: "pd.Series[float]") -> float:
-    return float(values.max()) if len(values) else math.nan
-
-
-def _smallest(values: "pd.Series[float]") -> float:
-    return float(values.min()) if len(values) else math.nan
 
 
 def _argmax(values: "pd.Series[float]") -> str | None:
@@ -519,10 +502,6 @@ def _argmax(values: "pd.Series[float]") -> str | None:
 
 def _argmin(values: "pd.Series[float]") -> str | None:
     return str(values.idxmin()) if values.notna().any() else None
-
-
-def _mean(values: "pd.Series[float]") -> float:
-    return float(values.mean()) if len(values) else math.nan
 
 
 def _first(values: "pd.Series[float]") -> float:

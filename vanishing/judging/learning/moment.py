@@ -1,7 +1,7 @@
 """A watched training as it stands after some steps: the numbers that verdicts and causes read."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +11,7 @@ import pandas as pd
 
 from vanishing.files import read_json
 from vanishing.judging.runs import Run, load_run
+from vanishing.results.tables import select
 from vanishing.results.watched import read_run, record_path
 
 if TYPE_CHECKING:
@@ -71,26 +72,24 @@ class Moment:
 
     def of_network(self, tensor: str, statistic: str) -> "pd.Series[float]":
         """Return a statistic of the whole network's `input` or `output`, by traced step."""
-        values = self._values(tensor, statistic)
-        return values.mean(axis=1) if len(values.columns) else pd.Series(dtype=float)
+        means: pd.Series[float] = self.by_layer(tensor, statistic).mean(axis=1)
+        return means
 
     def by_layer(self, tensor: str, statistic: str) -> pd.DataFrame:
         """Return a statistic, a row per traced step and a column per layer, in their order."""
-        return self._values(tensor, statistic)
-
-    def _values(self, tensor: str, statistic: str) -> pd.DataFrame:
-        rows = self._by_key.get((tensor, statistic))
-        if rows is None:
-            return pd.DataFrame()
+        rows = select(self.run.tables["trace"], tensor, statistic)
         order = rows.drop_duplicates("layer").sort_values("layer_index")["layer"]
         table = rows.pivot_table(index="step", columns="layer", values="value", dropna=False)
         ordered: pd.DataFrame = table.reindex(columns=list(order))
         return ordered
 
-    @cached_property
-    def _by_key(self) -> Mapping[Any, pd.DataFrame]:
-        trace = self.run.tables["trace"]
-        return dict(tuple(trace.groupby(["tensor", "statistic"], sort=False)))
+    def at_start(self, tensor: str, statistic: str) -> "pd.Series[float]":
+        """Return a statistic at the first traced step, by layer; empty where it is not recorded."""
+        return first_row(self.by_layer(tensor, statistic))
+
+    def at_last(self, tensor: str, statistic: str) -> "pd.Series[float]":
+        """Return a statistic at the last traced step, likewise."""
+        return last_row(self.by_layer(tensor, statistic))
 
     @cached_property
     def update_ratios(self) -> pd.DataFrame:
@@ -138,12 +137,9 @@ class Moment:
     @cached_property
     def classes(self) -> int | None:
         """The number of outputs of the last layer with weights; None where it is not known."""
-        positions = self.by_layer("preactivation", "position")
-        shapes = {
-            p["layer"]: p["shape"] for p in self.record.get("parameters", ()) if len(p["shape"]) > 1
-        }
-        ordered = positions.iloc[0].sort_values() if len(positions) else pd.Series(dtype=float)
-        layers = [layer for layer in ordered.index if layer in shapes]
+        positions = self.at_start("preactivation", "position")
+        shapes = {parameter["layer"]: parameter["shape"] for parameter in self.matrices}
+        layers = [layer for layer in positions.sort_values().index if layer in shapes]
         return int(shapes[layers[-1]][0]) if layers else None
 
     @cached_property
@@ -152,9 +148,23 @@ class Moment:
         scales = self.of_network("output", "scale").dropna()
         return float(scales.iloc[0]) if self.is_softmax and len(scales) else math.nan
 
-    @cached_property
-    def has_nonfinite(self) -> bool:
-        """Whether a loss, or any element of a gradient or an output, was NaN or infinite."""
-        trace = self.run.tables["trace"]
-        shares = trace.loc[trace["statistic"] == "fraction_nonfinite", "value"]
-        return bool((~np.isfinite(self.losses)).any() or (shares > 0).any())
+    @property
+    def parameters(self) -> Sequence[Mapping[str, Any]]:
+        """The parameters, as run.json has them; none where there is no record."""
+        parameters: Sequence[Mapping[str, Any]] = self.record.get("parameters", ())
+        return parameters
+
+    @property
+    def matrices(self) -> list[Mapping[str, Any]]:
+        """The parameters of two dimensions or more."""
+        return [parameter for parameter in self.parameters if len(parameter["shape"]) > 1]
+
+
+def first_row(table: pd.DataFrame) -> "pd.Series[float]":
+    """Return the first row of a table; of none an empty one."""
+    return table.iloc[0] if len(table) else pd.Series(dtype=float)
+
+
+def last_row(table: pd.DataFrame) -> "pd.Series[float]":
+    """Return the last row of a table; of none an empty one."""
+    return table.iloc[-1] if len(table) else pd.Series(dtype=float)

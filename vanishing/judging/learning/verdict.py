@@ -17,10 +17,8 @@ Answer = Literal["will not learn", "learns", "too early to say"]
 WILL_NOT_LEARN: Answer = "will not learn"
 LEARNS: Answer = "learns"
 TOO_EARLY: Answer = "too early to say"
-ANSWERS = (WILL_NOT_LEARN, LEARNS, TOO_EARLY)
 
 EARLIEST = 50  # steps, before which only what decides by itself is said
-LOOKS = (10, EARLIEST, 100, 200, 500)  # steps at which a live watch looks; ten times these, and on
 _LEARNED_SHARE = Limit("<", 0.9)  # of a constant answer's loss: the loss has begun to fall
 _LEARNED_GAIN = Limit(">", 0.2)  # of accuracy
 _STARTS = Limit(">=", 0.1)  # the dependence that is expected
@@ -39,7 +37,7 @@ class Verdict(NamedTuple):
     """What is said of a training.
 
     Attributes:
-        answer: One of ANSWERS.
+        answer: One of three.
         step: After which it was said.
         reason: The number that decides, in a sentence.
         cause: Why it will not learn; None with another answer.
@@ -95,16 +93,6 @@ def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Ve
     answer, reason = _conclude(progress) if is_over else _foresee(progress, moment.step)
     cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
     return Verdict(answer, moment.step, reason, cause)
-
-
-def next_look(step: int) -> int:
-    """Return the step after `step` at which a live watch looks again."""
-    factor = 1
-    while LOOKS[-1] * factor <= step:
-        factor *= 10
-    # LOOKS has no 20: it goes on with 1,000, 2,000 and 5,000.
-    looks = [look * power for power in (1, factor // 10, factor) for look in LOOKS[2:]]
-    return min(look for look in [*LOOKS, *looks] if look > step)
 
 
 def _conclude(progress: Progress) -> tuple[Answer, str]:

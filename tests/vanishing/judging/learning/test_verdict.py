@@ -11,7 +11,7 @@ import vanishing
 from tests.vanishing.judging.learning.trainings import Loop, digits, mlp, sgd
 from vanishing import Verdict, WillNotLearnError, judge_learning
 from vanishing.errors import StudyError
-from vanishing.judging.learning.verdict import next_look
+from vanishing.recorder import next_look
 
 
 def vanished() -> Loop:
