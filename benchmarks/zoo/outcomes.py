@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+import vanishing
 from benchmarks.zoo import alterations, data, networks, training
 from benchmarks.zoo.cases import Case
 from benchmarks.zoo.training import Outcome
@@ -88,7 +89,8 @@ def make(run: Run) -> Outcome:
     unfinished = run.trace.with_suffix(".unfinished") if run.traced else None
     if unfinished:
         shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
-    outcome = training.train(run.case, run.seed, run.steps, unfinished)
+    watch = partial(vanishing.watch, folder=unfinished) if unfinished else None
+    outcome = training.train(run.case, run.seed, run.steps, watch)
     if unfinished:
         unfinished.rename(run.trace)
     write_text(run.path, json.dumps(asdict(outcome)))  # NaN and Infinity, which Python reads back

@@ -1,11 +1,11 @@
-"""One training of a case: deterministic, on the CPU, watched if a folder is given."""
+"""One training of a case: deterministic, on the CPU, watched by whatever is given."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor, nn
@@ -13,7 +13,6 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-import vanishing
 from benchmarks.zoo import alterations, data, networks
 from benchmarks.zoo.cases import Case
 from vanishing.datasets.examples import Examples
@@ -71,7 +70,17 @@ LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None) -> Outcome:
+class Watching(Protocol):
+    """Whatever is told the loss of each step, before its backward pass."""
+
+    def loss(self, loss: Tensor) -> None:
+        """Take the loss."""
+
+
+Watch = Callable[[nn.Module, Optimizer], AbstractContextManager[Watching]]
+
+
+def train(case: Case, seed: int, steps: int = STEPS, watch: Watch | None = None) -> Outcome:
     """Train a case.
 
     Torch's global generator is left as it was. On one machine and number of threads the same
@@ -81,7 +90,7 @@ def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None)
         case: The case.
         seed: Of the initial weights, the order of the examples and what a defect draws.
         steps: Steps of the optimizer.
-        folder: Where `vanishing.watch` writes; None for a training that nobody watches.
+        watch: Opens what watches it, as `vanishing.watch` does; None if nothing does.
 
     Returns:
         Its outcome.
@@ -91,7 +100,7 @@ def train(case: Case, seed: int, steps: int = STEPS, folder: Path | None = None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, "zoo weights").initial_seed())
         network = build(case, examples, seed)
-    losses, accuracies, of_batches = _optimize(network, case, examples, (seed, steps), folder)
+    losses, accuracies, of_batches = _optimize(network, case, examples, (seed, steps), watch)
     seconds = time.process_time() - begun
     return Outcome(tuple(losses), tuple(accuracies), tuple(of_batches), seconds)
 
@@ -138,7 +147,7 @@ def _optimize(
     case: Case,
     examples: data.Dataset,
     seed_and_steps: tuple[int, int],
-    folder: Path | None,
+    watch: Watch | None,
 ) -> tuple[list[float], list[float], list[float]]:
     """Take the steps; return losses, accuracies at the checkpoints, and those of each batch."""
     seed, steps = seed_and_steps
@@ -148,8 +157,7 @@ def _optimize(
     accuracies: list[float] = []
     batch_accuracies: list[float] = []
     batches = _batches(examples.train.labels, steps, case.sorted, generator(seed, "zoo batches"))
-    watch = vanishing.watch(network, optimizer, folder=folder) if folder else nullcontext(None)
-    with watch as watching:
+    with watch(network, optimizer) if watch else nullcontext(None) as watching:
         for step, rows in enumerate(batches, start=1):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(case, step)

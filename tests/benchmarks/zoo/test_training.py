@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ REFERENCE = BY_NAME["digits-mlp-relu-1-adam"]
 STEPS = 60
 
 
+def watch_in(folder: Path) -> training.Watch:
+    return partial(vanishing.watch, folder=folder)
+
+
 def sick(fault: str, base: Case = REFERENCE) -> Case:
     """Give the fields of a fault to a base that may not have it among CASES."""
     return next(f for f in FAULTS if f.name == fault).inflict(base)
@@ -36,7 +41,7 @@ def test_the_same_twice_and_other_numbers_with_another_seed() -> None:
 
 
 def test_a_watched_training_is_the_same_and_leaves_its_trace(tmp_path: Path) -> None:
-    watched = train(REFERENCE, 0, 20, tmp_path / "run")
+    watched = train(REFERENCE, 0, 20, watch_in(tmp_path / "run"))
     assert watched == train(REFERENCE, 0, 20)
     steps = vanishing.read_run(tmp_path / "run", "steps")
     assert len(steps) == 20
@@ -70,7 +75,7 @@ def test_each_kind_of_network_trains_under_a_watch(tmp_path: Path) -> None:
     digits = [case for case in CASES if case.dataset == "digits"]
     for network in sorted({case.network for case in digits}):
         case = next(case for case in digits if case.network == network)
-        assert len(train(case, 0, 2, tmp_path / network).losses) == 2
+        assert len(train(case, 0, 2, watch_in(tmp_path / network)).losses) == 2
 
 
 def test_digits_are_scaled_as_the_study_scales() -> None:
