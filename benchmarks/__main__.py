@@ -44,6 +44,7 @@ TITLES = {
     "public_models": "How each tool fares with public models, unchanged",
     "verdicts": "Verdicts on learning: how many trainings of the zoo each detector finds",
     "causes": "Causes and layers that verdicts name",
+    "claims": "What single measurements tell: claims, by the rule of benchmarks/zoo/claims.py",
     "gate": "What the gate says of the zoo",
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",

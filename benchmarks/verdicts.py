@@ -14,9 +14,10 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from tqdm import tqdm
 
 from benchmarks.measuring import Figures, Result, Row
+from benchmarks.zoo import claims
 from benchmarks.zoo.__main__ import complete, find_truths
 from benchmarks.zoo.cases import CASES
-from benchmarks.zoo.detectors import MOMENTS, RULE, examine_all
+from benchmarks.zoo.detectors import AT_START, MOMENTS, RULE, examine_all
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import Rate, flips, rate
 from benchmarks.zoo.split import half
@@ -79,7 +80,10 @@ def measure() -> Figures:
     ]
     tested = frame[frame["half"].isin(TESTED)]
     causes = [_causes(tested, moment) for moment in MOMENTS]
-    return Figures(_results(tested, alarms), {"verdicts": table, "causes": causes})
+    return Figures(
+        _results(tested, alarms),
+        {"verdicts": table, "causes": causes, "claims": claims.judge(tested)},
+    )
 
 
 def examine_zoo() -> pd.DataFrame:
@@ -106,6 +110,7 @@ def all_alarms(frame: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
     applying = [rule for rule in rules if frame[rule].any()]
     of_debugger = [rule for rule in applying if rule.removeprefix(RULE) not in OURS_ALONE]
     alarms = {_NAMES[moment]: frame[f"{moment}_answer"] == WILL_NOT_LEARN for moment in MOMENTS}
+    alarms[AT_START] = frame[AT_START]
     for name in SINGLE:
         threshold = best_threshold(frame[frame["half"] == "development"], name)
         # NaN, as of a loss that is not finite, is an alarm.

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.zoo import outcomes
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.training import CHECKPOINTS, STEPS, Outcome
+from vanishing.judging.learning.causes import LAST_RESORT, find_cause
 from vanishing.judging.learning.moment import Moment, Watched, load
 from vanishing.judging.learning.progress import measure
 from vanishing.judging.learning.verdict import Verdict, judge_learning
@@ -25,6 +26,7 @@ from vanishing.params.rules import read_rules
 
 EARLY = round(CHECKPOINTS[0] * STEPS)  # a tenth of the steps
 MOMENTS = {"early": EARLY, "end": None}  # of our verdict; None: all steps
+AT_START = "ours, at initialisation: a cause is named"
 RULE = "rule: "  # before the name of a health rule, among the columns
 _RECENT = 10  # steps whose accuracies and losses are those of a moment
 _FIRST = 5  # steps whose accuracies are those of the start
@@ -51,10 +53,17 @@ def examine_run(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"name": run.case.name, "seed": run.seed}
     for moment, step in MOMENTS.items():
         row |= _answers(moment, judge_learning(watched, step))
+    row[AT_START] = _is_named(watched)
     rows = examine(watched.run, _rules())
     row |= {RULE + name: False for name in Diagnose.model_fields}
     row |= {RULE + problem["rule"]: True for problem in problems(rows)}
     return row | _measurements(watched) | _curve(outcomes.read(run))
+
+
+def _is_named(watched: Watched) -> bool:
+    """Tell whether the first step alone shows a cause; that of last resort is no such."""
+    cause = find_cause(Moment(watched, 1))
+    return cause is not None and cause.name != LAST_RESORT
 
 
 def _answers(moment: str, verdict: Verdict) -> dict[str, Any]:

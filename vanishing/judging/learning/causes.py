@@ -25,6 +25,8 @@ _ORDINARY_LOSS = 3.0  # times the first one
 _ORDINARY_STEP = 0.4  # ‖update‖ / ‖weights‖
 _LEAST_SCALE = 0.6
 _DEAD = 0.95
+LAST_RESORT = "labels"  # the cause that is left where nothing else holds
+_SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10}  # from 1 to the next number
 
 
 class Cause(NamedTuple):
@@ -425,9 +427,30 @@ def _small_steps(moment: Moment) -> Cause | None:
     )
 
 
+def _rounding(moment: Moment) -> Cause | None:
+    largest = last_row(moment.update_ratios)
+    formats = {p["layer"]: p["dtype"] for p in _weights(moment) if p["dtype"] in _SPACING}
+    shares = {
+        layer: float(largest[layer]) / _SPACING[dtype]
+        for layer, dtype in formats.items()
+        if layer in largest.index
+    }
+    if not shares or len(shares) < len(largest):  # a layer of wider weights can learn
+        return None
+    names = " and ".join(sorted(set(formats.values())))
+    return Cause(
+        "precision",
+        f"Weights are {names}, whose rounding swallows the steps: keep weights in float32.",
+        "largest ‖update‖ / ‖weights‖ of a layer over the spacing of its numbers, at the last"
+        " traced step",
+        max(shares.values()),
+        Limit("<", 0.25),
+    )
+
+
 def _data(moment: Moment) -> Cause | None:
     return Cause(
-        "labels",
+        LAST_RESORT,
         "Gradients arrive and weights move, but nothing is learned: look at labels and data.",
         "steps",
         float(moment.step),
@@ -462,6 +485,7 @@ _CHECKS: tuple[Check, ...] = (
     _died_units,
     _vanishing,
     _exploding,
+    _rounding,
     _small_steps,
     _frozen,
     _data,
@@ -475,23 +499,25 @@ def _weights(moment: Moment) -> list[Mapping[str, Any]]:
     return [parameter for parameter in moment.matrices if "weight" in parameter["parameter"]]
 
 
+def _largest_weights(moment: Moment) -> dict[str, Mapping[str, Any]]:
+    """Return each layer's largest matrix or kernel, of those whose start is recorded."""
+    stds = moment.record.get("initial_std", {})
+    recorded = [parameter for parameter in _weights(moment) if parameter["name"] in stds]
+    by_size = sorted(recorded, key=lambda parameter: math.prod(parameter["shape"]))
+    return {parameter["layer"]: parameter for parameter in by_size}
+
+
 def _initial_stds(moment: Moment) -> dict[str, float]:
     """Return the standard deviation at the start of each layer's largest matrix or kernel."""
-    stds = moment.record.get("initial_std", {})
-    sizes: dict[str, int] = {}
-    scales: dict[str, float] = {}
-    for parameter in _weights(moment):
-        size, std = math.prod(parameter["shape"]), stds.get(parameter["name"])
-        if std is not None and size > sizes.get(parameter["layer"], 0):
-            sizes[parameter["layer"]], scales[parameter["layer"]] = size, std
-    return scales
+    stds: Mapping[str, float] = moment.record.get("initial_std", {})
+    largest = _largest_weights(moment)
+    return {layer: stds[parameter["name"]] for layer, parameter in largest.items()}
 
 
 def _gains(moment: Moment) -> dict[str, float]:
     """Return σ · √fan-in of each layer's weights at the start, without those that are all equal."""
-    fans: dict[str, int] = {}
-    for parameter in _weights(moment):
-        fans.setdefault(parameter["layer"], math.prod(parameter["shape"][1:]))
+    largest = _largest_weights(moment)
+    fans = {layer: math.prod(parameter["shape"][1:]) for layer, parameter in largest.items()}
     stds = _initial_stds(moment)
     return {layer: std * math.sqrt(fans[layer]) for layer, std in stds.items() if std > 0}
 

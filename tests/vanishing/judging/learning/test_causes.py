@@ -114,6 +114,11 @@ FAULTS: dict[str, tuple[Callable[[], Loop], str, str | None]] = {
         "hidden2",
     ),
     "large rate": (lambda: Loop(optimizer=sgd(100.0)), "learning-rate", None),
+    "half precision": (
+        lambda: Loop(mlp().bfloat16(), sgd(1e-4), inputs=lambda x: x.bfloat16()),
+        "precision",
+        None,
+    ),
     "small rate": (lambda: Loop(optimizer=sgd(1e-9)), "learning-rate", None),
     "depth": (lambda: Loop(mlp(12, nn.Sigmoid)), "vanishing", "hidden1"),
     "frozen": (
