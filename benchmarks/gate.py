@@ -12,11 +12,9 @@ lists were written down, and the bounds set, on the half "development" alone, be
 was given to the gate.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
@@ -30,10 +28,9 @@ from benchmarks.zoo import training
 from benchmarks.zoo.cases import CASES, Case
 from benchmarks.zoo.rates import wilson
 from benchmarks.zoo.split import HALVES
-from vanishing.errors import StudyError
+from benchmarks.zoo.table import read_truths
 from vanishing.gate.failures import DoesNotTrainError
 
-TRUTH = Path(__file__).parent / "zoo" / "truth.csv"
 LEARNS, FAILS = "learns", "will not learn"
 NOT_SHOWN = frozenset(
     {
@@ -106,17 +103,11 @@ def measure() -> Figures:
     """Judge every case whose truth is one of the two.
 
     Returns:
-        The counts by half.
-
-    Raises:
-        StudyError: If the truth was not found out.
+        The counts by half. A StudyError says that the truth was not found out.
     """
-    if not TRUTH.exists():
-        raise StudyError(f"{TRUTH} is missing; python -m benchmarks.zoo finds it out")
-    with TRUTH.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    truths = {row["name"]: (row["half"], row["truth"]) for row in rows}
-    return summarize(judge_all(truths))
+    rows = read_truths()
+    pairs = zip(rows["half"], rows["truth"], strict=True)
+    return summarize(judge_all(dict(zip(rows.index, pairs, strict=True))))
 
 
 def judge_all(truths: Mapping[str, tuple[str, str]]) -> list[Judgement]:

@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
@@ -19,12 +18,12 @@ from benchmarks.zoo import data, outcomes, truth
 from benchmarks.zoo.cases import CASES, Case
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.split import HALVES, half
+from benchmarks.zoo.table import TABLE
 from benchmarks.zoo.training import STEPS
 from benchmarks.zoo.truth import SEEDS, Truth, Verdict
 from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 
-TABLE = Path("benchmarks/zoo/truth.csv")
 LONGER_STEPS = 4 * STEPS
 
 

@@ -1,6 +1,7 @@
 """The counting of `make bench NAMES=gate`; that the gate is right is measured, not tested."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,8 +63,8 @@ def test_warm_up_and_clipping_come_before_each_step() -> None:
 
 
 def test_without_the_truth_there_is_nothing_to_measure(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(gate, "TRUTH", gate.TRUTH.with_name("missing.csv"))
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match=r"python -m benchmarks\.zoo"):
         gate.measure()

@@ -10,6 +10,7 @@ from benchmarks.zoo import outcomes, truth
 from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.split import half
+from benchmarks.zoo.table import TABLE
 from benchmarks.zoo.training import Outcome
 from benchmarks.zoo.truth import Truth
 from vanishing.errors import StudyError
@@ -104,7 +105,7 @@ def test_a_partial_run_prints_its_table_and_writes_none(
     printed = capsys.readouterr().out
     assert REFERENCE.name in printed
     assert "unseen" in printed
-    assert not (folder / zoo.TABLE).exists()
+    assert not (folder / TABLE).exists()
 
 
 def test_the_whole_zoo_writes_the_table(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -112,7 +113,7 @@ def test_the_whole_zoo_writes_the_table(monkeypatch: pytest.MonkeyPatch, folder:
     monkeypatch.setattr(zoo, "CASES", (REFERENCE, sick))
     shorten(monkeypatch)
     zoo.main([])
-    lines = (folder / zoo.TABLE).read_text().splitlines()
+    lines = (folder / TABLE).read_text().splitlines()
     assert lines[0] == (
         "name,half,truth,skill_0,skill_1,skill_2,skill_3,skill_4,late,slow,cause,layer"
     )
