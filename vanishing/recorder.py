@@ -57,6 +57,7 @@ def watch(  # noqa: PLR0913 - keywords
     updates: bool = True,
     modules: bool = True,
     alarm: Alarm | None = None,
+    mlflow: bool = True,
 ) -> "Watch":
     """Watch a training loop from now on, and write tables of its gradients into a folder.
 
@@ -83,6 +84,7 @@ def watch(  # noqa: PLR0913 - keywords
             the first traced step from 10, 50, 100, 200, 500, 1,000, … on: `warn`; `stop`, which
             raises WillNotLearnError out of `optimizer.step()`; or a function that is given the
             verdict, whatever it is. None for nothing. It needs the losses, by `watch.loss`.
+        mlflow: Whether an active run of MLflow shows the training; False leaves the run alone.
 
     Returns:
         A watch, to be closed by `with` or `close`.
@@ -115,7 +117,7 @@ def watch(  # noqa: PLR0913 - keywords
     if contributes:
         return _Contributor(Path(folder).absolute(), given, optimizers, content)
     watched.begin(Path(folder), describe(named, chosen, owners, optimizers, every))
-    run = active_run.attach(max(p.layer_index for p in named) + 1)
+    run = active_run.attach(max(p.layer_index for p in named) + 1) if mlflow else None
     return Watch(Path(folder).absolute(), given, optimizers, content, run)
 
 

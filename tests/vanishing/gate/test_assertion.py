@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import LBFGS, SGD, Adam, Optimizer
 
 from vanishing import StudyError, assert_trains
 from vanishing.gate.failures import DoesNotTrainError, Failure
@@ -158,6 +158,10 @@ def test_a_warm_up_in_a_hook_passes() -> None:
         return optimizer
 
     assert_trains(Net, make_batch(), cross_entropy, optimizer=warming_up)
+
+
+def test_an_optimizer_that_needs_a_closure_passes() -> None:
+    assert_trains(Net, make_batch(), cross_entropy, optimizer=LBFGS)
 
 
 def test_a_base_that_is_frozen_on_purpose_passes_and_is_mentioned() -> None:

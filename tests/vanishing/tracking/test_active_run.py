@@ -16,9 +16,11 @@ from typing import Any
 
 import mlflow
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from torch import nn
+from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 import vanishing
@@ -81,6 +83,21 @@ def test_norms_by_layer_and_files_are_in_the_active_run(
         *("run.json", FIGURE),
         *(f"{table}.parquet" for table in TABLES),
     }
+
+
+def test_a_run_is_left_alone_on_request_and_by_the_gate(
+    client: MlflowClient, tmp_path: Path
+) -> None:
+    model = small_model()
+    optimizer = SGD(model.parameters(), 0.1)
+    targets = torch.arange(8) % 2
+    inputs = torch.eye(2)[targets] * 4
+    with mlflow.start_run() as run:
+        with vanishing.watch(model, optimizer, folder=tmp_path / "run", mlflow=False) as watch:
+            take_steps(model, optimizer, 3, watch)
+        vanishing.assert_trains(lambda: nn.Linear(2, 2), (inputs, targets), cross_entropy)
+    assert histories(client, run.info.run_id) == {}
+    assert client.list_artifacts(run.info.run_id) == []
 
 
 def test_metrics_appear_while_training_goes_on(client: MlflowClient, tmp_path: Path) -> None:
