@@ -30,6 +30,7 @@ class Progress(NamedTuple):
     Attributes:
         loss_share: The loss of now over that of a constant answer: ln(classes) of a cross-entropy,
             times the scale of a summed one; else the mean of the first losses.
+        excess: loss_share - 1 of a cross-entropy, whose constant answer is known.
         loss_fall: 1 - loss of now / mean of the first losses.
         gain: Accuracy of now minus that of the start, on batches of the training.
         dependence: Of the outputs on the example, now.
@@ -39,6 +40,7 @@ class Progress(NamedTuple):
     """
 
     loss_share: float
+    excess: float
     loss_fall: float
     gain: float
     dependence: float
@@ -49,9 +51,11 @@ class Progress(NamedTuple):
 def measure(moment: Moment) -> Progress:
     """Measure how far a training has come."""
     first, now = _mean(moment.losses[:_FIRST_LOSSES]), loss_of_now(moment)
+    constant = _constant_answer(moment)
     dependence, grown, expected = _dependence(moment)
     return Progress(
-        loss_share=now / (_constant_answer(moment) or first),
+        loss_share=now / (constant or first),
+        excess=now / constant - 1 if constant else math.nan,
         loss_fall=1 - now / first,
         gain=_gain(moment),
         dependence=dependence,

@@ -23,6 +23,7 @@ _LEARNED_SHARE = Limit("<", 0.9)  # of a constant answer's loss: the loss has be
 _LEARNED_GAIN = Limit(">", 0.2)  # of accuracy
 _STARTS = Limit(">=", 0.1)  # the dependence that is expected
 _GROWN = Limit(">", 0.15)  # decades of dependence
+_RISEN = Limit(">", 0.05)  # above a constant answer's loss: outputs differ, and are wrong
 _FALLEN = Limit(">", 0.1)  # share of the first losses
 _ANSWERS = Limit(">", 0.05)  # dependence at which outputs differ from example to example
 _FAILED_SHARE = Limit(">", 0.8)  # at the end
@@ -118,14 +119,17 @@ def _foresee(progress: Progress, step: int) -> tuple[Answer, str]:
     answers = _ANSWERS.holds(progress.dependence)
     if answers and _FALLEN.holds(progress.loss_fall):
         return TOO_EARLY, f"The loss has fallen by {progress.loss_fall:.0%} from where it began."
-    if _GROWN.holds(progress.grown) and _STARTS.holds(progress.expected):
+    risen = _RISEN.holds(progress.excess)
+    if _GROWN.holds(progress.grown) and _STARTS.holds(progress.expected) and not risen:
         return TOO_EARLY, (
             f"The loss is {_share(progress)}, but outputs depend on the input more and more: the"
             f" dependence is {progress.dependence:.2g}, and {progress.expected:.2g} after"
             f" {HORIZON} times the steps if it goes on like this."
         )
     return WILL_NOT_LEARN, (
-        f"The loss is {_share(progress)}, and the outputs' dependence on the input, now"
+        f"The loss has risen, to {_share(progress)}."
+        if risen
+        else f"The loss is {_share(progress)}, and the outputs' dependence on the input, now"
         f" {progress.dependence:.2g}, does not grow."
     )
 

@@ -51,6 +51,16 @@ def test_a_late_starter_is_not_given_up(tmp_path: Path) -> None:
     assert later.answer != "will not learn"
 
 
+def test_outputs_that_come_alive_while_the_loss_rises_are_no_late_start(tmp_path: Path) -> None:
+    """Gradients that are never reset: outputs differ more and more, and are wrong."""
+    loop = Loop(optimizer=sgd(0.003, momentum=0.9), resets=False)
+    verdict = judge_learning(loop.train(tmp_path / "run"), 50)
+    assert verdict.answer == "will not learn"
+    assert verdict.reason.startswith("The loss has risen, to ")
+    assert verdict.cause is not None
+    assert verdict.cause.name == "accumulation"
+
+
 def test_before_fifty_steps_it_is_too_early(tmp_path: Path) -> None:
     folder = vanished().train(tmp_path / "run")
     assert judge_learning(folder, 10).answer == "too early to say"
