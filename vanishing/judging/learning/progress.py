@@ -25,7 +25,7 @@ _SUMMED = 4.0  # a scale above this is that of a loss that is summed over the ba
 
 
 class Progress(NamedTuple):
-    """What a training shows at a step; NaN where something is not known.
+    """What a training shows at a step; NaN where something is not known, or a loss is negative.
 
     Attributes:
         loss_share: The loss of now over that of a constant answer: ln(classes) of a cross-entropy,
@@ -54,14 +54,19 @@ def measure(moment: Moment) -> Progress:
     constant = _constant_answer(moment)
     dependence, grown, expected = _dependence(moment)
     return Progress(
-        loss_share=now / (constant or first),
-        excess=now / constant - 1 if constant else math.nan,
-        loss_fall=1 - now / first,
+        loss_share=_over(now, constant or first),
+        excess=_over(now, constant) - 1 if constant else math.nan,
+        loss_fall=1 - _over(now, first),
         gain=_gain(moment),
         dependence=dependence,
         grown=grown,
         expected=expected,
     )
+
+
+def _over(loss: float, reference: float) -> float:
+    """Return a loss as a share of another; NaN where one is negative, which makes it no share."""
+    return loss / reference if loss >= 0 and reference > 0 else math.nan
 
 
 def loss_of_now(moment: Moment) -> float:

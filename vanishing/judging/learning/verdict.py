@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from vanishing.errors import StudyError
 from vanishing.judging.learning.causes import Cause, find_cause, find_decisive
 from vanishing.judging.learning.moment import Moment, Watched, load
 from vanishing.judging.learning.progress import HORIZON, Progress, loss_of_now, measure
@@ -56,7 +57,7 @@ class Verdict(NamedTuple):
 
     def __str__(self) -> str:
         """Say it in a line: the answer, the reason, and the cause with its numbers."""
-        line = f"{self.answer} (after {self.step} steps). {self.reason}"
+        line = f"{self.answer} (after {_steps(self.step)}). {self.reason}"
         if self.cause is None:
             return line
         place = f" in {self.layer}" if self.layer else ""
@@ -68,8 +69,6 @@ class Verdict(NamedTuple):
 def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Verdict:
     """Say whether a watched training will learn.
 
-    A StudyError says that the folder holds no run, or a file is damaged.
-
     Args:
         watched: The folder of the training, or what was read from it. Its losses are needed
             (`watch.loss`).
@@ -78,20 +77,29 @@ def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Ve
 
     Returns:
         The verdict. "Too early to say" where losses are not recorded.
+
+    Raises:
+        StudyError: If the step is below 1, the folder holds no run, or a file is damaged.
     """
-    moment = Moment(watched if isinstance(watched, Watched) else load(Path(watched)), step)
+    if step is not None and step < 1:
+        raise StudyError(f"judge_learning: step: should be at least 1; given {step}")
+    training = watched if isinstance(watched, Watched) else load(Path(watched))
+    moment = Moment(training, step)
     decisive = find_decisive(moment)
     if decisive is not None:
         return Verdict(WILL_NOT_LEARN, moment.step, decisive.sentence, decisive)
-    if not len(moment.losses):
+    if training.run.tables["losses"].empty:
         return Verdict(TOO_EARLY, moment.step, "No losses are recorded: call watch.loss(loss).")
-    if not math.isfinite(loss_of_now(moment)):
+    if len(moment.losses) and not math.isfinite(loss_of_now(moment)):
         reason = "The loss is not finite."
         return Verdict(WILL_NOT_LEARN, moment.step, reason, find_cause(moment))
+    if moment.step < EARLIEST:
+        reason = f"That is too few: {EARLIEST} at least."
+        return Verdict(TOO_EARLY, moment.step, reason)
     progress = measure(moment)
     # What a constant answer loses is known of a cross-entropy alone.
     is_over = step is None and moment.is_softmax
-    answer, reason = _conclude(progress) if is_over else _foresee(progress, moment.step)
+    answer, reason = _conclude(progress) if is_over else _foresee(progress)
     cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
     return Verdict(answer, moment.step, reason, cause)
 
@@ -104,10 +112,10 @@ def _conclude(progress: Progress) -> tuple[Answer, str]:
     return (LEARNS if _DONE_SHARE.holds(progress.loss_share) else TOO_EARLY), reason
 
 
-def _foresee(progress: Progress, step: int) -> tuple[Answer, str]:
+def _foresee(progress: Progress) -> tuple[Answer, str]:
     """Say what will become of a training that goes on."""
-    if step < EARLIEST:
-        return TOO_EARLY, f"{step} steps are too few: {EARLIEST} at least."
+    if math.isnan(progress.loss_share):
+        return TOO_EARLY, "The loss may be negative: where it would end is not known."
     if _LEARNED_SHARE.holds(progress.loss_share) or _LEARNED_GAIN.holds(progress.gain):
         gain = "" if math.isnan(progress.gain) else f", the accuracy {progress.gain:+.0%}"
         return LEARNS, f"The loss is {_share(progress)}{gain}."
@@ -135,4 +143,9 @@ def _foresee(progress: Progress, step: int) -> tuple[Answer, str]:
 
 
 def _share(progress: Progress) -> str:
-    return f"{progress.loss_share:.0%} of that of a constant answer"
+    reference = "where it began" if math.isnan(progress.excess) else "that of a constant answer"
+    return f"{progress.loss_share:.0%} of {reference}"
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"

@@ -97,6 +97,30 @@ def test_a_loss_of_another_kind_is_judged_by_its_fall(
     assert judge_learning(folder).answer == answer
 
 
+def test_of_a_loss_that_is_negative_nothing_is_said(tmp_path: Path) -> None:
+    """The mean logit of the right class, negated, has no constant answer and no end."""
+
+    def negated(z: Tensor, labels: Tensor) -> Tensor:
+        return -z[torch.arange(len(z)), labels].mean()
+
+    folder = Loop(loss=negated).train(tmp_path / "run")
+    verdict = judge_learning(folder)
+    assert (verdict.answer, verdict.cause) == ("too early to say", None)
+    assert "negative" in verdict.reason
+
+
+def test_a_step_that_there_cannot_be_is_refused(tmp_path: Path) -> None:
+    folder = Loop().train(tmp_path / "run", steps=2)
+    with pytest.raises(StudyError, match="step: should be at least 1; given 0"):
+        judge_learning(folder, 0)
+
+
+def test_a_training_of_few_steps_has_shown_nothing(tmp_path: Path) -> None:
+    verdict = judge_learning(vanished().train(tmp_path / "run", steps=20))
+    assert verdict.answer == "too early to say"
+    assert "50 at least" in verdict.reason
+
+
 def test_a_diverged_training_will_not_learn(tmp_path: Path) -> None:
     verdict = judge_learning(Loop(optimizer=sgd(1e6)).train(tmp_path / "run", steps=12))
     assert verdict.answer == "will not learn"
