@@ -288,7 +288,11 @@ class Watch:
     def _finish(self) -> None:
         self._or_warn(lambda: watched.join(self._folder))
         if self._run is not None:
-            self._run.end(watched.paths_of(self._folder), partial(_save_figure, self._folder))
+            self._run.end(
+                watched.paths_of(self._folder),
+                partial(_save_figure, self._folder),
+                partial(_judge, self._folder),
+            )
 
     def _after_traced(self) -> None:
         self._flush_if_due()
@@ -305,13 +309,12 @@ class Watch:
         from vanishing.judging.learning.verdict import (  # noqa: PLC0415
             WILL_NOT_LEARN,
             WillNotLearnError,
-            judge_learning,
         )
 
         step = self._first.attempted
         self._next_look = next_look(step)
         self.flush()
-        verdict = judge_learning(self._folder, step)
+        verdict = _judge(self._folder, step)
         if callable(self._alarm):
             self._alarm(verdict)
         elif verdict.answer == WILL_NOT_LEARN:
@@ -393,6 +396,12 @@ def _save_figure(folder: Path, path: Path) -> None:
     from vanishing.reporting.runs import save_figure  # noqa: PLC0415 - pandas and matplotlib
 
     save_figure(folder, path)
+
+
+def _judge(folder: Path, step: int | None = None) -> "Verdict":
+    from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415 - pandas
+
+    return judge_learning(folder, step)
 
 
 class _Bystander(Watch):

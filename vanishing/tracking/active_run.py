@@ -1,12 +1,13 @@
 """The MLflow run that is active in a user's program: a watched training is shown in it.
 
 In: the tables of each flush of `vanishing.watch`, and the files that it leaves. Out: metrics of the
-run while training goes on, and artifacts at the end. A thread sends them, for which training never
-waits and which the end awaits for a limited time. MLflow is not imported where the user's program
-has not imported it.
+run while training goes on, and at the end artifacts and a tag, the verdict. A thread sends them,
+for which training never waits and which the end awaits for a limited time. MLflow is not imported
+where the user's program has not imported it.
 """
 
 import queue
+import re
 import sys
 import threading
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 10.0  # the longest that the end of a watch waits
 ARTIFACTS = "vanishing"  # the folder of artifacts, with a folder per watch
 FIGURE = "gradients.png"
+VERDICT_TAG = "vanishing.{}.verdict"  # of a watch's name, as MLflow takes it
 
 # MLflow's limit for a call, and ours for a flush, which comes every ten seconds. MLflow's SQLite
 # store takes 0.3 ms of Python per metric, and Python runs in one thread at a time.
@@ -91,27 +93,39 @@ class ActiveRun:
         self._enqueue(lambda client: self._send(client, pieces))
         self._warn()
 
-    def end(self, files: Sequence[Path], draw: Callable[[Path], object]) -> None:
-        """Send files and a figure as artifacts, and wait for everything, PATIENCE_S at most.
+    def end(
+        self, files: Sequence[Path], draw: Callable[[Path], object], judge: Callable[[], object]
+    ) -> None:
+        """Send files and a figure as artifacts and the verdict as a tag, and wait for everything.
+
+        It waits for PATIENCE_S at most.
 
         Args:
             files: The training's files, of one folder.
             draw: Writes the figure, or nothing, to the path of a PNG.
+            judge: Returns the verdict on the training, whose text is shown.
         """
         if self._failure is None:
-            figure_failure = None
+            made: dict[str, object] = {}
+            failure = None
             with TemporaryDirectory() as temporary:
                 figure = Path(temporary) / FIGURE
-                try:
-                    draw(figure)
-                except Exception as error:  # noqa: BLE001 - MLflow gets the tables all the same
-                    figure_failure = f"no figure could be drawn ({_in_short(error)})"
+                makers: dict[str, Callable[[], object]]
+                makers = {"figure": lambda: draw(figure), "verdict": judge}
+                for kind, make in makers.items():
+                    try:
+                        made[kind] = make()
+                    except Exception as error:  # noqa: BLE001 - MLflow gets the tables all the same
+                        failure = f"no {kind} could be made ({_in_short(error)})"
+                if "verdict" in made:
+                    name, verdict = files[-1].parent.name, str(made["verdict"])
+                    self._enqueue(lambda client: self._set_verdict(client, name, verdict))
                 self._enqueue(lambda client: self._attach_files(client, [figure, *files]))
                 self._enqueue(None)
                 self._thread.join(PATIENCE_S)
             if self._thread.is_alive():
                 self._fail(f"did not take everything within {PATIENCE_S:g} s")
-            self._failure = self._failure or figure_failure
+            self._failure = self._failure or failure
         self._warn()
 
     def _enqueue(self, job: _Job | None) -> None:
@@ -167,6 +181,10 @@ class ActiveRun:
             *(scalar for scalar in norms if scalar.step in steps),
             *(scalars.of_loss(step, losses[step]) for step in sorted(shown)),
         ]
+
+    def _set_verdict(self, client: "MlflowClient", name: str, verdict: str) -> None:
+        tag = VERDICT_TAG.format(re.sub(r"[^\w. -]", "_", name, flags=re.ASCII))
+        client.set_tag(self._run_id, tag, verdict)
 
     def _attach_files(self, client: "MlflowClient", files: Sequence[Path]) -> None:
         folder = f"{ARTIFACTS}/{files[-1].parent.name}"

@@ -83,6 +83,8 @@ def test_norms_by_layer_and_files_are_in_the_active_run(
         *("run.json", FIGURE),
         *(f"{table}.parquet" for table in TABLES),
     }
+    verdict = client.get_run(run.info.run_id).data.tags["vanishing.run.verdict"]
+    assert verdict == str(vanishing.judge_learning(tmp_path / "run"))
 
 
 def test_a_run_is_left_alone_on_request_and_by_the_gate(
@@ -202,7 +204,7 @@ def test_of_more_steps_than_a_call_takes_some_are_shown_and_the_last_among_them(
     with mlflow.start_run() as run:
         show = ActiveRun(mlflow.get_tracking_uri(), run.info.run_id, layers)
         show.show({"trace": [trace_of(range(9, 39), layers)], "losses": []})
-        show.end([tmp_path / "run.json"], lambda _: None)
+        show.end([tmp_path / "run.json"], lambda _: None, lambda: "learns")
     names = list(client.get_run(run.info.run_id).data.metrics)
     assert len(names) == layers
     history = client.get_metric_history(run.info.run_id, names[0])
@@ -219,8 +221,8 @@ def test_a_figure_that_fails_is_one_warning_and_the_tables_go(
 
     with mlflow.start_run() as run:
         show = ActiveRun(mlflow.get_tracking_uri(), run.info.run_id, 1)
-        with pytest.warns(UserWarning, match=r"no figure could be drawn \(no font\)"):
-            show.end([tmp_path / "run.json"], draw)
+        with pytest.warns(UserWarning, match=r"no figure could be made \(no font\)"):
+            show.end([tmp_path / "run.json"], draw, lambda: "learns")
     assert artifacts(client, run.info.run_id, tmp_path.name) == {"run.json"}
 
 
