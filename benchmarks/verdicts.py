@@ -1,8 +1,9 @@
 """How often verdicts on learning are wrong, on the held-out cases of the zoo (0023, 0024).
 
 In: data/zoo, where what is missing is trained first (3,130 small trainings: hours on two cores).
-Beside ours stand each health rule alone, groups of them, and the best threshold on the learning
-curve and on single measurements, which the development half chooses.
+Beside ours stand each health rule alone, groups of them, the best threshold on the learning
+curve and on single measurements, which the development half chooses, and other tools, whose alarms
+benchmarks.zoo.rivals.alarms defines.
 """
 
 from pathlib import Path
@@ -14,12 +15,14 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from tqdm import tqdm
 
 from benchmarks.measuring import Figures, Result, Row
+from benchmarks.zoo import outcomes
 from benchmarks.zoo.__main__ import complete, find_truths
 from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.detectors import MOMENTS, RULE, examine_all
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import Rate, flips, rate
-from benchmarks.zoo.split import half
+from benchmarks.zoo.rivals import answers
+from benchmarks.zoo.split import TESTED, half
 from benchmarks.zoo.truth import SEEDS
 from vanishing.judging.learning.verdict import WILL_NOT_LEARN
 from vanishing.params.diagnose import Diagnose
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
 FIGURE = REPORTS / "verdicts.png"
 JOBS = 2
-TESTED = ("held out", "unseen")
 UNKNOWABLE = ("labels", "normalization")  # causes that a training does not show
 OURS_ALONE = ("vanishing_attenuation", "exploding_attenuation", "nonfinite_loss", "at_chance")
 RIGHT = {"vanishing": {"depth", "activation"}, "exploding": {"depth", "initialisation"}}
@@ -68,14 +70,19 @@ class Score(NamedTuple):
 
 def measure() -> Figures:
     """Train what is missing, examine all, and score."""
+    answers.check_tools()
     frame = examine_zoo()
+    rivals = ask_rivals(frame)
     draw(frame)
     alarms = all_alarms(frame)
     table = [
         row
         for part in TESTED
-        for name, alarm in alarms.items()
-        for row in [_row(part, name, score(frame[frame["half"] == part], alarm))]
+        for rows in [frame[frame["half"] == part]]
+        for row in [
+            *(_row(part, name, score(rows, alarm)) for name, alarm in alarms.items()),
+            *rival_rows(part, rows, rivals),
+        ]
     ]
     tested = frame[frame["half"].isin(TESTED)]
     causes = [_causes(tested, moment) for moment in MOMENTS]
@@ -85,7 +92,7 @@ def measure() -> Figures:
 def examine_zoo() -> pd.DataFrame:
     """Return a row per training: what `detectors` says, and half, truth, late, cause and layer."""
     runs = [Run(case, seed, traced=True) for case in CASES for seed in SEEDS]
-    complete(runs, JOBS)
+    complete(runs, JOBS, outcomes.make)
     truths = find_truths(CASES)
     rows = list(tqdm(examine_all(runs, JOBS), total=len(runs), desc="verdicts", disable=None))
     frame = pd.DataFrame(rows)
@@ -98,6 +105,36 @@ def examine_zoo() -> pd.DataFrame:
         cause=[case.cause for case in cases],
         layer=[case.layer for case in cases],
     )
+
+
+def ask_rivals(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what other tools say of the tested cases that learn or will not: `read_all`."""
+    judged = frame[frame["half"].isin(TESTED) & frame["truth"].isin(["learns", WILL_NOT_LEARN])]
+    names = set(judged["name"])
+    asked = answers.questions(case for case in CASES if case.name in names)
+    complete(asked, JOBS, answers.make)
+    return answers.read_all(asked)
+
+
+def rival_rows(part: str, frame: pd.DataFrame, rivals: pd.DataFrame) -> list[Row]:
+    """Rate other tools on one part of the zoo, and count the trainings that they broke.
+
+    Args:
+        part: Its name.
+        frame: Its trainings.
+        rivals: What the tools said, as `ask_rivals` returns it.
+
+    Returns:
+        A row per detector, of the trainings with the seed that they were asked about.
+    """
+    asked = frame[(frame["seed"] == answers.SEED) & frame["name"].isin(rivals["name"])]
+    rows = []
+    for detector, group in rivals.groupby("detector", sort=False):
+        said = group.set_index("name").loc[asked["name"]]
+        alarm = pd.Series(said["alarm"].to_numpy(), asked.index)
+        row = _row(part, str(detector), score(asked, alarm))
+        rows.append(row | {"crashes": int(said["crashed"].sum())})
+    return rows
 
 
 def all_alarms(frame: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
