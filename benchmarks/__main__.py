@@ -35,7 +35,7 @@ NAMES = (
     "scale",
     "load",
 )
-ON_ZOO = ("verdicts", "gate")
+ON_ZOO = ("verdicts", "rivals", "gate")
 ON_GPU = ("gpu",)
 KNOWN = (*NAMES, *ON_ZOO, *ON_GPU)
 TITLES = {
@@ -43,6 +43,7 @@ TITLES = {
     "correctness": "What each tool records where the optimizer used another gradient",
     "public_models": "How each tool fares with public models, unchanged",
     "verdicts": "Verdicts on learning: how many trainings of the zoo each detector finds",
+    "rivals": "Other tools on the same trainings, after 100 steps",
     "causes": "Causes and layers that verdicts name",
     "claims": "What single measurements tell: claims, by the rule of benchmarks/zoo/claims.py",
     "gate": "What the gate says of the zoo",

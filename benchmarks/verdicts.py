@@ -15,12 +15,13 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from tqdm import tqdm
 
 from benchmarks.measuring import Figures, Result, Row
-from benchmarks.zoo import claims
+from benchmarks.zoo import claims, outcomes
 from benchmarks.zoo.__main__ import complete
 from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.detectors import AT_START, MOMENTS, RULE, examine_all
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import Rate, flips, rate
+from benchmarks.zoo.split import TESTED
 from benchmarks.zoo.table import read_truths
 from vanishing.judging.learning.verdict import WILL_NOT_LEARN
 from vanishing.params.diagnose import Diagnose
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 FIGURE = REPORTS / "verdicts.png"
 JOBS = 2
 SEEDS = (0, 1)  # of which a rate is the mean; its interval is of cases
-TESTED = ("held out", "unseen")
 UNKNOWABLE = ("labels", "normalization")  # causes that a training does not show
 OURS_ALONE = ("vanishing_attenuation", "exploding_attenuation", "nonfinite_loss", "at_chance")
 RIGHT = {"vanishing": {"depth", "activation"}, "exploding": {"depth", "initialisation"}}
@@ -74,10 +74,9 @@ def measure() -> Figures:
     draw(frame)
     alarms = all_alarms(frame)
     table = [
-        row
+        row(part, name, score(frame[frame["half"] == part], alarm))
         for part in TESTED
         for name, alarm in alarms.items()
-        for row in [_row(part, name, score(frame[frame["half"] == part], alarm))]
     ]
     tested = frame[frame["half"].isin(TESTED)]
     causes = [_causes(tested, moment) for moment in MOMENTS]
@@ -90,7 +89,7 @@ def measure() -> Figures:
 def examine_zoo() -> pd.DataFrame:
     """Return a row per training: what `detectors` says, and half, truth, late, cause and layer."""
     runs = [Run(case, seed, traced=True) for case in CASES for seed in SEEDS]
-    complete(runs, JOBS)
+    complete(runs, JOBS, outcomes.make)
     rows = list(tqdm(examine_all(runs, JOBS), total=len(runs), desc="verdicts", disable=None))
     frame = pd.DataFrame(rows)
     return frame.join(read_truths()[["half", "truth", "late", "cause", "layer"]], on="name")
@@ -145,7 +144,8 @@ def score(frame: pd.DataFrame, alarm: "pd.Series[bool]") -> Score:
     )
 
 
-def _row(part: str, detector: str, rates: Score) -> Row:
+def row(part: str, detector: str, rates: Score) -> Row:
+    """Return a row of the table of detectors."""
     return {
         "half": part,
         "detector": detector,

@@ -42,6 +42,16 @@ class NeuralDBG(Watcher):
         self._debugger.step_iteration()
         super().after_step(loss)
 
+    def failures(self) -> list[str]:
+        """Return the kinds of failure that it saw a first layer of, as `gradient_vanishing`."""
+        return list(self._debugger.first_failure_layer)
+
+    def hypotheses(self, failure_type: str) -> list[str]:
+        """Return its explanations of a type of failure."""
+        return [
+            hypothesis.description for hypothesis in self._debugger.explain_failure(failure_type)
+        ]
+
     def records(self) -> Records:
         """Return the norms, step by step."""
         return self._norms

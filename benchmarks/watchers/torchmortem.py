@@ -1,6 +1,7 @@
 """torchmortem's Autopsy: gradients of the outputs of modules, in hooks of the backward pass."""
 
 from types import TracebackType
+from typing import Any
 
 from torch import Tensor
 
@@ -36,9 +37,13 @@ class Torchmortem(Watcher):
         self._autopsy.step(loss=loss.item())
         super().after_step(loss)
 
+    def report(self) -> Any:
+        """Return the report, whose `findings` have a severity and a title."""
+        return self._autopsy.get_report()
+
     def records(self) -> Records:
         """Read the series `grad_norm` of the report."""
-        gradients = self._autopsy.get_report().collector_states["gradient"]
+        gradients = self.report().collector_states["gradient"]
         rows = zip(gradients.steps, gradients.series["grad_norm"], strict=True)
         return {
             int(step) + 1: {

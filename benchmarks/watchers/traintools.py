@@ -24,6 +24,10 @@ class Traintools(Watcher):
             report = self._monitor.inspect(part, step=self.step, lr=rate)
             self._reports.append((self.step, prefix, report))
 
+    def warnings(self) -> list[tuple[int, str]]:
+        """Return what it warned of, with the step."""
+        return [(step, text) for step, _, report in self._reports for text in report.warnings]
+
     def records(self) -> Records:
         """Read the norms of the layers that it calls finite."""
         records: Records = {}

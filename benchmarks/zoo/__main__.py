@@ -7,7 +7,7 @@ is resumed; benchmarks/zoo/truth.csv if all cases were asked for, else a table o
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import pandas as pd
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.zoo import data, outcomes, truth
 from benchmarks.zoo.cases import CASES, Case
-from benchmarks.zoo.outcomes import Run
+from benchmarks.zoo.outcomes import AnyPiece, Run
 from benchmarks.zoo.split import HALVES, half
 from benchmarks.zoo.table import TABLE
 from benchmarks.zoo.training import STEPS
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     if not cases:
         raise StudyError(f"--cases: no case is named {options.cases}; see benchmarks/zoo/cases.py")
     runs = [Run(case, seed, traced=options.traces) for case in cases for seed in SEEDS]
-    complete(runs, options.jobs)
+    complete(runs, options.jobs, outcomes.make)
     truths = find_truths(cases)
     slow = find_slow(cases, truths, options.jobs) if options.slow else {}
     table = tabulate_truth(cases, truths, slow)
@@ -88,12 +88,12 @@ def with_twins(cases: Iterable[Case]) -> list[Case]:
     return [case for case in CASES if case.name in names]
 
 
-def complete(runs: Sequence[Run], jobs: int) -> None:
-    """Train those runs that are missing, and show how far it is."""
-    missing = [run for run in runs if run.missing]
-    with tqdm(total=len(runs), initial=len(runs) - len(missing), unit="training") as progress:
-        for run in outcomes.make_all(missing, jobs):
-            progress.set_postfix_str(run.case.name, refresh=False)
+def complete(pieces: Sequence[AnyPiece], jobs: int, work: Callable[[AnyPiece], object]) -> None:
+    """Do those pieces of work that are missing, and show how far it is."""
+    missing = [piece for piece in pieces if piece.missing]
+    with tqdm(total=len(pieces), initial=len(pieces) - len(missing), unit="training") as progress:
+        for piece in outcomes.make_all(missing, jobs, work):
+            progress.set_postfix_str(piece.case.name, refresh=False)
             progress.update()
 
 
@@ -107,7 +107,8 @@ def find_truths(cases: Sequence[Case]) -> dict[str, Truth]:
 def find_slow(cases: Sequence[Case], truths: dict[str, Truth], jobs: int) -> dict[str, bool]:
     """Train the cases that do not learn four times as long; return {name: whether it is slow}."""
     asked = [case for case in cases if truths[case.name].verdict in {"between", "will not learn"}]
-    complete([Run(case, seed, LONGER_STEPS) for case in asked for seed in SEEDS], jobs)
+    runs = [Run(case, seed, LONGER_STEPS) for case in asked for seed in SEEDS]
+    complete(runs, jobs, outcomes.make)
     by_name = {case.name: case for case in cases}
     slow = {}
     for case in asked:

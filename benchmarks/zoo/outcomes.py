@@ -10,12 +10,12 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -28,6 +28,21 @@ from vanishing.files import digest, write_text
 FOLDER = Path("data/zoo")
 
 _MODULES = (alterations, data, networks, training)
+
+
+class Piece(Protocol):
+    """A piece of work about a case, whose result is kept."""
+
+    @property
+    def case(self) -> Case:
+        """The case."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it has to be done."""
+
+
+AnyPiece = TypeVar("AnyPiece", bound=Piece)
 
 
 class Run(NamedTuple):
@@ -97,30 +112,33 @@ def make(run: Run) -> Outcome:
     return outcome
 
 
-def make_all(runs: Sequence[Run], jobs: int) -> Iterator[Run]:
-    """Train, with one thread each.
+def make_all(
+    pieces: Sequence[AnyPiece], jobs: int, work: Callable[[AnyPiece], object]
+) -> Iterator[AnyPiece]:
+    """Do pieces of work, with one thread each.
 
     Args:
-        runs: What is missing.
+        pieces: What is missing.
         jobs: How many at a time, each in a process of its own; 1 for this process.
+        work: Does one and keeps its result, as `make` does; a function of a module.
 
     Yields:
-        Each run when its outcome is kept.
+        Each piece when its result is kept.
     """
     if jobs == 1:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            for run in runs:
-                make(run)
-                yield run
+            for piece in pieces:
+                work(piece)
+                yield piece
         finally:
             torch.set_num_threads(threads)
         return
     processes = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, processes, initializer=_begin) as pool:
         try:
-            futures = {pool.submit(make, run): run for run in runs}
+            futures = {pool.submit(work, piece): piece for piece in pieces}
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]

@@ -10,6 +10,7 @@ from benchmarks.zoo.cases import Case
 
 Half = Literal["development", "held out", "unseen"]
 HALVES: tuple[Half, ...] = ("development", "held out", "unseen")
+TESTED = HALVES[1:]
 
 _PARTS = 3  # one is for development
 

@@ -38,10 +38,10 @@ def test_a_run_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(outcomes, "make", make_until_killed)
     with pytest.raises(KeyboardInterrupt):
-        zoo.complete(RUNS, 1)
+        zoo.complete(RUNS, 1, outcomes.make)
     assert [run.missing for run in RUNS] == [False, False, True]
     trained.clear()
-    zoo.complete(RUNS, 1)
+    zoo.complete(RUNS, 1, outcomes.make)
     assert trained == RUNS[2:]
     assert outcomes.read(RUNS[0]) == make(RUNS[0])
 
@@ -86,7 +86,7 @@ def test_the_key_is_that_of_what_is_trained_and_of_nothing_else(
 
 @pytest.mark.slow
 def test_workers_train_the_same_as_this_process() -> None:
-    zoo.complete(RUNS[:2], 2)
+    zoo.complete(RUNS[:2], 2, outcomes.make)
     kept = [outcomes.read(run) for run in RUNS[:2]]
     assert kept == [outcomes.make(run) for run in RUNS[:2]]
 
@@ -125,7 +125,7 @@ def test_what_does_not_learn_is_trained_for_longer_and_what_learns_is_not(
 ) -> None:
     shorten(monkeypatch)
     monkeypatch.setattr(zoo, "LONGER_STEPS", 60)
-    zoo.complete([Run(REFERENCE, seed, 10) for seed in truth.SEEDS], 1)
+    zoo.complete([Run(REFERENCE, seed, 10) for seed in truth.SEEDS], 1, outcomes.make)
     planned = {REFERENCE.name: Truth("between", (0.5,) * 5)}
     assert zoo.find_slow([REFERENCE], planned, 1) == {REFERENCE.name: True}
     planned = {REFERENCE.name: Truth("learns", (1.0,) * 5)}
