@@ -37,7 +37,7 @@ class _Factor(NamedTuple):
         steps: The steps.
         main: The one that names the row.
         start: The gradient that goes in.
-        output: Shape of the main step's output, before steps that only move values.
+        shapes: Of the main step's output and input.
         end: The gradient that comes out.
         whole: The call of a module that is one factor as a whole; None of an operation.
     """
@@ -45,7 +45,7 @@ class _Factor(NamedTuple):
     steps: tuple[Step, ...]
     main: Step
     start: Norm
-    output: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
     end: Norm
     whole: Call | None
 
@@ -101,12 +101,13 @@ class Rows:
             if whole is not None and not idle and factors and factors[-1].whole == whole:
                 before = factors.pop()
                 factors.append(before._replace(steps=(*before.steps, step), end=end))
-            elif whole is None and _is_idle(step) and start.count == end.count:
+            elif whole is None and _is_idle(step) and start.size == end.size:
                 idle = (*idle, step)
                 continue
             else:
                 output = self._gradients.norms[idle[-1].last] if idle else start
-                factors.append(_Factor((*idle, step), step, start, output.shape, end, whole))
+                shapes = output.shape, end.shape
+                factors.append(_Factor((*idle, step), step, start, shapes, end, whole))
             idle, start = (), end
         if idle and factors:
             end = self._gradients.norms[idle[-1].last]
@@ -203,8 +204,7 @@ class Rows:
 
     def _theory(self, factor: _Factor, kind: str, name: str) -> Expected:
         if kind == WEIGHTS:
-            weight, node = self._weight(factor), factor.main.node
-            return of_weights(weight, node, factor.output, factor.end.shape)
+            return of_weights(self._weight(factor), factor.main.node, *factor.shapes)
         if kind in {ACTIVATION, NORMALISATION}:
             nodes = (edge.source for step in factor.steps for edge in step.edges)
             expectations = filter(None, map(self._calls.expected.get, nodes))

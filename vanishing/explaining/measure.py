@@ -24,18 +24,18 @@ class Norm(NamedTuple):
 
     Attributes:
         square: Σ of the squares; NaN or infinite where an element is.
-        count: Elements.
+        size: Number of elements.
         shape: Of the first output.
     """
 
     square: float
-    count: int
+    size: int
     shape: tuple[int, ...]
 
     @property
     def rms(self) -> float:
         """The root mean square; 0 where no gradient comes."""
-        return math.sqrt(self.square / self.count) if self.count else 0.0
+        return math.sqrt(self.square / self.size) if self.size else 0.0
 
 
 class Alignment(NamedTuple):
@@ -149,8 +149,8 @@ def _wide(gradient: Tensor) -> Tensor:
 
 def _norm(parts: _Parts) -> Norm:
     square = sum(float(_wide(part).square().sum()) for part in parts.values())
-    count = sum(part.numel() for part in parts.values())
-    return Norm(square, count, next((tuple(part.shape) for part in parts.values()), ()))
+    size = sum(part.numel() for part in parts.values())
+    return Norm(square, size, next((tuple(part.shape) for part in parts.values()), ()))
 
 
 def _align(part: _Parts, whole: _Parts) -> Alignment:

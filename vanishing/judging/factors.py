@@ -87,7 +87,7 @@ def describe(table: pd.DataFrame) -> str:
         where = f"{_factor(row)} of {_place(row['layer'])}"
         return f"{_EVENTS[row['note']]} in the {where}, in hop {row['hop']} of {hops}."
     total = float(rows["decades"].sum())
-    digits = 1 if abs(total) >= _EXACTLY_TOLD else 2
+    digits = 1 if round(abs(total), 2) >= _EXACTLY_TOLD else 2
     kinds = [kind if kind != ACTIVATION else f"{name.lower()}" for kind, name in _names(rows)]
     parts = rows.groupby(np.array(kinds), sort=False)["decades"].sum()
     parts = parts.sort_values(key=abs, ascending=False, kind="stable")

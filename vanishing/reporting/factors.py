@@ -56,9 +56,7 @@ def draw(table: pd.DataFrame) -> Figure:
     axes.set_ylabel("decades: log₁₀ of the gain")
     handles = [Patch(facecolor=_color(k), hatch=_HATCHES.get(k), edgecolor="white") for k in order]
     lines, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        [*handles, *lines], [*order, *labels], loc="outside upper center", ncols=len(order) + 1
-    )
+    figure.legend([*handles, *lines], [*order, *labels], loc="outside upper center", ncols=5)
     return figure
 
 
