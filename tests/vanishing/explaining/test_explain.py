@@ -190,8 +190,8 @@ def sigmoid_network(width: int = 64) -> nn.Sequential:
 def test_the_sentence_names_kinds_whose_numbers_add_up() -> None:
     given_batch = torch.randn(100, 64), torch.randint(10, (100,))
     sentence = vanishing.explain(sigmoid_network(), given_batch, cross_entropy).sentence
-    found = re.findall(r"(\d\.\d)\d* (?:decades|in the (\w+))", sentence)
-    (total, _), *parts = found
+    matches = re.findall(r"(\d\.\d)\d* (?:decades|in the (\w+))", sentence)
+    (total, _), *parts = matches
     assert {name for _, name in parts} == {"sigmoid", "weights"}
     assert sum(float(value) for value, _ in parts) == pytest.approx(float(total))
     assert "|φ'| ≤ 1/4" in sentence
