@@ -24,6 +24,10 @@ from .judging.learning.verdict import Verdict as Verdict
 from .judging.learning.verdict import WillNotLearnError as WillNotLearnError
 from .judging.learning.verdict import judge_learning as judge_learning
 
+# Why the gradient of a network vanishes, in factors that multiply
+from .explaining.explain import explain as explain
+from .explaining.explanation import Explanation as Explanation
+
 # Check in a test that a network trains
 from .gate.assertion import assert_trains as assert_trains
 

@@ -1,4 +1,4 @@
-"""The command `vanishing`: `predict` a variant; `report`, `check` and `compare` watched runs."""
+"""The command `vanishing`: `predict`, `explain`; `report`, `check` and `compare` watched runs."""
 
 import argparse
 import math
@@ -47,6 +47,15 @@ def _parser() -> argparse.ArgumentParser:
         help="rms(dL/dz) below which you call a gradient vanished (default: %(default)g)",
     )
     predict.set_defaults(command=_predict)
+    _add_explain(
+        commands.add_parser(
+            "explain",
+            help="say why the gradient of a network vanishes, in factors that add up",
+            description="Send a batch through a network that a function returns, forward and"
+            " backward, and print by which factor each operation changes the gradient on its way"
+            " from the output to the input, with theory's value beside it.",
+        )
+    )
     report = commands.add_parser(
         "report",
         help="judge watched trainings, and draw their gradients",
@@ -84,6 +93,51 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_explain(explain: argparse.ArgumentParser) -> None:
+    function = "module:function"
+    explain.add_argument(
+        "network", metavar="NETWORK", help=f"{function} that returns a network, without arguments"
+    )
+    explain.add_argument(
+        "--data", metavar="FUNCTION", help=f"{function} that returns (inputs, targets)"
+    )
+    explain.add_argument(
+        "--shape",
+        type=_shape,
+        metavar="N,…",
+        help="of one input, as in 784 or 3,32,32: standard normal inputs and random classes, where"
+        " there is no --data",
+    )
+    explain.add_argument(
+        "--loss",
+        metavar="FUNCTION",
+        help=f"{function} of outputs and targets (default: the network's own, or cross-entropy)",
+    )
+    explain.add_argument(
+        "--seeds",
+        type=_count,
+        default=3,
+        metavar="N",
+        help="initialisations whose decades are averaged (default: %(default)d)",
+    )
+    explain.add_argument(
+        "--folder", metavar="FOLDER", type=Path, help="where to write factors.parquet and .png"
+    )
+    explain.set_defaults(command=_explain)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Read whole numbers above 0 with commas between them."""
+    return tuple(_count(part) for part in text.split(","))
+
+
+def _count(text: str) -> int:
+    """Read a whole number above 0 as argparse does: with its error."""
+    if not text.strip().isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} given; should be a whole number above 0")
+    return int(text)
+
+
 def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rules",
@@ -113,6 +167,23 @@ def _predict(arguments: argparse.Namespace) -> None:
     study = load(Study)
     name = arguments.variant
     print(describe(name, study.variant(name), study.data, arguments.threshold))
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from vanishing.explaining.command import Names, explain_named  # noqa: PLC0415
+    from vanishing.reporting import factors as figure  # noqa: PLC0415
+    from vanishing.reporting.figures import save  # noqa: PLC0415
+    from vanishing.results.factors import write_factors  # noqa: PLC0415
+
+    names = Names(arguments.network, arguments.data, arguments.loss, arguments.shape)
+    explanation = explain_named(names, range(arguments.seeds))
+    if arguments.seeds > 1 and not explanation.no_path:
+        print(f"Mean of {arguments.seeds} initialisations:")
+    print(explanation)
+    if arguments.folder is not None and not explanation.no_path:
+        write_factors(arguments.folder / "factors.parquet", explanation.table)
+        save(lambda: figure.draw(explanation.table), arguments.folder / "factors.png")
+        print(f"\n{arguments.folder} has factors.parquet and factors.png")
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -3,18 +3,13 @@
 In: what `assert_trains` is given. Out: a `Trial`, whose run has the tables of `vanishing.watch`.
 """
 
-import copy
-import dataclasses
-import random
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -23,6 +18,14 @@ from torch.optim import Optimizer
 
 from vanishing.errors import StudyError
 from vanishing.judging.runs import Run, load_run
+from vanishing.networks.undisturbed import (
+    call,
+    copied,
+    map_tensors,
+    seed_all,
+    seeded,
+    unchanged,
+)
 from vanishing.recorder import watch
 from vanishing.recording.tensors import tensors
 from vanishing.stats.answers import dependence
@@ -126,7 +129,7 @@ def train(task: Task, seed: int, steps: int) -> Trial:
     Raises:
         StudyError: If make_model, optimizer or loss return something else than they should.
     """
-    with _random_states(seed), torch.enable_grad():
+    with seeded(seed), torch.enable_grad():
         model = task.make_model()
         if not isinstance(model, nn.Module):
             raise StudyError(
@@ -134,8 +137,8 @@ def train(task: Task, seed: int, steps: int) -> Trial:
             )
         if any(map(is_lazy, model.parameters())):
             _initialise_lazy(model, task)
-        _seed(seed + _STEPS_SEEDED)
-        with _unchanged(model):
+        seed_all(seed + _STEPS_SEEDED)
+        with unchanged(model):
             return _train(model, task, seed, steps)
 
 
@@ -207,7 +210,7 @@ def answer(model: nn.Module, task: Task) -> Answer:
     with torch.no_grad():
         for module in dropouts:
             module.training = False
-        outputs = _outputs(model, task.inputs)
+        outputs = call(model, task.inputs)
         for module in dropouts:
             module.training = True
         examples = _count_examples(task.inputs)
@@ -216,55 +219,24 @@ def answer(model: nn.Module, task: Task) -> Answer:
             for output in tensors(outputs)
             if output.dim() and 1 < len(output) == examples and output.is_floating_point()
         ]
-        loss = float(task.loss(outputs, _copied(task.targets)))
+        loss = float(task.loss(outputs, copied(task.targets)))
         rolled = float("nan")
         if rows and not _is_constant(task.targets, examples):
-            moved = _map(outputs, lambda t: t.roll(1, 0) if t.dim() and len(t) == examples else t)
-            rolled = float(task.loss(moved, _copied(task.targets)))
+            moved = map_tensors(
+                outputs, lambda t: t.roll(1, 0) if t.dim() and len(t) == examples else t
+            )
+            rolled = float(task.loss(moved, copied(task.targets)))
         shares = [float(dependence(row)) for row in rows]
     known = [share for share in shares if share == share]  # noqa: PLR0124 - not NaN
     return Answer(loss, rolled, max(known, default=float("nan")))
 
 
 def _loss(model: nn.Module, task: Task) -> Tensor:
-    loss = task.loss(_outputs(model, task.inputs), _copied(task.targets))
+    loss = task.loss(call(model, task.inputs), copied(task.targets))
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         shape = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r:.60}"
         raise StudyError(f"assert_trains: loss: should return one number, a tensor; given {shape}")
     return loss
-
-
-def _outputs(model: nn.Module, inputs: Any) -> Any:
-    given = _copied(inputs)
-    if isinstance(given, Mapping):
-        return model(**given)
-    return model(*given) if isinstance(given, tuple) else model(given)
-
-
-def _copied(content: Any) -> Any:
-    """Copy the tensors of a batch: a network may work on them in place."""
-    return _map(content, lambda t: t.detach().clone().requires_grad_(t.requires_grad))
-
-
-def _map(content: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Apply a function to the tensors of nested tuples, lists, mappings and dataclasses."""
-    if isinstance(content, Tensor):
-        return change(content)
-    if isinstance(content, tuple) and hasattr(content, "_fields"):
-        return type(content)(*(_map(item, change) for item in content))
-    if isinstance(content, tuple | list):
-        return type(content)(_map(item, change) for item in content)
-    if isinstance(content, MutableMapping):  # of the same class: a loss may read its attributes
-        mapped = copy.copy(content)
-        for key, item in content.items():
-            mapped[key] = _map(item, change)
-        return mapped
-    if dataclasses.is_dataclass(content) and not isinstance(content, type):
-        fields = [field.name for field in dataclasses.fields(content) if field.init]
-        return dataclasses.replace(
-            content, **{name: _map(getattr(content, name), change) for name in fields}
-        )
-    return content
 
 
 def _is_constant(targets: Any, examples: int) -> bool:
@@ -281,47 +253,4 @@ def _count_examples(inputs: Any) -> int:
 def _initialise_lazy(model: nn.Module, task: Task) -> None:
     """Give lazy layers their shapes."""
     with torch.no_grad():
-        _outputs(model, task.inputs)
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - a model may draw from it
-    torch.manual_seed(seed)
-
-
-@contextmanager
-def _random_states(seed: int) -> Iterator[None]:
-    """Seed the global generators, and give them back as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    is_used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    devices = range(torch.cuda.device_count()) if is_used else ()
-    with torch.random.fork_rng(devices):
-        _seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-
-
-@contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
-    """Give a network back as it was: it may be one that the user has."""
-    with ExitStack() as stack:
-        for module in model.modules():
-            stack.callback(setattr, module, "training", module.training)
-            for registry in (module._parameters, module._buffers):
-                for name, tensor in registry.items():
-                    if tensor is not None:
-                        stack.callback(_restore, registry, name, tensor, tensor.detach().clone())
-        for parameter in model.parameters():
-            stack.callback(setattr, parameter, "grad", parameter.grad)
-            parameter.grad = None
-        yield
-
-
-def _restore(registry: dict[str, Any], name: str, tensor: Tensor, values: Tensor) -> None:
-    registry[name] = tensor
-    with torch.no_grad():
-        tensor.copy_(values)
+        call(model, task.inputs)
