@@ -5,6 +5,7 @@ The columns are those of `results.factors.FACTORS`. A decade is a factor of ten.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,7 +110,7 @@ def _names(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(rows["kind"], rows["operation"], strict=True))
 
 
-def _factor(row: "pd.Series[object]") -> str:
+def _factor(row: "pd.Series[Any]") -> str:
     """Name a factor: its kind, and of which operation."""
     if row["kind"] in {WEIGHTS, JOIN}:
         return str(row["kind"])
@@ -181,14 +182,14 @@ def _skips(joins: pd.DataFrame, table: pd.DataFrame) -> str:
 
 def _outlier(rows: pd.DataFrame) -> str:
     """Name the factor that is furthest from the median of its kind, if it is far."""
-    decades = rows["decades"]
     if len(rows) < _FEWEST:
         return ""
-    distance = decades - decades.median()
-    place = distance.abs().idxmax()
+    decades = rows["decades"].to_numpy(dtype=float)
+    distance = decades - np.median(decades)
+    place = int(np.abs(distance).argmax())
     if not abs(distance[place]) >= _OUTLIER:
         return ""
-    layer = _place(rows.loc[place, "layer"])
+    layer = _place(rows["layer"].tolist()[place])
     return f"{layer} {10 ** distance[place]:.2g} times the median of {len(rows)}"
 
 
