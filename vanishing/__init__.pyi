@@ -24,6 +24,10 @@ from .judging.learning.verdict import Verdict as Verdict
 from .judging.learning.verdict import WillNotLearnError as WillNotLearnError
 from .judging.learning.verdict import judge_learning as judge_learning
 
+# A study or watched trainings as a page to explore
+from .explorer.explore import explore as explore
+from .explorer.page import Page as Page
+
 # Check in a test that a network trains
 from .gate.assertion import assert_trains as assert_trains
 
