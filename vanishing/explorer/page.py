@@ -15,7 +15,18 @@ from vanishing.files import write_text
 
 ASSETS = Path(__file__).with_name("assets")
 # In the order in which one uses another: a page has them one after another, as one module.
-MODULES = ("values", "theory", "dom", "chart", "state", "views", "predictor", "main")
+MODULES = (
+    "values",
+    "theory",
+    "dom",
+    "chart",
+    "state",
+    "views",
+    "layers",
+    "verdicts",
+    "predictor",
+    "main",
+)
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 _HEIGHT = 800  # of a page in a notebook, in pixels

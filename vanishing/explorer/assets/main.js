@@ -4,10 +4,9 @@ import { byId, html, options } from "./dom.js";
 import { choice, choices, createStore, number } from "./state.js";
 import { placeAt } from "./values.js";
 import { knobFields, showPredictor } from "./predictor.js";
-import {
-  curveKeys, momentText, ruleNames, showClaims, showCurves, showDepth, showHistogram, showHops,
-  showRules, showRuns,
-} from "./views.js";
+import { showHistogram, showHops } from "./layers.js";
+import { ruleNames, showClaims, showRules } from "./verdicts.js";
+import { curveKeys, momentText, showCurves, showDepth, showRuns } from "./views.js";
 
 const PAUSE_MS = 400; // between two moments, while they play
 

@@ -2,9 +2,9 @@
 
 import { byId, html, options, tableBehind } from "./dom.js";
 import { drawChart, rangeOf } from "./chart.js";
-import { formatNumber } from "./values.js";
+import { formatNumber, numberOf } from "./values.js";
 import { ACTIVATIONS, INITIALISERS, LARGEST_Q, attenuations, firstQ, predict } from "./theory.js";
-import { legendEntry, measuredAttenuations } from "./views.js";
+import { legendEntry } from "./layers.js";
 import { choice, number } from "./state.js";
 
 export const VANISHED = 0.01; // a hundredth, as the rule vanishing_attenuation has it
@@ -141,4 +141,11 @@ function describe(network, layers, factors) {
   }
   const word = factor < VANISHED ? "it vanishes" : factor > 1 / VANISHED ? "it explodes" : "it is steady";
   return `With ${network.depth} hidden layers the first one gets ${formatNumber(factor)} of the gradient of the last: ${word}. χ of the last is ${formatNumber(layers[network.depth - 1].chi)}; at 1 the gradient keeps its size.`;
+}
+
+/* Attenuation as it was measured: [depth, predicted, measured, low, high]. */
+function measuredAttenuations(run) {
+  return (run.theory?.attenuation ?? []).map(([depth, , , measured, low, high]) => ({
+    depth, measured: numberOf(measured), low: numberOf(low), high: numberOf(high),
+  }));
 }

@@ -1,6 +1,7 @@
 /* What is looked at: kept in the address's fragment, so that a link shows the same view. */
 
 export const MOST_COMPARED = 6; // colours that can be told apart
+export const DASHES = ["none", "7 3", "2 3", "8 3 2 3", "12 4", "4 2"]; // of compared runs
 
 /* Return a store. `fields` is {key: {initial, read(text), write(value)}}; read returns undefined
    for a text that it does not know, which then counts for nothing. */
