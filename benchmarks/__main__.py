@@ -34,6 +34,7 @@ NAMES = (
     "parallel",
     "scale",
     "load",
+    "page",
 )
 ON_ZOO = ("verdicts", "rivals", "gate")
 ON_GPU = ("gpu",)

@@ -103,7 +103,8 @@ def run(environment: Path, *command: str) -> str:
 def test_the_wheel_holds_the_library_alone_with_its_data(wheel: zipfile.Path) -> None:
     names = {path.name for path in wheel.iterdir()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"vanishing"}
-    for file in ("__init__.pyi", "py.typed", "reporting/report.md.j2"):
+    assets = [f"explorer/assets/{name}" for name in ("page.html.j2", "page.css", "main.js")]
+    for file in ("__init__.pyi", "py.typed", "reporting/report.md.j2", *assets):
         assert (wheel / "vanishing" / file).is_file(), file
 
 

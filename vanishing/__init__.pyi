@@ -28,6 +28,10 @@ from .judging.learning.verdict import judge_learning as judge_learning
 from .explaining.explain import explain as explain
 from .explaining.explanation import Explanation as Explanation
 
+# A study or watched trainings as a page to explore
+from .explorer.explore import explore as explore
+from .explorer.page import Page as Page
+
 # Check in a test that a network trains
 from .gate.assertion import assert_trains as assert_trains
 

@@ -64,7 +64,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folder of a run")
     report.add_argument(
-        "--out", metavar="FOLDER", type=Path, help="where to write (default: RUN/report)"
+        "--html",
+        action="store_true",
+        help="write index.html instead, a page to explore; RUN may also be the folder of a study",
+    )
+    report.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        help="where to write (default: RUN/report; of a study its reports)",
     )
     _add_rules(report)
     report.set_defaults(command=_report)
@@ -187,6 +195,24 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    if arguments.html:
+        _explore(arguments)
+    else:
+        _write_report(arguments)
+
+
+def _explore(arguments: argparse.Namespace) -> None:
+    from vanishing.explorer.explore import explore  # noqa: PLC0415
+    from vanishing.paths import PARAMS, REPORTS  # noqa: PLC0415
+
+    page = explore(*arguments.runs, rules=arguments.rules)
+    first = arguments.runs[0]
+    out = arguments.out or first / (REPORTS if (first / PARAMS).is_file() else "report")
+    page.save(out / "index.html")
+    print(f"{out / 'index.html'}: open it in a browser")
+
+
+def _write_report(arguments: argparse.Namespace) -> None:
     from vanishing.files import write_text  # noqa: PLC0415
     from vanishing.judging.learning.moment import load  # noqa: PLC0415
     from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415

@@ -281,3 +281,15 @@ def test_a_folder_without_a_run_or_without_steps_is_refused(
 )
 def test_layers_are_gathered_in_blocks(layer: str, block: str) -> None:
     assert block_of(layer) == block
+
+
+def test_report_writes_a_page_to_explore_that_needs_nothing_else(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not command(
+        monkeypatch, "report", runs / "deep", runs / "healthy", "--html", "--out", tmp_path
+    )
+    page = (tmp_path / "index.html").read_text()
+    assert "will not learn: deep" in page
+    assert not re.search(r"(src|href)=", page)
+    assert capsys.readouterr().out == f"{tmp_path / 'index.html'}: open it in a browser\n"

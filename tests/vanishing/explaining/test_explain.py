@@ -84,7 +84,8 @@ class Across(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the rectified output."""
-        return self.body(x.mT).relu_().mT
+        rectified: Tensor = self.body(x.mT).relu_().mT
+        return rectified
 
 
 def twice(body: nn.Module) -> nn.Module:
@@ -169,7 +170,7 @@ def chain_of(layers: int, width: int, seed: int = 0) -> nn.Sequential:
 def test_a_planted_cause_is_named_with_its_size() -> None:
     model = chain_of(6, 16)
     with torch.no_grad():
-        model[3].weight.mul_(0.1)  # type: ignore[operator, union-attr]
+        model[3].weight.mul_(0.1)  # type: ignore[operator]
     given_batch = torch.randn(8, 16), torch.randn(8, 16)
     explanation = vanishing.explain(model, given_batch, projection)
     row = explanation.table.set_index("layer").loc["3"]
@@ -240,7 +241,7 @@ def test_nothing_of_the_users_changes() -> None:
             [module.training for module in model.modules()],
             [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()],
             torch.get_rng_state().numpy().tobytes(),
-            np.random.get_state()[1].tobytes(),  # type: ignore[index, union-attr] # noqa: NPY002
+            np.random.get_state()[1].tobytes(),  # type: ignore[index] # noqa: NPY002
             random.getstate(),
             inputs.numpy().tobytes(),
             inputs.requires_grad,
@@ -257,7 +258,7 @@ def test_a_gradient_of_zero_is_named_where_it_becomes_zero() -> None:
     model = sigmoid_network()
     model[5] = nn.ReLU()
     with torch.no_grad():
-        model[4].bias.fill_(-1e3)  # type: ignore[operator, union-attr]
+        model[4].bias.fill_(-1e3)  # type: ignore[operator]
     given_batch = torch.randn(20, 64), torch.randint(10, (20,))
     explanation = vanishing.explain(model, given_batch, cross_entropy)
     assert explanation.sentence == (
