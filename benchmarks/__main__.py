@@ -47,6 +47,7 @@ TITLES = {
     "rivals": "Other tools on the same trainings, after 100 steps",
     "causes": "Causes and layers that verdicts name",
     "claims": "What single measurements tell: claims, by the rule of benchmarks/zoo/claims.py",
+    "misjudged": "Cases that verdicts misjudge",
     "gate": "What the gate says of the zoo",
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",

@@ -82,7 +82,12 @@ def measure() -> Figures:
     causes = [_causes(tested, moment) for moment in MOMENTS]
     return Figures(
         _results(tested, alarms),
-        {"verdicts": table, "causes": causes, "claims": claims.judge(tested)},
+        {
+            "verdicts": table,
+            "causes": causes,
+            "claims": claims.judge(tested),
+            "misjudged": misjudged(tested),
+        },
     )
 
 
@@ -173,6 +178,34 @@ def _causes(frame: pd.DataFrame, moment: str) -> Row:
         "right layer, where the fault is in one": str(rate(with_layer.assign(alarm=layer))),
         "verdicts that flip between seeds": _flips(frame, moment),
     }
+
+
+def misjudged(frame: pd.DataFrame) -> list[Row]:
+    """Return the cases of which some seed is missed or is a false alarm, by name.
+
+    Args:
+        frame: As `examine_zoo` returns it.
+
+    Returns:
+        A row per case, with how many of its seeds are misjudged early and at the end.
+    """
+    judged = frame[frame["truth"].isin(["learns", WILL_NOT_LEARN])]
+    fails = judged["truth"] == WILL_NOT_LEARN
+    wrong = pd.DataFrame(
+        {moment: (judged[f"{moment}_answer"] == WILL_NOT_LEARN) != fails for moment in MOMENTS}
+    )
+    keys = ["half", "truth", "name"]
+    counts = wrong.groupby([judged[key] for key in keys], sort=False).agg(["sum", "size"])
+    return [
+        dict(zip(keys, case, strict=True))
+        | {
+            _NAMES[moment]: f"{counts.loc[case, (moment, 'sum')]} of"
+            f" {counts.loc[case, (moment, 'size')]}"
+            for moment in MOMENTS
+        }
+        for case in counts.index
+        if any(counts.loc[case, (moment, "sum")] for moment in MOMENTS)
+    ]
 
 
 def _flips(frame: pd.DataFrame, moment: str) -> float:

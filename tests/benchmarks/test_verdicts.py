@@ -72,6 +72,15 @@ def test_vanishing_is_right_of_depth_and_a_layer_within_the_faulty_one_too() -> 
     assert row["right layer, where the fault is in one"].startswith("0.50 ")
 
 
+def test_misjudged_cases_are_listed_with_their_seeds() -> None:
+    early_answers: list[object] = [*[WILL_NOT_LEARN] * 3, *["learns"] * 4, WILL_NOT_LEARN]
+    right: list[object] = [*[WILL_NOT_LEARN] * 4, *["learns"] * 4]
+    trainings = frame(early_answer=early_answers, end_answer=right)
+    early, end = verdicts._NAMES["early"], verdicts._NAMES["end"]
+    rows = [(row["name"], row[early], row[end]) for row in verdicts.misjudged(trainings)]
+    assert rows == [("lost", "1 of 2", "0 of 2"), ("late", "1 of 2", "0 of 2")]
+
+
 def test_a_traced_training_gets_answers_rules_and_measurements(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
