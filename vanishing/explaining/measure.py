@@ -114,15 +114,20 @@ class Gradients:
         return keep
 
     def _read(self, node: Node, arrived: _Parts) -> None:
-        """Measure all that comes to an operation's outputs, and what parts of the paths bring."""
+        """Measure all that comes to an operation's outputs, and what parts of the paths bring.
+
+        A path that leads to some of the outputs, as queries do to a third of a joint projection,
+        brings 0 to the others: all norms are of as many elements.
+        """
         sets = self._together.get(node, {})
         edges = max(sets, key=len)
+        size = _norm(arrived).size
         for last, paths in sets.items():
             whole = arrived if last == edges else self._sum(last)
-            self.norms[last] = _norm(whole)
+            self.norms[last] = _norm(whole)._replace(size=size)
             for path in paths:
                 part = self._sum(path)
-                self.norms[path] = _norm(part)
+                self.norms[path] = _norm(part)._replace(size=size)
                 self.alignments[path] = _align(part, self._sum(last))
         for edge in edges:
             self._brought.pop(edge, None)

@@ -75,6 +75,20 @@ class Attention(nn.Module):
         return attended
 
 
+class Joint(nn.Module):
+    """A gate of two parts of one projection, as GPT-2 projects queries, keys and values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(WIDTH, 3 * WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a sum of which a part is gated."""
+        gate, value, rest = self.project(x).split(WIDTH, -1)
+        gated: Tensor = gate.tanh() * value + rest
+        return gated
+
+
 class Across(nn.Module):
     """A module of channels, (batch, features, time), and an activation in place."""
 
@@ -99,6 +113,7 @@ LEAVES: list[Callable[[], nn.Module]] = [
     nn.GELU,
     lambda: nn.LayerNorm(WIDTH),
     Attention,
+    Joint,
     lambda: Across(nn.BatchNorm1d(WIDTH)),
     lambda: Across(nn.Conv1d(WIDTH, WIDTH, 3, padding=1)),
 ]
