@@ -185,12 +185,14 @@ def _explain(arguments: argparse.Namespace) -> None:
 
     names = Names(arguments.network, arguments.data, arguments.loss, arguments.shape)
     explanation = explain_named(names, range(arguments.seeds))
+    keeps = arguments.folder is not None and not explanation.no_path
+    if keeps:  # before anything is printed: a reader may close the pipe
+        write_factors(arguments.folder / "factors.parquet", explanation.table)
+        save(lambda: figure.draw(explanation.table), arguments.folder / "factors.png")
     if arguments.seeds > 1 and not explanation.no_path:
         print(f"Mean of {arguments.seeds} initialisations:")
     print(explanation)
-    if arguments.folder is not None and not explanation.no_path:
-        write_factors(arguments.folder / "factors.parquet", explanation.table)
-        save(lambda: figure.draw(explanation.table), arguments.folder / "factors.png")
+    if keeps:
         print(f"\n{arguments.folder} has factors.parquet and factors.png")
 
 
