@@ -4,7 +4,6 @@ The page is opened from its file in Chromium without a network, anew for each re
 from the navigation's start, as the browser has it, to the last view's first drawing.
 """
 
-import shutil
 import statistics
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from benchmarks.measuring import Figures, Result
+from tests.support.browsers import CHROMIUM, MISSING
 from vanishing.errors import StudyError
 from vanishing.explorer.explore import explore
 
@@ -66,12 +66,11 @@ def open_repeatedly(path: Path) -> list[float]:
     Raises:
         StudyError: If Chromium is not installed.
     """
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        raise StudyError("Chromium is not installed here (Debian: apt install chromium)")
+    if CHROMIUM is None:
+        raise StudyError(MISSING)
     times_ms = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for _ in range(REPEATS):
             size = {"width": _WIDTH, "height": _HEIGHT}
             context = browser.new_context(offline=True, viewport=size)  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ from benchmarks.measuring import Figures, Row
 from benchmarks.verdicts import JOBS, row, score
 from benchmarks.zoo.__main__ import complete
 from benchmarks.zoo.cases import CASES
+from benchmarks.zoo.rates import decided
 from benchmarks.zoo.rivals.answers import check_tools, make, questions, read_all
 from benchmarks.zoo.split import TESTED
 from benchmarks.zoo.table import read_truths
-from vanishing.judging.learning.verdict import LEARNS, WILL_NOT_LEARN
 
 
 def measure() -> Figures:
@@ -25,7 +25,7 @@ def measure() -> Figures:
     """
     check_tools()
     truths = read_truths()
-    truths = truths[truths["truth"].isin([LEARNS, WILL_NOT_LEARN]) & truths["half"].isin(TESTED)]
+    truths = decided(truths[truths["half"].isin(TESTED)])
     asked = questions(case for case in CASES if case.name in truths.index)
     complete(asked, JOBS, make)
     return Figures([], {"rivals": rate_tools(read_all(asked), truths)})

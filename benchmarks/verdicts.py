@@ -20,10 +20,10 @@ from benchmarks.zoo.__main__ import complete
 from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.detectors import AT_START, MOMENTS, RULE, examine_all
 from benchmarks.zoo.outcomes import Run
-from benchmarks.zoo.rates import Rate, flips, rate
+from benchmarks.zoo.rates import Rate, danger, decided, flips, rate
 from benchmarks.zoo.split import TESTED
 from benchmarks.zoo.table import read_truths
-from vanishing.judging.learning.verdict import WILL_NOT_LEARN
+from vanishing.judging.learning.verdict import LEARNS, WILL_NOT_LEARN
 from vanishing.params.diagnose import Diagnose
 from vanishing.paths import REPORTS
 from vanishing.reporting.figures import save
@@ -126,7 +126,7 @@ def best_threshold(frame: pd.DataFrame, name: str) -> float:
     Returns:
         One of the measured values.
     """
-    judged = frame[frame["truth"].isin(["learns", WILL_NOT_LEARN])]
+    judged = decided(frame)
     fails = judged["truth"] == WILL_NOT_LEARN
     values = judged[name]
 
@@ -140,7 +140,7 @@ def best_threshold(frame: pd.DataFrame, name: str) -> float:
 def score(frame: pd.DataFrame, alarm: "pd.Series[bool]") -> Score:
     """Rate a detector on some trainings."""
     alarms = frame.assign(alarm=alarm.reindex(frame.index))
-    fails, learns = (alarms[alarms["truth"] == kind] for kind in (WILL_NOT_LEARN, "learns"))
+    fails, learns = (alarms[alarms["truth"] == kind] for kind in (WILL_NOT_LEARN, LEARNS))
     return Score(
         rate(fails),
         rate(learns),
@@ -189,7 +189,7 @@ def misjudged(frame: pd.DataFrame) -> list[Row]:
     Returns:
         A row per case, with how many of its seeds are misjudged early and at the end.
     """
-    judged = frame[frame["truth"].isin(["learns", WILL_NOT_LEARN])]
+    judged = decided(frame)
     fails = judged["truth"] == WILL_NOT_LEARN
     wrong = pd.DataFrame(
         {moment: (judged[f"{moment}_answer"] == WILL_NOT_LEARN) != fails for moment in MOMENTS}
@@ -249,7 +249,7 @@ def _result(what: str, measured: Rate, must: str, aim: str) -> Result:
 
 def draw(frame: pd.DataFrame, path: Path = FIGURE) -> None:
     """Draw the ROC curves of single measurements on the tested halves, and our verdict's point."""
-    judged = frame[frame["half"].isin(TESTED) & frame["truth"].isin(["learns", WILL_NOT_LEARN])]
+    judged = decided(frame[frame["half"].isin(TESTED)])
     fails = (judged["truth"] == WILL_NOT_LEARN).to_numpy()
     save(lambda: _figure(judged, fails), path)
 
@@ -259,10 +259,9 @@ def _figure(judged: pd.DataFrame, fails: "NDArray[np.bool_]") -> Figure:
     axes = figure.subplots()
     styles = line_styles(list(SINGLE))
     for name in SINGLE:
-        # By ranks, which may be of infinite numbers; what is no number is the strongest alarm.
-        danger = (-judged[name]).rank(na_option="bottom").to_numpy()
-        false_alarms, recall, _ = roc_curve(fails, danger)
-        label = f"{name} ({roc_auc_score(fails, danger):.2f})"
+        ranks = danger(judged[name])
+        false_alarms, recall, _ = roc_curve(fails, ranks)
+        label = f"{name} ({roc_auc_score(fails, ranks):.2f})"
         style = styles[name]._replace(marker="")  # a curve has a point per training
         axes.plot(false_alarms, recall, label=label, **style._asdict())
     for moment, marker in (("early", "o"), ("end", "s")):

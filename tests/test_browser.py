@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from stages import track
-from tests.support.processes import needs, until
+from tests.support.browsers import CHROMIUM, needs_chromium
+from tests.support.processes import until
 from tests.support.servers import free_port
 from tests.support.study import copy_study, write_lock
 from tools import ui
@@ -24,14 +25,13 @@ from vanishing.tracking.identity import ROOT_EXPERIMENT
 
 expect.set_options(timeout=60_000)  # a page takes seconds to draw on a busy machine
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 VARIANTS = ("sigmoid", "relu", "sigmoid-batchnorm")
 GRADIENT = ["attenuation", "gradient_by_layer_init", "gradient_by_layer_trained"]
 DURATION = re.compile(r"^\d+(\.\d)?(ms|s|min)$")  # of a training, not the hours until `track`
 
 pytestmark = [
     pytest.mark.slow,
-    needs(BROWSER, "Chromium is not installed here (Debian: apt install chromium)"),
+    needs_chromium,
 ]
 
 
@@ -60,7 +60,7 @@ def address(
 def page() -> Iterator[Page]:
     """Open a page that reaches nothing but this machine."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(viewport={"width": 1920, "height": 1080})
         context.route(
             lambda url: "127.0.0.1" not in url and not url.startswith("data:"),

@@ -3,27 +3,24 @@
 With SCREENSHOTS=folder in the environment the page of a study is pictured at three widths.
 """
 
-import importlib.util
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.support.browsers import CHROMIUM, needs_chromium
 from tests.support.explored_pages import HOSTILE, make_page
-from tests.support.processes import needs
 from vanishing.explorer import explore as explorer
 from vanishing.explorer import page as pages
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = importlib.util.find_spec("axe_playwright_python")
 PATIENCE_MS = 30_000
 
 pytestmark = [
     pytest.mark.slow,
-    needs(BROWSER, "Chromium is not installed here (Debian: apt install chromium)"),
+    needs_chromium,
 ]
 
 Open = Callable[..., Page]
@@ -32,7 +29,7 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -186,13 +183,10 @@ def test_a_study_has_its_claims_its_epochs_and_its_measured_points(
             tab.screenshot(path=picture, full_page=True)
 
 
-@needs(AXE, "axe-playwright-python is not installed")
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_no_serious_violation(
     open_page: Open, study_page: pages.Page, dark: bool
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - may be missing
-
     tab = open_page(study_page, dark=dark)
     tab.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
     violations = Axe().run(tab).response["violations"]

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.measuring import Row
-from vanishing.judging.learning.verdict import LEARNS, WILL_NOT_LEARN
+from benchmarks.zoo.rates import danger, decided
+from vanishing.judging.learning.verdict import WILL_NOT_LEARN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def judge(frame: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> list[Row]:
 
 
 def _judge(frame: pd.DataFrame, claim: Claim) -> Row:
-    judged = frame[frame["truth"].isin([LEARNS, WILL_NOT_LEARN])]
+    judged = decided(frame)
     measure = _difference(judged, claim)
     count = judged["name"].nunique()
     value = measure(np.ones(count))
@@ -144,18 +145,15 @@ def _difference(frame: pd.DataFrame, claim: Claim) -> Callable[["NDArray[np.floa
 
 
 def _area(frame: pd.DataFrame, column: str) -> Callable[["NDArray[np.float64]"], float]:
-    """Return the weighted area under the ROC curve; no number is the strongest sign of sickness."""
-    danger = (-frame[column]).rank(na_option="bottom").to_numpy()
-    cases = frame["name"].rank(method="dense").to_numpy(dtype=np.int64) - 1
+    """Return the area under the ROC curve as a function of how often each case counts."""
+    ranks = danger(frame[column])
+    cases, _ = pd.factorize(frame["name"], sort=True)
     fails = (frame["truth"] == WILL_NOT_LEARN).to_numpy()
-    ties = rankdata(danger, method="dense").astype(np.int64) - 1
 
     def area(counts: "NDArray[np.float64]") -> float:
         weights = counts[cases]
-        sick = np.bincount(ties[fails], weights[fails], minlength=ties.max() + 1)
-        well = np.bincount(ties[~fails], weights[~fails], minlength=ties.max() + 1)
-        below = np.concatenate([[0.0], np.cumsum(well)[:-1]]) + well / 2
-        total = sick.sum() * well.sum()
-        return float((sick * below).sum() / total) if total else float("nan")
+        if not (weights[fails].any() and weights[~fails].any()):
+            return float("nan")
+        return float(roc_auc_score(fails, ranks, sample_weight=weights))
 
     return area

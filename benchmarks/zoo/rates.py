@@ -4,10 +4,31 @@ A rate is of single trainings, since a user has one: the mean over a case's seed
 Its interval is Wilson's for as many trials as there are cases: seeds of one case are much alike.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
+
+from vanishing.judging.learning.verdict import LEARNS, WILL_NOT_LEARN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def decided(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose truth counts: of what learns, and of what will not."""
+    kept: pd.DataFrame = rows[rows["truth"].isin([LEARNS, WILL_NOT_LEARN])]
+    return kept
+
+
+def danger(values: "pd.Series[float]") -> "NDArray[np.float64]":
+    """Return ranks of measurements, since these may be infinite: 1 is the largest, the best sign.
+
+    What is no number has the last rank.
+    """
+    ranks: NDArray[np.float64] = np.asarray((-values).rank(na_option="bottom"), dtype=np.float64)
+    return ranks
 
 
 class Rate(NamedTuple):

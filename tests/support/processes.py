@@ -23,8 +23,6 @@ def needs(program: object, reason: str) -> pytest.MarkDecorator:
     Returns:
         A mark for a test, or for all of a module as its `pytestmark`.
     """
-    # A package of the system, which no lock can bring, may be missing on a person's machine. In CI,
-    # where ALL_TESTS is set, nothing is skipped: there a missing one is a failure.
     return pytest.mark.skipif(program is None and "ALL_TESTS" not in os.environ, reason=reason)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,21 +63,11 @@ def explain_named(names: Names, seeds: Sequence[int]) -> Explanation:
             raise StudyError(
                 f"explain: {names.network} returned a {returned}, not a torch.nn.Module"
             )
-        explanation = _explained(names, model, batch, loss)
+        explanation: Explanation = _called(partial(explain, model, batch, loss), names.network)
         if explanation.no_path:
             return explanation
         explanations.append(explanation)
     return Explanation(average([explanation.table for explanation in explanations]))
-
-
-def _explained(names: Names, model: nn.Module, batch: Any, loss: Loss) -> Explanation:
-    try:
-        return explain(model, batch, loss)
-    except StudyError:
-        raise
-    except Exception as error:  # whatever the user's functions raise
-        kind = type(error).__name__
-        raise StudyError(f"explain: {names.network}: {kind}: {in_one_line(error)}") from error
 
 
 def _batch(names: Names) -> Any:
@@ -94,6 +85,8 @@ def _batch(names: Names) -> Any:
 def _called(function: Callable[[], Any], name: str) -> Any:
     try:
         return function()
+    except StudyError:
+        raise
     except Exception as error:  # whatever the user's function raises
         raise StudyError(
             f"explain: {name}: {type(error).__name__}: {in_one_line(error)}"
