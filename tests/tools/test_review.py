@@ -552,9 +552,9 @@ def test_of_very_many_studies_the_first_are_shown(
     for number in range(6):
         Files().write(repository.folder / f"studies/{number}")
     repository.commit("many studies")
-    monkeypatch.setattr(review, "LIMIT", 800)
+    monkeypatch.setattr(review, "LIMIT", 700)
     markdown = repository.review()
-    assert len(markdown) <= 800
+    assert len(markdown) <= 700
     assert markdown.startswith("### `studies/0`\n\n**A new study of 3 variants")
     shown = markdown.count("### ")
     assert 0 < shown < 6

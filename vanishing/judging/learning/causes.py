@@ -449,6 +449,8 @@ def _rounding(moment: Moment) -> Cause | None:
 
 
 def _data(moment: Moment) -> Cause | None:
+    if moment.of_network("output", "dependence").empty:
+        return None  # so much is not recorded that another cause may have gone unseen
     return Cause(
         LAST_RESORT,
         "Gradients arrive and weights move, but nothing is learned: look at labels and data.",

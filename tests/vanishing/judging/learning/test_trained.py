@@ -96,9 +96,6 @@ def test_a_gradient_that_vanished_at_the_first_snapshot_is_the_cause_and_has_its
             "epsilon",
         ),
         (lambda: tables([1, 1]), PLAIN.model_copy(update={"momentum": 0.999}), "momentum"),
-        # What a study does not record (inputs, outputs, clipping, the optimizers' groups) is never
-        # named: what is left is to look at the data.
-        (lambda: tables([1, 1]), PLAIN, "labels"),
     ],
 )
 def test_other_causes_are_found_in_updates_and_in_the_settings_of_params(
@@ -107,6 +104,15 @@ def test_other_causes_are_found_in_updates_and_in_the_settings_of_params(
     verdict = judge(content(), optimizer)
     assert verdict.cause is not None
     assert verdict.cause.name == cause
+
+
+def test_where_no_recorded_cause_holds_none_is_named() -> None:
+    """Inputs and outputs are not recorded, so the data are not the only thing that is left."""
+    verdict = judge(tables([1, 1]))
+    assert (verdict.answer, verdict.cause, verdict.layer) == ("will not learn", None, None)
+    row = to_row("v", verdict, 0)
+    assert row["cause"] is None
+    assert row["reason"].endswith("The loss is 100% of that of a constant answer.")
 
 
 def test_a_row_has_what_decides_and_the_cause() -> None:
