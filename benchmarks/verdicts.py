@@ -18,12 +18,19 @@ from benchmarks.measuring import Figures, Result, Row
 from benchmarks.zoo import claims, outcomes
 from benchmarks.zoo.__main__ import complete
 from benchmarks.zoo.cases import CASES
-from benchmarks.zoo.detectors import AT_START, MOMENTS, RULE, examine_all
+from benchmarks.zoo.detectors import (
+    AT_START,
+    FAILING,
+    MOMENTS,
+    OF_DEBUGGER,
+    RULE,
+    examine_all,
+)
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import Rate, danger, decided, flips, rate
 from benchmarks.zoo.split import TESTED
 from benchmarks.zoo.table import read_truths
-from vanishing.judging.learning.verdict import LEARNS, WILL_NOT_LEARN
+from vanishing.params.answers import LEARNS, WILL_NOT_LEARN
 from vanishing.params.diagnose import Diagnose
 from vanishing.paths import REPORTS
 from vanishing.reporting.figures import save
@@ -37,7 +44,6 @@ FIGURE = REPORTS / "verdicts.png"
 JOBS = 2
 SEEDS = (0, 1)  # of which a rate is the mean; its interval is of cases
 UNKNOWABLE = ("labels", "normalization")  # causes that a training does not show
-OURS_ALONE = ("vanishing_attenuation", "exploding_attenuation", "nonfinite_loss", "at_chance")
 RIGHT = {"vanishing": {"depth", "activation"}, "exploding": {"depth", "initialisation"}}
 CURVE = ("rise of the accuracy", "fall of the loss")
 SINGLE = (
@@ -104,7 +110,6 @@ def all_alarms(frame: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
     """Return {detector: whether it says of each training that it will not learn}."""
     rules = [RULE + name for name in Diagnose.model_fields]
     applying = [rule for rule in rules if frame[rule].any()]
-    of_debugger = [rule for rule in applying if rule.removeprefix(RULE) not in OURS_ALONE]
     alarms = {_NAMES[moment]: frame[f"{moment}_answer"] == WILL_NOT_LEARN for moment in MOMENTS}
     alarms[AT_START] = frame[AT_START]
     for name in SINGLE:
@@ -112,7 +117,7 @@ def all_alarms(frame: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
         # NaN, as of a loss that is not finite, is an alarm.
         alarms[f"{name} below {threshold:.2g}"] = ~(frame[name] >= threshold)
     alarms["any health rule"] = frame[applying].any(axis=1)
-    alarms["any of Debugger's rules"] = frame[of_debugger].any(axis=1)
+    alarms |= {name: frame[name] for name in (FAILING, OF_DEBUGGER)}
     return alarms | {rule: frame[rule] for rule in applying}
 
 

@@ -2,19 +2,22 @@
 
 In: params.yaml (`claims`, `diagnose`, `variants`, `train`), the module of the claims, every table
 in data/training, data/statistics and data/initialisation. Out: reports/metrics.json (DVC metrics,
-by variant), reports/health.json (a row per variant and check), reports/claims.json (a row per
-claim) and reports/runs.json (a row per training run: its machine, and its own numbers).
+by variant), reports/health.json (a row per variant for its learning, and one per check),
+reports/claims.json (a row per claim) and reports/runs.json (a row per training run: its machine,
+its own numbers, and whether it learns).
 """
 
 import argparse
 
 from vanishing import paths
+from vanishing.judging.learning.rows import of_run
 from vanishing.judging.ledger import load_ledger
 from vanishing.judging.study import TABLES, judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.pipeline.leftovers import remove_leftovers
 from vanishing.results import run, summaries, tables
+from vanishing.results.run import RecordedRun, RunRecord
 
 
 def prepare() -> None:
@@ -32,8 +35,10 @@ def main(argv: list[str]) -> None:
     params = load(Params)
     names, seeds = params.variants, params.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in TABLES}
-    classes = {name: run.load(name, seeds[0]).classes for name in params.trained}
-    judgement = judge_study(params, frames, classes, load_ledger(params))
+    of_first_seed = {name: run.load_any(name, seeds[0]) for name in names}
+    classes = {n: r.classes for n, r in of_first_seed.items() if isinstance(r, RunRecord)}
+    records = {n: r.watched for n, r in of_first_seed.items() if isinstance(r, RecordedRun)}
+    judgement = judge_study(params, frames, classes, load_ledger(params), records)
     summaries.write(paths.METRICS, judgement.metrics)
     summaries.write(paths.HEALTH, judgement.checks)
     summaries.write(paths.CLAIMS, judgement.claims)
@@ -43,6 +48,7 @@ def main(argv: list[str]) -> None:
             "seed": seed,
             "machine": run.load_any(name, seed).machine.model_dump(),
             "metrics": judgement.runs[name][seed],
+            "learning": of_run(judgement.learning[name][seed]),
         }
         for name in names
         for seed in seeds

@@ -74,7 +74,7 @@ def test_every_stage_takes_them_and_every_output_shows_them(
     assert zero[zero["layer_index"] == 0]["value"].tolist() == [1.0, 1.0]
 
     metrics = strict(extremes / "reports/metrics.json")
-    assert "diverged" in metrics["overflow"]["verdict"]
+    assert "will not learn" in metrics["overflow"]["verdict"]
     health = strict(extremes / "reports/health.json")
     problems = {(row["variant"], row["rule"]) for row in health if row["verdict"] == "problem"}
     assert ("overflow", "nonfinite_loss") in problems

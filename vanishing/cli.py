@@ -10,7 +10,7 @@ from vanishing.errors import StudyError, run_command
 from vanishing.version import __version__
 
 if TYPE_CHECKING:
-    from vanishing.params.diagnose import Diagnose
+    from vanishing.params.diagnose import Debugger
 
 
 def main() -> int:
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="fail if a watched training has other problems than expected",
         description="Hold the verdicts of a run against the section `expect` of a file,"
-        " {rule: true or false}. Exits with 1 if one differs.",
+        " {rule: true or false, learning: learns}. Exits with 1 if one differs.",
     )
     check.add_argument("run", metavar="RUN", type=Path, help="folder of a run")
     check.add_argument(
@@ -203,7 +203,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
         "--rules",
         metavar="FILE",
         type=Path,
-        help="YAML with a section `diagnose`, as in params.yaml: thresholds of your own",
+        help="YAML with a section `diagnose`, as in params.yaml: thresholds of your own; or"
+        " debugger: the rules and defaults of Amazon SageMaker Debugger alone",
     )
 
 
@@ -277,16 +278,14 @@ def _explore(arguments: argparse.Namespace) -> None:
 
 def _write_report(arguments: argparse.Namespace) -> None:
     from vanishing.files import write_text  # noqa: PLC0415
-    from vanishing.judging.learning.moment import load  # noqa: PLC0415
     from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415
-    from vanishing.judging.runs import examine  # noqa: PLC0415
+    from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
     from vanishing.reporting import runs as pages  # noqa: PLC0415
     from vanishing.reporting import through_time  # noqa: PLC0415
     from vanishing.reporting.figures import save  # noqa: PLC0415
 
     rules = _rules(arguments)
-    watched = {str(folder): load(folder) for folder in arguments.runs}
-    runs = {label: training.run for label, training in watched.items()}
+    runs = {str(folder): load_run(folder) for folder in arguments.runs}
     judged = {label: (run, examine(run, rules)) for label, run in runs.items()}
     out = arguments.out or arguments.runs[0] / "report"
     traced = {label: run for label, run in runs.items() if len(run.tables["trace"])}
@@ -295,7 +294,7 @@ def _write_report(arguments: argparse.Namespace) -> None:
     save(lambda: pages.draw(traced), out / pages.FIGURE)
     if through_time.is_recorded(traced.values()):
         save(lambda: through_time.draw(traced), out / pages.THROUGH_TIME)
-    verdicts = {label: judge_learning(training) for label, training in watched.items()}
+    verdicts = {label: judge_learning(run) for label, run in runs.items()}
     write_text(out / "README.md", pages.write_markdown(judged, verdicts))
     for label, (run, rows) in judged.items():
         print(f"{run.name}: {verdicts[label]}\n{pages.summarize(run, rows)}")
@@ -303,13 +302,15 @@ def _write_report(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from vanishing.judging.learning.rows import to_row  # noqa: PLC0415
+    from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415
     from vanishing.judging.runs import RULES, examine, load_run  # noqa: PLC0415
     from vanishing.judging.verdicts import NOT_APPLICABLE, unmet_expectations  # noqa: PLC0415
     from vanishing.params.rules import read_expectations  # noqa: PLC0415
 
     expected = read_expectations(arguments.expect)
     run = load_run(arguments.run)
-    rows = examine(run, _rules(arguments))
+    rows = [to_row(run.name, judge_learning(run)), *examine(run, _rules(arguments))]
     silent = {row["rule"] for row in rows if row["verdict"] == NOT_APPLICABLE}
     for rule in expected:
         if rule in silent:
@@ -323,9 +324,9 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from vanishing.comparing.runs import Judged, compare  # noqa: PLC0415
-    from vanishing.files import read_json  # noqa: PLC0415
+    from vanishing.judging.learning.rows import to_row  # noqa: PLC0415
+    from vanishing.judging.learning.verdict import judge_learning  # noqa: PLC0415
     from vanishing.judging.runs import examine, load_run  # noqa: PLC0415
-    from vanishing.results.watched import record_path  # noqa: PLC0415
 
     rules = _rules(arguments)
     judged = []
@@ -333,11 +334,12 @@ def _compare(arguments: argparse.Namespace) -> None:
         run = load_run(folder)
         if run.tables["trace"].empty:
             raise StudyError(f"{folder}: has no traced step yet; nothing to compare")
-        judged.append(Judged(run, read_json(record_path(folder)), examine(run, rules)))
+        rows = [to_row(run.name, judge_learning(run)), *examine(run, rules)]
+        judged.append(Judged(run, rows))
     print(compare(*judged))
 
 
-def _rules(arguments: argparse.Namespace) -> "Diagnose":
+def _rules(arguments: argparse.Namespace) -> "Debugger":
     from vanishing.params.rules import DEFAULT, read_rules  # noqa: PLC0415
 
     return read_rules(arguments.rules or DEFAULT)

@@ -305,11 +305,8 @@ class Watch:
         Raises:
             WillNotLearnError: If it will not learn, and should be stopped.
         """
-        # pandas
-        from vanishing.judging.learning.verdict import (  # noqa: PLC0415
-            WILL_NOT_LEARN,
-            WillNotLearnError,
-        )
+        from vanishing.judging.learning.verdict import WillNotLearnError  # noqa: PLC0415 - pandas
+        from vanishing.params.answers import WILL_NOT_LEARN  # noqa: PLC0415
 
         step = self._first.attempted
         self._next_look = next_look(step)

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.measuring import Row
 from benchmarks.zoo.rates import danger, decided
-from vanishing.judging.learning.verdict import WILL_NOT_LEARN
+from vanishing.params.answers import WILL_NOT_LEARN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

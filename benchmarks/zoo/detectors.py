@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,21 @@ import numpy as np
 from benchmarks.zoo import outcomes
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.training import CHECKPOINTS, STEPS, Outcome
+from vanishing.judging.kinds import FAILS
 from vanishing.judging.learning.causes import LAST_RESORT, find_cause
-from vanishing.judging.learning.moment import Moment, Watched, load
+from vanishing.judging.learning.moment import Moment
 from vanishing.judging.learning.progress import measure
 from vanishing.judging.learning.verdict import Verdict, judge_learning
-from vanishing.judging.runs import examine, problems
-from vanishing.params.diagnose import Diagnose
-from vanishing.params.rules import read_rules
+from vanishing.judging.runs import Run as WatchedRun
+from vanishing.judging.runs import examine, load_run, problems
+from vanishing.params.diagnose import Debugger, Diagnose
+from vanishing.params.rules import DEBUGGER, DEFAULT, read_rules
 
 EARLY = round(CHECKPOINTS[0] * STEPS)  # a tenth of the steps
 MOMENTS = {"early": EARLY, "end": None}  # of our verdict; None: all steps
 AT_START = "ours, at initialisation: a cause is named"
+FAILING = "any rule of the kind that fails"
+OF_DEBUGGER = "any of Debugger's rules"
 RULE = "rule: "  # before the name of a health rule, among the columns
 _RECENT = 10  # steps whose accuracies and losses are those of a moment
 _FIRST = 5  # steps whose accuracies are those of the start
@@ -49,18 +54,20 @@ def examine_all(runs: Sequence[Run], jobs: int) -> Iterator[dict[str, Any]]:
 
 def examine_run(run: Run) -> dict[str, Any]:
     """Examine one run: `early_answer`, `end_cause`, …, health rules, and single measurements."""
-    watched = load(run.trace)
+    watched = load_run(run.trace)
     row: dict[str, Any] = {"name": run.case.name, "seed": run.seed}
     for moment, step in MOMENTS.items():
         row |= _answers(moment, judge_learning(watched, step))
     row[AT_START] = _is_named(watched)
-    rows = examine(watched.run, _rules())
+    broken = problems(examine(watched, _rules(DEFAULT)))
     row |= {RULE + name: False for name in Diagnose.model_fields}
-    row |= {RULE + problem["rule"]: True for problem in problems(rows)}
+    row |= {RULE + problem["rule"]: True for problem in broken}
+    row[FAILING] = any(problem["kind"] == FAILS for problem in broken)
+    row[OF_DEBUGGER] = bool(problems(examine(watched, _rules(Path(DEBUGGER)))))
     return row | _measurements(watched) | _curve(outcomes.read(run))
 
 
-def _is_named(watched: Watched) -> bool:
+def _is_named(watched: WatchedRun) -> bool:
     """Tell whether the first step alone shows a cause; that of last resort is no such."""
     cause = find_cause(Moment(watched, 1))
     return cause is not None and cause.name != LAST_RESORT
@@ -76,11 +83,11 @@ def _answers(moment: str, verdict: Verdict) -> dict[str, Any]:
 
 
 @cache
-def _rules() -> Diagnose:
-    return read_rules()
+def _rules(path: Path) -> Debugger:
+    return read_rules(path)
 
 
-def _measurements(watched: Watched) -> dict[str, float]:
+def _measurements(watched: WatchedRun) -> dict[str, float]:
     """Return single measurements: the smaller, the more a training looks as if it will not learn.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from vanishing.judging.learning.verdict import LEARNS, WILL_NOT_LEARN
+from vanishing.params.answers import LEARNS, WILL_NOT_LEARN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

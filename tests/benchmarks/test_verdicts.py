@@ -12,7 +12,7 @@ from benchmarks.zoo.cases import CASES
 from benchmarks.zoo.detectors import examine_run
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import flips, rate
-from vanishing.judging.learning.verdict import WILL_NOT_LEARN
+from vanishing.params.answers import WILL_NOT_LEARN
 
 
 def frame(**columns: list[object]) -> pd.DataFrame:

@@ -73,6 +73,7 @@ def test_each_training_run_stands_with_its_machine_and_its_own_numbers(judged: P
     for row in runs:  # of one seed, whose mean it is
         assert row["metrics"].items() <= metrics[row["variant"]].items()
         assert "train_loss" in row["metrics"]
+        assert row["learning"]["verdict"] == metrics[row["variant"]]["verdict"].split(", ")[1]
 
 
 def test_every_claim_is_judged_and_one_without_its_variants_is_inconclusive(judged: Path) -> None:
@@ -95,7 +96,11 @@ def test_a_diverged_variant_is_reported_as_such_in_valid_json(judged_copy: Path)
     diagnose.main([])
     text = (judged_copy / "reports/metrics.json").read_text()
     metrics = json.loads(text, parse_constant=lambda name: pytest.fail(f"bare {name}"))
-    assert metrics["relu"]["verdict"].endswith("diverged")
+    assert metrics["relu"]["verdict"].endswith(", will not learn")
+    health = json.loads((judged_copy / "reports/health.json").read_text())
+    (learning,) = [r for r in health if (r["variant"], r["rule"]) == ("relu", "learning")]
+    assert "The loss is not finite." in learning["reason"]
+    assert learning["measured"] is None
     assert metrics["relu"]["train_loss"] is None
     assert metrics["relu"]["attenuation_init"] > 0  # before the first step all was well
     assert metrics["sigmoid"]["train_loss"] > 0

@@ -14,10 +14,20 @@ from tests.support import mlflow_server
 from tests.support.study import copy_study, tiny_params, write_lock, write_params
 from vanishing import paths
 from vanishing.errors import StudyError
-from vanishing.files import sha256
+from vanishing.files import read_json, sha256
 from vanishing.tracking import journal as journals
 from vanishing.tracking.identity import ROOT_EXPERIMENT
-from vanishing.tracking.tags import COLOR, IDENTITY, NOTE, PARENT, SOURCE, SUPERSEDED, VERDICT, VIEW
+from vanishing.tracking.tags import (
+    COLOR,
+    IDENTITY,
+    LEARNING,
+    NOTE,
+    PARENT,
+    SOURCE,
+    SUPERSEDED,
+    VERDICT,
+    VIEW,
+)
 
 VARIANTS = ("sigmoid", "relu", "sigmoid-batchnorm")
 NAMES = (*VARIANTS, *(f"{name} seed 0" for name in VARIANTS), "Report")
@@ -80,6 +90,18 @@ def list_artifacts(client: MlflowClient, run: Run, folder: str) -> set[str]:
     return {Path(file.path).name for file in client.list_artifacts(run.info.run_id, folder)}
 
 
+def learning_tags(variant: Run, training: Run) -> list[str]:
+    """Return what the tags of a variant of one seed, and of its training run, say of learning."""
+    return [variant.data.tags[VERDICT], *(run.data.tags[LEARNING] for run in (variant, training))]
+
+
+def learning_tags_of(folder: Path, variant: str, gradient: str) -> list[str]:
+    """Return what they should say, by health.json."""
+    health = read_json(folder / paths.HEALTH)
+    (row,) = [r for r in health if (r["variant"], r["rule"]) == (variant, "learning")]
+    return [f"{gradient}, {row['verdict']}", row["reason"], row["reason"]]
+
+
 @pytest.mark.slow
 def test_each_run_holds_what_is_documented_and_is_left_as_it_is_the_second_time(
     client: MlflowClient, workspace: Path, capsys: pytest.CaptureFixture[str]
@@ -136,7 +158,7 @@ def test_each_run_holds_what_is_documented_and_is_left_as_it_is_the_second_time(
         assert run.data.tags[SOURCE] == f"stages/{script}.py"
         assert run.data.tags[NOTE].startswith("`sigmoid` with activation relu instead of sigmoid.")
         assert run.data.tags[COLOR] == "#E69F00"  # as in the report's figures
-    assert variant.data.tags[VERDICT] in {"steady, learned", "steady, at chance"}
+    assert learning_tags(variant, training) == learning_tags_of(workspace, "relu", "steady")
     experiment = client.get_experiment_by_name(ROOT_EXPERIMENT)
     assert experiment is not None
     assert current["Report"].info.run_id in experiment.tags[NOTE]

@@ -61,7 +61,7 @@ class Files:
             self.runs.append(
                 {"variant": name, "seed": seed, "machine": MACHINE, "metrics": dict(NUMBERS)}
             )
-        self.metrics[name] = NUMBERS | FRESH | {"verdict": "steady, learned"}
+        self.metrics[name] = NUMBERS | FRESH | {"verdict": "steady, learns"}
         self.health += [
             {"variant": name, "rule": rule, "verdict": "fine"}
             for rule in ("vanishing_attenuation", "at_chance", "overfit")

@@ -41,7 +41,8 @@ def test_expectations_that_do_not_hold_fail_one_line_each(reports_copy: Path) ->
     [
         ({"relu": {"vanishing": True}}, r"expect\.relu\.vanishing: .* vanishing_gradient"),
         ({"rleu": {"overfit": True}}, r"expect\.rleu: should be a variant \(did you mean relu\?\)"),
-        ({"relu": {"overfit": "yes"}}, r"expect\.relu\.overfit: .*boolean; given 'yes'"),
+        ({"relu": {"overfit": "yes"}}, r"expect\.relu\.overfit: .*boolean: .*; given 'yes'"),
+        ({"relu": {"learning": "yes"}}, r"expect\.relu\.learning: .*learns, .*; given 'yes'"),
     ],
 )
 def test_an_expectation_of_an_unknown_rule_or_variant_is_refused(

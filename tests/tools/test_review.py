@@ -132,7 +132,7 @@ def test_a_variant_that_is_added_is_named_with_its_verdict(
     files.params["variants"]["tanh"] = BASELINE | {"activation": "tanh", "compare_to": "sigmoid"}
     files.add("tanh")
     assert repository.first_line() == (
-        "**`tanh` is new (steady, learned); no verdict, no claim and no number changed.**"
+        "**`tanh` is new (steady, learns); no verdict, no claim and no number changed.**"
     )
     assert "variants.tanh" not in repository.review()
 
@@ -158,11 +158,11 @@ def test_a_variant_with_a_new_name_is_compared_with_itself(
 
 
 def test_a_verdict_that_changes_comes_first(repository: Repository, files: Files) -> None:
-    files.verdict("relu", "vanishing_attenuation", "problem", "vanishing, learned")
+    files.verdict("relu", "vanishing_attenuation", "problem", "vanishing, learns")
     files.verdict("sigmoid", "overfit", "problem")
     files.verdict("relu", "overfit", "problem")
     assert repository.first_line() == (
-        "**`relu` is vanishing, learned now (was steady, learned); overfit of `sigmoid`, `relu` is"
+        "**`relu` is vanishing, learns now (was steady, learns); overfit of `sigmoid`, `relu` is"
         " a problem now (was fine).**"
     )
     rows = cells(repository.review())
@@ -248,13 +248,13 @@ def test_after_a_merge_only_the_branchs_own_changes_are_reviewed(
 
 def test_a_study_that_the_base_does_not_have_is_summed_up(repository: Repository) -> None:
     study = Files("../..")
-    study.verdict("sigmoid", "at_chance", "problem", "vanishing, at chance")
+    study.verdict("sigmoid", "at_chance", "problem", "vanishing, will not learn")
     study.write(repository.folder / STUDY)
     repository.commit("a study")
     heading, _, line, *_ = repository.review().splitlines()
     assert heading == "### `studies/one`"
     assert line == (
-        "**A new study of 3 variants: 1 vanishing, at chance · 2 steady, learned; of 2 claims"
+        "**A new study of 3 variants: 1 vanishing, will not learn · 2 steady, learns; of 2 claims"
         " 1 refuted · 1 supported.**"
     )
     repository.git("branch", "-f", "main")
@@ -524,9 +524,14 @@ def test_a_review_of_very_much_fits_into_a_comment(
     repository.commit("many")
     repository.git("branch", "-f", "main")
     for number in range(100):
-        files.metrics[f"v{number}"] |= {"test_accuracy": 0.1, "verdict": "vanishing, at chance"}
+        files.metrics[f"v{number}"] |= {
+            "test_accuracy": 0.1,
+            "verdict": "vanishing, will not learn",
+        }
         files.params["diagnose"][f"limit{number}"] = "y" * 500
-    first = "**`v0`, `v1`, `v2` and 97 more are vanishing, at chance now (was steady, learned).**"
+    first = (
+        "**`v0`, `v1`, `v2` and 97 more are vanishing, will not learn now (was steady, learns).**"
+    )
     assert repository.first_line() == first
     markdown = repository.review()
     assert len(visible(markdown).splitlines()) < 30
@@ -547,9 +552,9 @@ def test_of_very_many_studies_the_first_are_shown(
     for number in range(6):
         Files().write(repository.folder / f"studies/{number}")
     repository.commit("many studies")
-    monkeypatch.setattr(review, "LIMIT", 800)
+    monkeypatch.setattr(review, "LIMIT", 700)
     markdown = repository.review()
-    assert len(markdown) <= 800
+    assert len(markdown) <= 700
     assert markdown.startswith("### `studies/0`\n\n**A new study of 3 variants")
     shown = markdown.count("### ")
     assert 0 < shown < 6

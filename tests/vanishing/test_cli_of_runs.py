@@ -81,7 +81,10 @@ def test_problems_name_the_worst_layer_and_the_gravest_comes_first(runs: Path) -
     rows = problems(examine(load_run(runs / "deep"), read_rules()))
     by_rule = {row["rule"]: row for row in rows}
     assert by_rule["vanishing_attenuation"]["layer"] == "0.0.0"
-    excess = [abs(math.log10(max(r["measured"], 1e-300) / r["threshold"])) for r in rows]
+    assert (rows[0]["kind"], rows[0]["rule"]) == ("fails", "loss_not_decreasing")
+    warnings = [row for row in rows if row["kind"] == "warning"]
+    assert rows[1 : 1 + len(warnings)] == warnings
+    excess = [abs(math.log10(max(r["measured"], 1e-300) / r["threshold"])) for r in warnings]
     assert excess == sorted(excess, reverse=True)
 
 
@@ -111,7 +114,10 @@ def test_report_prints_the_answer_and_a_line_per_block_in_depth_order(
     verdict, first, *lines = capsys.readouterr().out.splitlines()
     assert verdict.startswith("deep: will not learn (after 60 steps). The loss is 100% of that of")
     assert "(rms(dL/dz) of a layer over that of the last one, at the start in 0.0.0: " in verdict
-    assert re.match(r"deep: \d of 12 rules find a problem \(11 traced steps, 21 layers\)", first)
+    counts = r"deep: \d of 12 rules find a problem: 1 fails, \d warnings"
+    assert re.match(counts + r" \(11 traced steps, 21 layers\)", first)
+    kinds = [line.split(":")[0] for line in lines if re.match(r"  (fails|warning|note): ", line)]
+    assert kinds[:2] == ["  fails", "  warning"]
     page = (tmp_path / "README.md").read_text()
     assert verdict.removeprefix("deep: w") in page
     table = [line.split() for line in lines if re.match(r"0\.\d+ |1 ", line)]
@@ -123,7 +129,7 @@ def test_report_prints_the_answer_and_a_line_per_block_in_depth_order(
     (line,) = (line for line in lines if line.startswith("Along the network"))
     assert f"after 0.0 over that after 1: {table[0][2]} at the first traced step" in line
     page = (tmp_path / "README.md").read_text()
-    assert "**vanishing_attenuation**: attenuation: " in page
+    assert "- warning: **vanishing_attenuation**: attenuation: " in page
     assert "![Gradients by layer and step](gradients.png)" in page
     assert (tmp_path / "gradients.png").read_bytes().startswith(b"\x89PNG")
 
@@ -173,9 +179,11 @@ def write_expectations(folder: Path, **rules: Any) -> Path:
 def test_check_passes_where_all_is_as_expected(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_expectations(tmp_path, vanishing_attenuation=True, nonfinite_loss=False)
+    path = write_expectations(
+        tmp_path, vanishing_attenuation=True, nonfinite_loss=False, learning="will not learn"
+    )
     assert command(monkeypatch, "check", runs / "deep", "--expect", path) == 0
-    assert capsys.readouterr().out == "deep: all 2 expectations hold\n"
+    assert capsys.readouterr().out == "deep: all 3 expectations hold\n"
 
 
 @pytest.mark.parametrize(
@@ -185,13 +193,15 @@ def test_check_passes_where_all_is_as_expected(
             {"vanishing_attenuation": False},
             r"deep: vanishing_attenuation: expected none, found problem; attenuation: .*layer 0",
         ),
+        ({"learning": "learns"}, r"learning: expected learns, found will not learn; will not"),
+        ({"learning": True}, r"expect\.learning: should be one of .*learns.*; given True"),
         ({"nonfinite_loss": True}, r"nonfinite_loss: expected a problem, found fine"),
         ({"at_chance": True}, r"expect\.at_chance: needs records of a study"),
         ({"vanishing_gradeint": True}, r"vanishing_gradeint"),
     ],
 )
 def test_check_fails_in_one_line_and_says_why(
-    rules: dict[str, bool],
+    rules: dict[str, bool | str],
     message: str,
     runs: Path,
     tmp_path: Path,
@@ -212,6 +222,7 @@ def test_compare_names_verdicts_settings_and_blocks_that_differ(
     assert re.match(r"deep → healthy: \d+ verdicts changed, 1 setting changed, the loss of", first)
     assert "  parameters: 34 of the base alone, 0 of the head alone" in lines
     assert any(line.startswith("  vanishing_gradient: problem → fine; mean") for line in lines)
+    assert any(line.startswith("  learning: will not learn → ") for line in lines)
     blocks = [line.split()[0] for line in lines if re.match(r"0\.\d+ |1 ", line)]
     assert blocks == ["0.0", "0.1", "0.2", "1", *(f"0.{i}" for i in range(3, 20))]
 
@@ -255,6 +266,20 @@ def test_thresholds_of_a_file_take_the_place_of_the_packaged_ones(
 
 def test_the_packaged_thresholds_are_those_of_the_study() -> None:
     assert read_rules() == load(Params, ROOT / "params.yaml").diagnose
+
+
+def test_the_profile_of_debugger_has_its_rules_alone(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thresholds are the defaults that its documentation names."""
+    profile = read_rules(Path("debugger"))
+    rows = examine(load_run(runs / "deep"), profile)
+    ours_alone = {"vanishing_attenuation", "exploding_attenuation", "nonfinite_loss", "at_chance"}
+    assert {row["rule"] for row in rows} == set(Diagnose.model_fields) - ours_alone
+    assert profile.vanishing_gradient.mean_abs_below == 1e-7
+    assert (profile.overtraining.train_patience, profile.overtraining.test_patience) == (5, 10)
+    path = write_expectations(tmp_path, vanishing_gradient=True)
+    assert not command(monkeypatch, "check", runs / "deep", "--expect", path, "--rules", "debugger")
 
 
 def test_a_folder_without_a_run_or_without_steps_is_refused(

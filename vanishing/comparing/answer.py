@@ -7,11 +7,12 @@ from vanishing.comparing.comparison import Comparison
 from vanishing.comparing.differences import NONE, ClaimChange, Difference, Reason, VerdictChange
 from vanishing.comparing.words import count, metric, name, names, sentence, size, text
 from vanishing.judging.verdicts import PROBLEM
+from vanishing.params.answers import LEARNING
 
 MOST = 3  # verdicts, claims or variants that are named in a line
 
-# The rules that the verdict in words sums up.
-_SUMMED_UP = {"vanishing_attenuation", "exploding_attenuation", "nonfinite_loss", "at_chance"}
+# What the verdict in words sums up.
+_SUMMED_UP = {"vanishing_attenuation", "exploding_attenuation", LEARNING}
 # How numbers moved that did not change.
 _NOISE: dict[Reason, str] = {
     "rounding": "by rounding",

@@ -23,12 +23,10 @@ class Judged(NamedTuple):
 
     Attributes:
         run: The run.
-        record: The content of its run.json.
-        rows: As `judging.runs.examine` returns them.
+        rows: That of its learning, and what `judging.runs.examine` returns.
     """
 
     run: Run
-    record: Mapping[str, Any]
     rows: list[Row]
 
 
@@ -39,7 +37,7 @@ def compare(base: Judged, head: Judged) -> str:
         Lines for a terminal: the answer, then verdicts, settings and blocks.
     """
     verdicts = _changed_verdicts(base, head)
-    settings = _changed_settings(base.record, head.record)
+    settings = _changed_settings(base.run.record, head.run.record)
     lines = [f"{base.run.name} → {head.run.name}: {_answer(verdicts, settings, base, head)}"]
     if verdicts:
         lines += ["", "Verdicts", *(f"  {line}" for line in verdicts)]

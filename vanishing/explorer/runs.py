@@ -6,21 +6,15 @@ from pathlib import Path
 from vanishing.errors import name_first
 from vanishing.explorer import content
 from vanishing.explorer.page import Page
-from vanishing.judging.learning.moment import load
-from vanishing.judging.learning.verdict import (
-    LEARNS,
-    TOO_EARLY,
-    WILL_NOT_LEARN,
-    Verdict,
-    judge_learning,
-)
-from vanishing.judging.runs import examine
-from vanishing.params.diagnose import Diagnose
+from vanishing.judging.learning.verdict import Verdict, judge_learning
+from vanishing.judging.runs import examine, load_run
+from vanishing.params.answers import LEARNS, TOO_EARLY, WILL_NOT_LEARN
+from vanishing.params.diagnose import Debugger
 from vanishing.results.schemas import HISTOGRAMS, HISTORY, LAYERS
 from vanishing.results.watched import read_run
 
 
-def collect(folders: Sequence[Path], rules: Diagnose) -> Page:
+def collect(folders: Sequence[Path], rules: Debugger) -> Page:
     """Read and judge watched trainings.
 
     A StudyError says that a folder holds no run, or that a file is damaged.
@@ -37,7 +31,7 @@ def collect(folders: Sequence[Path], rules: Diagnose) -> Page:
         name if names.count(name) == 1 else str(folder)
         for name, folder in zip(names, folders, strict=True)
     ]
-    watched = {label: load(folder) for label, folder in zip(labels, folders, strict=True)}
+    watched = {label: load_run(folder) for label, folder in zip(labels, folders, strict=True)}
     # A watched loop has neither snapshots nor epochs.
     empty = {
         "layers": LAYERS.empty_table().to_pandas(),
@@ -47,9 +41,9 @@ def collect(folders: Sequence[Path], rules: Diagnose) -> Page:
     frames = {
         label: empty
         | {
-            "trace": training.run.tables["trace"],
+            "trace": training.tables["trace"],
             "trace_histograms": read_run(folder, "trace_histograms"),
-            "losses": training.run.tables["losses"],
+            "losses": training.tables["losses"],
         }
         for (label, training), folder in zip(watched.items(), folders, strict=True)
     }
@@ -61,7 +55,7 @@ def collect(folders: Sequence[Path], rules: Diagnose) -> Page:
         run |= {
             "verdict": verdict.answer,
             "reason": str(verdict),
-            "rules": content.rules_of(examine(training.run, rules)),
+            "rules": content.rules_of(examine(training, rules)),
         }
     return Page(
         {

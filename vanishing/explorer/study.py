@@ -13,6 +13,8 @@ from vanishing.explorer.page import Page
 from vanishing.initialisers import bias_variance, weight_variance
 from vanishing.judging.findings import findings
 from vanishing.judging.ledger import load_ledger
+from vanishing.judging.verdicts import describe
+from vanishing.params.answers import LEARNING
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.params.study import Variant
@@ -46,8 +48,12 @@ def _collect(study: Params) -> Page:
     metrics = summaries.read(paths.METRICS)
     claims = summaries.read(paths.CLAIMS)
     checks: dict[str, list[Row]] = defaultdict(list)
+    learning: dict[str, Row] = {}
     for row in summaries.read(paths.HEALTH):
-        checks[row["variant"]].append(row)
+        if row["rule"] == LEARNING:
+            learning[row["variant"]] = row
+        else:
+            checks[row["variant"]].append(row)
     opening = load_ledger(study).opening
     theory = tables.read("theory", names, seeds)
     frames = {name: {t: tables.read(t, [name], seeds) for t in TABLES} for name in names}
@@ -57,6 +63,7 @@ def _collect(study: Params) -> Page:
         variant = study.variants[name]
         run |= {
             "verdict": metrics[name]["verdict"],
+            "reason": describe(learning[name]),
             "rules": content.rules_of(checks[name]),
             "baseline": variant.compare_to,
             "network": _network(variant),

@@ -1,10 +1,12 @@
 """Checks: the worst of a rule's candidates, held against the rule's limit."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from vanishing.judging.kinds import KINDS, Kind
 from vanishing.judging.limits import Limit
 from vanishing.judging.verdicts import FINE, NOT_APPLICABLE, PROBLEM, UNDEFINED, Row
 
@@ -17,12 +19,28 @@ class Check(NamedTuple):
         candidates: Rows with `value` and any of tensor, layer, seed, epoch and step.
         limit: A value for which it holds is a problem.
         name_tensor: Whether the quantity is completed with the tensor of the worst candidate.
+        kind: Of a problem; None for that of the rule.
     """
 
     quantity: str
     candidates: pd.DataFrame
     limit: Limit
     name_tensor: bool = False
+    kind: Kind | None = None
+
+
+def judge_rule(rule: str, checks: Iterable[Check]) -> list[Row]:
+    """Judge the checks of a rule.
+
+    Args:
+        rule: Its name.
+        checks: None where it does not apply.
+
+    Returns:
+        Per check `rule`, `kind` and what `judge` returns; one row where it does not apply.
+    """
+    rows = [{"kind": check.kind or KINDS[rule], **judge(check)} for check in checks]
+    return [{"rule": rule, **row} for row in rows or [{"kind": KINDS[rule], **_not_applicable()}]]
 
 
 def judge(check: Check) -> Row:
@@ -56,7 +74,7 @@ def _worst(check: Check) -> dict[Any, Any]:
     return numbers.iloc[check.limit.extreme(numbers["value"].to_numpy())].to_dict()
 
 
-def not_applicable() -> Row:
+def _not_applicable() -> Row:
     """Return the row of a rule that has no check for a variant: None but for the verdict."""
     keys = ("quantity", "layer", "seed", "epoch", "step", "measured", "relation", "threshold")
     return {**dict.fromkeys(keys), "verdict": NOT_APPLICABLE}

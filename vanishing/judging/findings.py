@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Row
+from vanishing.params.answers import LEARNS
 from vanishing.params.comparisons import shared_conditions
 from vanishing.params.diagnose import Judged
 from vanishing.params.study import Study
@@ -145,7 +146,7 @@ def _late_learners(baseline: str, metrics: Metrics) -> str | None:
         for name, values in metrics.items()
         if name != baseline
         and _vanishes(values)
-        and values["verdict"].endswith("learned")
+        and values["verdict"].endswith(LEARNS)
         and None not in (values["attenuation_fresh"], values["test_accuracy"])
     ]
     if not learners:

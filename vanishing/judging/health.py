@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from vanishing.activations import Activation
-from vanishing.judging.checks import Check, judge, not_applicable
+from vanishing.judging.checks import Check, judge_rule
 from vanishing.judging.effects import Tables
+from vanishing.judging.kinds import NOTE, in_order
 from vanishing.judging.limits import Limit
 from vanishing.judging.through_time import attenuation_by_state
 from vanishing.judging.verdicts import Row
@@ -65,17 +66,16 @@ def examine(subject: Subject, thresholds: diagnose.Diagnose) -> list[Row]:
         thresholds: Those of params.yaml, by rule.
 
     Returns:
-        Rows of reports/health.json, numbers not rounded: variant, rule, and what `checks.judge`
-        returns. The verdict is `problem`, `fine`, `undefined` where all values are NaN, or `not
-        applicable`.
+        Rows of reports/health.json, numbers not rounded, the gravest kind of rules first: variant,
+        rule, kind, and what `checks.judge` returns. The verdict is `problem`, `fine`, `undefined`
+        where all values are NaN, or `not applicable`.
     """
     rows = []
-    for rule, make_checks in RULES.items():
-        checks = make_checks(subject, getattr(thresholds, rule))
+    for rule in in_order(RULES):
+        checks = RULES[rule](subject, getattr(thresholds, rule))
         if subject.activation is None:  # not every network has what every rule looks at
             checks = (check for check in checks if len(check.candidates))
-        results = [judge(check) for check in checks] or [not_applicable()]
-        rows += [{"variant": subject.name, "rule": rule, **result} for result in results]
+        rows += [{"variant": subject.name, **row} for row in judge_rule(rule, checks)]
     return rows
 
 
@@ -127,11 +127,13 @@ def _poor_initialisation(subject: Subject, rule: diagnose.PoorInitialisation) ->
         "largest over smallest variance of a layer's weights",
         _variance_ratio(layers),
         Limit(">", rule.variance_ratio_above),
+        kind=NOTE,
     )
     high = select(layers, "weight_gradient", "q95")
     low = select(layers, "weight_gradient", "q05")
     spread = high.assign(value=high["value"].to_numpy() - low["value"].to_numpy())
-    yield Check("q95 - q05 of dL/dW", spread, Limit("<", rule.gradient_range_below))
+    limit = Limit("<", rule.gradient_range_below)
+    yield Check("q95 - q05 of dL/dW", spread, limit, kind=NOTE)
     losses = subject.tables["losses"]
     first = losses[losses["step"] <= rule.first_steps]
     stalls = first.groupby("seed")["loss"].agg(longest_stall).rename("value").reset_index()

@@ -14,8 +14,6 @@ from vanishing.stats.intervals import geometric_mean
 
 Metrics = dict[str, float]
 
-TABLES_OF_A_RUN = ("history", "layers", "histograms", "trace")
-
 
 def compute_metrics(tables: Tables) -> Metrics:
     """Reduce one variant's tables to the numbers that the functions below list.
@@ -35,7 +33,7 @@ def compute_run_metrics(tables: Tables) -> Metrics:
     """Reduce the tables of one or more training runs of a variant to numbers.
 
     Args:
-        tables: {table: rows of these runs}, for each of TABLES_OF_A_RUN.
+        tables: {table: rows of these runs}: history, layers, histograms and trace.
 
     Returns:
         {metric: value}, as `compute_metrics`, without those that need no training.

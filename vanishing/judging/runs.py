@@ -6,44 +6,65 @@ study has (test losses and accuracies, values of the weights) does not apply.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from vanishing.files import read_json
-from vanishing.judging.checks import Check, judge, not_applicable
+from vanishing.judging.checks import Check, judge_rule
 from vanishing.judging.health import longest_stall
+from vanishing.judging.kinds import in_order
 from vanishing.judging.limits import Limit
-from vanishing.judging.verdicts import PROBLEM, Row
+from vanishing.judging.verdicts import PROBLEM, Row, by_kind
 from vanishing.params import diagnose
 from vanishing.results.tables import select
 from vanishing.results.watched import read_run, record_path
 
-TABLES = ("trace", "losses", "units", "parameters")
+TABLES = ("trace", "losses", "steps", "units", "parameters")
 
 _LEAST = 1e-300  # stands for 0, which has no logarithm
 _NO_PATH = ("frozen", "detached", "unused")  # of `parameters.gradient`
-_OF_MODULES = ("preactivation", "activation", "backpropagated_gradient", "stream_gradient")
+OF_MODULES = ("preactivation", "activation", "backpropagated_gradient", "stream_gradient")
 
 Checks = Iterator[Check]
 
 
 class Run(NamedTuple):
-    """A watched training.
+    """A training, as a watch records it.
 
     Attributes:
-        name: Of its folder.
-        tables: {a name of TABLES: frame}, as `read_run` returns them.
-        frozen: Columns layer_index, layer and gradient, a row for each parameter that is frozen
-            and that no optimizer holds.
+        name: Of its folder, or of its variant.
+        tables: {a name of TABLES: frame}, as `read_run` returns them. Some may be missing.
+        record: The content of run.json; empty where there is none.
+        classes: Of a training whose loss is known to be the mean cross-entropy; None where outputs
+            tell what the loss is, and of how many classes.
+        epoch_steps: Losses of the last epoch; None where there are no epochs.
     """
 
     name: str
     tables: Mapping[str, pd.DataFrame]
-    frozen: pd.DataFrame = pd.DataFrame(columns=["layer_index", "layer", "gradient"])
+    record: Mapping[str, Any] = MappingProxyType({})
+    classes: int | None = None
+    epoch_steps: int | None = None
+
+    def until(self, step: int) -> "Run":
+        """Return what there was after a step.
+
+        The loss of the step itself is left out: a loop may tell it before the step or after it.
+        """
+        tables = {name: rows[rows["step"] <= step] for name, rows in self.tables.items()}
+        tables["losses"] = tables["losses"][tables["losses"]["step"] < step]
+        return self._replace(tables=tables)
+
+    @property
+    def parameters(self) -> Sequence[Mapping[str, Any]]:
+        """The parameters, as run.json has them; none where there is no record."""
+        parameters: Sequence[Mapping[str, Any]] = self.record.get("parameters", ())
+        return parameters
 
     def gradients(self, statistic: str) -> pd.DataFrame:
         """Return a statistic of the parameters' gradients, by layer and step.
@@ -52,7 +73,7 @@ class Run(NamedTuple):
         """
         trace = self.tables["trace"]
         of_parameters = trace["tensor"].str.endswith("_gradient")
-        of_parameters &= ~trace["tensor"].isin(_OF_MODULES)
+        of_parameters &= ~trace["tensor"].isin(OF_MODULES)
         return self._with_path(trace[of_parameters & (trace["statistic"] == statistic)])
 
     def update_ratios(self) -> pd.DataFrame:
@@ -87,7 +108,13 @@ class Run(NamedTuple):
         states = self.tables.get("parameters", pd.DataFrame(columns=["optimizer", "step"]))
         first = states["step"] == states.groupby("optimizer")["step"].transform("min")
         columns = ["layer_index", "layer", "gradient"]
-        return pd.concat([states[first].reindex(columns=columns), self.frozen])
+        frozen = [
+            (parameter["layer_index"], parameter["layer"], "frozen")
+            for parameter in self.parameters
+            if parameter["frozen"] and parameter["recorded"] and parameter["optimizer"] is None
+        ]
+        frame = pd.DataFrame(frozen, columns=columns)
+        return pd.concat([states[first].reindex(columns=columns), frame])
 
     def _with_path(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return rows of the trace without those of parameters that no path from the loss reaches.
@@ -141,38 +168,32 @@ class Run(NamedTuple):
 def load_run(folder: Path) -> Run:
     """Read a run, with the errors of `read_run`."""
     tables = {table: read_run(folder, table) for table in TABLES}
-    parameters = pd.DataFrame(read_json(record_path(folder))["parameters"])
-    is_frozen = parameters["frozen"] & parameters["recorded"] & parameters["optimizer"].isna()
-    frozen = parameters.loc[is_frozen, ["layer_index", "layer"]].assign(gradient="frozen")
-    return Run(folder.resolve().name, tables, frozen)
+    return Run(folder.resolve().name, tables, read_json(record_path(folder)))
 
 
-def examine(run: Run, thresholds: diagnose.Diagnose) -> list[Row]:
-    """Apply every rule to a run.
+def examine(run: Run, thresholds: diagnose.Debugger) -> list[Row]:
+    """Apply rules to a run.
 
     Args:
         run: The run.
-        thresholds: By rule.
+        thresholds: By rule; a rule that has none is not applied.
 
     Returns:
         Rows as of `health.examine`, with the run's name as `variant`.
     """
     rows = []
-    for rule in diagnose.Diagnose.model_fields:
+    for rule in in_order(type(thresholds).model_fields):
         make_checks = RULES.get(rule)
         checks = make_checks(run, getattr(thresholds, rule)) if make_checks else ()
-        results = [judge(check) for check in checks if len(check.candidates)]
-        rows += [
-            {"variant": run.name, "rule": rule, **result}
-            for result in results or [not_applicable()]
-        ]
+        applying = (check for check in checks if len(check.candidates))
+        rows += [{"variant": run.name, **row} for row in judge_rule(rule, applying)]
     return rows
 
 
 def problems(rows: list[Row]) -> list[Row]:
-    """Return the rows that are problems, the furthest beyond its threshold first."""
+    """Return the rows that are problems, by kind, and then the furthest beyond its threshold."""
     grave = [row for row in rows if row["verdict"] == PROBLEM]
-    return sorted(grave, key=_excess, reverse=True)
+    return by_kind(sorted(grave, key=_excess, reverse=True))
 
 
 def _excess(row: Row) -> float:

@@ -1,34 +1,59 @@
 """The words of verdicts, and the rows of health.json: by rule, in words, against expectations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from vanishing.judging.kinds import KINDS_BY_GRAVITY
+from vanishing.params.answers import LEARNING, LEARNS, TOO_EARLY, WILL_NOT_LEARN
 
 PROBLEM, FINE, UNDEFINED, NOT_APPLICABLE = "problem", "fine", "undefined", "not applicable"
 SUPPORTED, REFUTED, INCONCLUSIVE = "supported", "refuted", "inconclusive"  # of claims
 
-_BY_GRAVITY = (PROBLEM, UNDEFINED, FINE, NOT_APPLICABLE)
+GRAVITY = (  # the gravest first
+    WILL_NOT_LEARN,
+    PROBLEM,
+    TOO_EARLY,
+    UNDEFINED,
+    LEARNS,
+    FINE,
+    NOT_APPLICABLE,
+)
 
 Row = dict[str, Any]
 
 
 def verdict(rows: list[Row], rule: str) -> str:
-    """Return the gravest verdict among one variant's checks of a rule."""
+    """Return the gravest verdict among one variant's checks of a rule, or that on its learning."""
     verdicts: set[str] = {row["verdict"] for row in rows if row["rule"] == rule}
-    return min(verdicts, key=_BY_GRAVITY.index)
+    return min(verdicts, key=GRAVITY.index)
+
+
+def mark(rows: list[Row], rule: str) -> str:
+    """Return what the matrix shows of a rule: a problem by its gravest kind, else the verdict."""
+    gravest = verdict(rows, rule)
+    if gravest != PROBLEM:
+        return gravest
+    problems = by_kind(row for row in rows if row["rule"] == rule and row["verdict"] == PROBLEM)
+    return str(problems[0]["kind"])
+
+
+def by_kind(problems: Iterable[Row]) -> list[Row]:
+    """Return problems with the gravest kind first, and otherwise in their order."""
+    return sorted(problems, key=lambda row: KINDS_BY_GRAVITY.index(row["kind"]))
 
 
 def summarise(rows: list[Row]) -> str:
-    """Say in words how one variant's gradient starts and how its training ends.
+    """Say in words how one variant's gradient starts and what becomes of its training.
 
     Args:
-        rows: Of the variant.
+        rows: Of the variant, that of its learning among them.
 
     Returns:
-        Two words, with a comma: `vanishing`, `exploding`, `not finite`, `steady` or `not recorded`
-        for the attenuation at initialisation; `at chance`, `diverged`, `learned` or `not tested`
-        for the training. The last word of each is of recorded runs.
+        Two verdicts, with a comma: `vanishing`, `exploding`, `not finite`, `steady` or `not
+        recorded` for the attenuation at initialisation, the last one of recorded runs; `will not
+        learn`, `too early to say` or `learns` for the training.
     """
-    return f"{_gradient(rows)}, {_training(rows)}"
+    return f"{_gradient(rows)}, {verdict(rows, LEARNING)}"
 
 
 def _gradient(rows: list[Row]) -> str:
@@ -42,21 +67,14 @@ def _gradient(rows: list[Row]) -> str:
     return "vanishing" if vanishing == PROBLEM else "steady"
 
 
-def _training(rows: list[Row]) -> str:
-    if verdict(rows, "nonfinite_loss") == PROBLEM:
-        return "diverged"
-    at_chance = verdict(rows, "at_chance")
-    if at_chance == NOT_APPLICABLE:
-        return "not tested"
-    return "at chance" if at_chance == PROBLEM else "learned"
-
-
-def unmet_expectations(rows: list[Row], expected: Mapping[str, Mapping[str, bool]]) -> list[str]:
+def unmet_expectations(
+    rows: list[Row], expected: Mapping[str, Mapping[str, bool | str]]
+) -> list[str]:
     """Compare the verdicts with the section `expect` of params.yaml.
 
     Args:
         rows: Of all variants.
-        expected: {variant: {rule: whether it should find a problem}}.
+        expected: {variant: {rule: whether it should find a problem}}; of LEARNING the verdict.
 
     Returns:
         A line for each expectation that does not hold, with the checks of its rule.
@@ -64,18 +82,22 @@ def unmet_expectations(rows: list[Row], expected: Mapping[str, Mapping[str, bool
     lines = []
     for name, rules in expected.items():
         rows_of_variant = [row for row in rows if row["variant"] == name]
-        for rule, problem_expected in rules.items():
+        for rule, expectation in rules.items():
             actual = verdict(rows_of_variant, rule)
-            if (actual == PROBLEM) != problem_expected:
+            if (actual if rule == LEARNING else actual == PROBLEM) != expectation:
                 checks = [describe(row) for row in rows_of_variant if row["rule"] == rule]
-                expectation = "a problem" if problem_expected else "none"
-                difference = f"{name}: {rule}: expected {expectation}, found {actual}"
+                words = expectation
+                if isinstance(expectation, bool):
+                    words = "a problem" if expectation else "none"
+                difference = f"{name}: {rule}: expected {words}, found {actual}"
                 lines.append("; ".join([difference, *checks]))
     return lines
 
 
 def describe(row: Row) -> str:
     """Say in words what a row measured, at which layer, epoch and step, and its threshold."""
+    if row["rule"] == LEARNING:
+        return str(row["reason"])
     if row["verdict"] == NOT_APPLICABLE:
         return "the rule does not apply to this network"
     measured = "NaN or infinite" if row["measured"] is None else f"{row['measured']:.3g}"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -14,6 +15,7 @@ from pydantic import (
 )
 
 from vanishing.errors import did_you_mean
+from vanishing.params.answers import ANSWERS, LEARNING
 from vanishing.params.base import Probability, Section, VariantName, one_of
 from vanishing.params.extract import Measured
 from vanishing.params.study import Study
@@ -122,14 +124,11 @@ class AtChance(Section):
     margin: Probability
 
 
-class Diagnose(Section):
-    """The thresholds of each health rule, by its name."""
+class Debugger(Section):
+    """The thresholds of the rules that Amazon SageMaker Debugger has too, by their names."""
 
     vanishing_gradient: VanishingGradient
-    vanishing_attenuation: VanishingAttenuation
-    exploding_attenuation: ExplodingAttenuation
     exploding_tensor: ExplodingTensor
-    nonfinite_loss: NonfiniteLoss
     poor_initialisation: PoorInitialisation
     saturated_activation: SaturatedActivation
     dead_relu: DeadRelu
@@ -139,10 +138,44 @@ class Diagnose(Section):
     loss_not_decreasing: LossNotDecreasing
     overfit: Overfit
     overtraining: Overtraining
+
+
+class Diagnose(Debugger):
+    """The thresholds of each health rule, by its name."""
+
+    vanishing_attenuation: VanishingAttenuation
+    exploding_attenuation: ExplodingAttenuation
+    nonfinite_loss: NonfiniteLoss
     at_chance: AtChance
 
 
-Rule = Annotated[str, one_of(Diagnose.model_fields)]
+def _check_expectations(expected: dict[str, bool | str]) -> dict[str, bool | str]:
+    """Check that an answer is expected of learning, and true or false of each rule.
+
+    Args:
+        expected: {rule, or LEARNING: expectation}.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: If an expectation is of the other kind.
+    """
+    for rule, expectation in expected.items():
+        if rule == LEARNING and expectation not in ANSWERS:
+            wanted = f"one of {', '.join(ANSWERS)}"
+        elif rule != LEARNING and not isinstance(expectation, bool):
+            wanted = "a boolean: true or false"
+        else:
+            continue
+        raise ValueError(f"{rule}: should be {wanted}; given {expectation!r}")
+    return expected
+
+
+Expected = Annotated[  # {rule: whether it should find a problem}, and {LEARNING: an answer}
+    dict[Annotated[str, one_of([LEARNING, *Diagnose.model_fields])], bool | str],
+    AfterValidator(_check_expectations),
+]
 
 
 class Judged(Study):
@@ -178,15 +211,15 @@ class Params(Measured, Judged):
 
     Attributes:
         diagnose: Where the verdicts turn.
-        expect: {variant: {rule: whether it should find a problem}}. It stands beside the variants
-            and not in them: an expectation is no reason to train anew, and YAML's merge would
-            hand the baseline's on to every variant.
+        expect: {variant: {rule: whether it should find a problem}}, and of `learning` the verdict.
+            It stands beside the variants and not in them: an expectation is no reason to train
+            anew, and YAML's merge would hand the baseline's on to every variant.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     diagnose: Diagnose
-    expect: dict[VariantName, dict[Rule, bool]] = Field(default_factory=dict)
+    expect: dict[VariantName, Expected] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _expectations_are_of_variants(self) -> "Params":

@@ -284,7 +284,7 @@ def health_matrix(checks: list[Row]) -> Figure:
     """Draw the verdict of each health rule for each variant."""
     frame = plot_data.health_matrix(checks)
     rows = frame["variant"].nunique()
-    figure = Figure(figsize=(WIDTH, 1.6 + 0.24 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.8 + 0.24 * rows), layout="constrained")
     panels.draw_health_matrix(frame, figure.subplots())
     return figure
 

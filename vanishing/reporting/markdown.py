@@ -4,11 +4,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from vanishing.judging.verdicts import PROBLEM, Row, verdict
+from vanishing.judging.verdicts import PROBLEM, Row, by_kind, describe, mark
+from vanishing.params.answers import LEARNING
 from vanishing.params.comparisons import differences
 from vanishing.params.study import AnyVariant, Recorded, Study
 from vanishing.reporting.selection import Metrics, by_verdict
-from vanishing.reporting.style import VERDICT_STYLES
+from vanishing.reporting.style import LEARNING_STYLES, RULE_STYLES
 
 MOST_NAMES = 12  # in a sentence
 NOT_FINITE = "not finite"
@@ -148,24 +149,36 @@ def claims_table(claims: list[Row], is_of_article: bool) -> str:
 
 
 def health_table(checks: list[Row]) -> str:
-    """Lay out the health matrix: a row per rule, a column per variant."""
+    """Lay out the health matrix: a row for learning and per rule, a column per variant."""
+    styles = LEARNING_STYLES | RULE_STYLES
     names = list(dict.fromkeys(row["variant"] for row in checks))
     rules = dict.fromkeys(row["rule"] for row in checks)
     by_variant = {name: [row for row in checks if row["variant"] == name] for name in names}
     rows = [
         [
             rule.replace("_", " "),
-            *(VERDICT_STYLES[verdict(by_variant[name], rule)].sign for name in names),
+            *(styles[mark(by_variant[name], rule)].sign for name in names),
         ]
         for rule in rules
     ]
     return _table(["rule", *names], rows, "l" + "c" * len(names))
 
 
+def learning_table(checks: list[Row]) -> str:
+    """Lay out whether each variant learns, with the reason, and the layer of the cause."""
+    rows = [
+        [row["variant"], f"**{row['verdict']}**", row["layer"] or "", describe(row)]
+        for row in checks
+        if row["rule"] == LEARNING
+    ]
+    return _table(["variant", "verdict", "layer", "reason"], rows, "llll")
+
+
 def problems_table(checks: list[Row]) -> str:
-    """Lay out each check that found a problem: its location, its value and the threshold."""
+    """Lay out each check that found a problem, by its kind: its location, value and threshold."""
     rows = [
         [
+            row["kind"],
             row["variant"],
             row["rule"].replace("_", " "),
             row["quantity"],
@@ -175,11 +188,10 @@ def problems_table(checks: list[Row]) -> str:
             number(row["measured"]),
             f"{row['relation']} {number(row['threshold'])}",
         ]
-        for row in checks
-        if row["verdict"] == PROBLEM
+        for row in by_kind([row for row in checks if row["verdict"] == PROBLEM])
     ]
-    headers = ["variant", "rule", "measured quantity", "where", "value", "a problem"]
-    return _table(headers, rows, "llllrr")
+    headers = ["kind", "variant", "rule", "measured quantity", "where", "value", "a problem"]
+    return _table(headers, rows, "lllllrr")
 
 
 def _table(headers: list[str], rows: list[list[str]], alignment: str) -> str:

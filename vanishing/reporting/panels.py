@@ -10,16 +10,18 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from vanishing.params.answers import LEARNING
 from vanishing.reporting.style import (
     COLORMAP,
     DENSITY_COLORMAP,
+    LEARNING_STYLES,
     MEASURED,
     MINUS,
     MISSING,
     MOST_MARKS,
     REFERENCE,
+    RULE_STYLES,
     THEORY,
-    VERDICT_STYLES,
     LineStyle,
     mark_off_scale,
     note_layers,
@@ -169,11 +171,12 @@ def draw_saturation(frame: pd.DataFrame, axes: Axes, colors: list[Any]) -> Axes:
 
 
 def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
-    """Draw a cell per variant and rule: its verdict as a colour and as a sign."""
+    """Draw a cell per variant and rule, its verdict as a colour and as a sign; learning first."""
     variants, rules = list(frame["variant"].unique()), list(frame["rule"].unique())
+    styles = LEARNING_STYLES | RULE_STYLES
     for row in frame.itertuples():
         x, y = rules.index(str(row.rule)), variants.index(str(row.variant))
-        color, sign = VERDICT_STYLES[str(row.verdict)]
+        color, sign = styles[str(row.mark)]
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=color, edgecolor="white"))
         axes.text(x, y, sign, ha="center", va="center", fontweight="bold")
     axes.set(
@@ -188,11 +191,14 @@ def draw_health_matrix(frame: pd.DataFrame, axes: Axes) -> Axes:
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    if LEARNING in rules:  # the answer stands apart from what rules say
+        axes.axvline(rules.index(LEARNING) + 0.5, color="black", linewidth=1.5)
     handles = [
-        Patch(facecolor=color, edgecolor=REFERENCE, label=f"{sign}  {verdict}")
-        for verdict, (color, sign) in VERDICT_STYLES.items()
+        Patch(facecolor=color, edgecolor=REFERENCE, label=f"{sign}  {mark}")
+        for mark, (color, sign) in [*LEARNING_STYLES.items(), *RULE_STYLES.items()]
     ]
-    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    # Columns of three: of learning, problems of rules by kind, and no problem.
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return axes
 
 

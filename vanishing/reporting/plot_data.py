@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vanishing.judging.verdicts import Row, verdict
+from vanishing.judging.verdicts import Row, mark
 from vanishing.results.tables import select, select_weight_gradients
 from vanishing.results.time_steps import HIDDEN, select_by_time
 
@@ -304,16 +304,17 @@ def attenuation_by_variant(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataF
 
 
 def health_matrix(checks: list[Row]) -> pd.DataFrame:
-    """Return the gravest verdict of each rule for each variant.
+    """Return the gravest verdict of each rule for each variant, and that on its learning.
 
     Args:
         checks: As in reports/health.json.
 
     Returns:
-        Columns variant, rule, verdict, in the order of `checks`.
+        Columns variant, rule, mark (a problem by its kind, else the verdict), in the order of
+        `checks`.
     """
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in checks:
         cells.setdefault((row["variant"], row["rule"]), []).append(row)
-    rows = [(variant, rule, verdict(cell, rule)) for (variant, rule), cell in cells.items()]
-    return pd.DataFrame(rows, columns=["variant", "rule", "verdict"])
+    rows = [(variant, rule, mark(cell, rule)) for (variant, rule), cell in cells.items()]
+    return pd.DataFrame(rows, columns=["variant", "rule", "mark"])

@@ -10,6 +10,7 @@ from vanishing import paths
 from vanishing.judging.findings import enumerate_all, findings, uncertainties
 from vanishing.judging.ledger import FIRST_FIGURES, Opening
 from vanishing.judging.verdicts import Row
+from vanishing.params.answers import TOO_EARLY, WILL_NOT_LEARN
 from vanishing.params.comparisons import impure, shared_conditions
 from vanishing.params.diagnose import Params
 from vanishing.params.optimizers import Sgd
@@ -115,7 +116,6 @@ def _settings(settings: Params) -> dict[str, Any]:
         "snapshots": settings.training(settings.baseline).snapshots,
         "extract": settings.extract,
         "below": settings.diagnose.vanishing_attenuation.below,
-        "margin": settings.diagnose.at_chance.margin,
         "baseline": settings.baseline,
         "impure": impure(settings),
         "overriding": [name for name, variant in settings.trained.items() if variant.training],
@@ -176,6 +176,7 @@ def _tables(
             for kind, title in _CLAIMS.items()
             if (rows := [row for row in claims if row["kind"] == kind])
         },
+        "learning_table": markdown.learning_table(shown_checks),
         "health_table": markdown.health_table(shown_checks),
         "problems_table": markdown.problems_table(shown_checks),
     }
@@ -197,8 +198,8 @@ def _findings(metrics: Metrics) -> dict[str, Any]:
         "low": {key: find_extreme(metrics, key, min) for key in keys},
         "high": {key: find_extreme(metrics, key, max) for key in keys},
         "vanishing": [name for name, (gradient, _) in verdicts.items() if gradient == "vanishing"],
-        "at_chance": [name for name, (_, training) in verdicts.items() if training == "at chance"],
-        "diverged": [name for name, (_, training) in verdicts.items() if training == "diverged"],
+        "failed": [name for name, (_, training) in verdicts.items() if training == WILL_NOT_LEARN],
+        "undecided": [name for name, (_, training) in verdicts.items() if training == TOO_EARLY],
     }
 
 

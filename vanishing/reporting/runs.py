@@ -1,5 +1,6 @@
 """What `vanishing report` says of watched trainings: on the terminal, in Markdown, and drawn."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
+from vanishing.judging.kinds import FAILS, NOTE, WARNING
 from vanishing.judging.learning.verdict import Verdict
 from vanishing.judging.runs import Run, load_run, problems
 from vanishing.judging.stream import attenuation_along_stream, gradient_along_stream
@@ -40,12 +42,17 @@ _REASONS = {
     "unused": "not used in the forward pass",
     "absent": "for an unknown reason",
 }
+_COUNTED = {  # {kind: its words after 1 and after other numbers}
+    FAILS: ("fails", "fail"),
+    WARNING: ("warning", "warnings"),
+    NOTE: ("note", "notes"),
+}
 _NAMED = 4  # layers in a line; of more the first ones and the last
 FIGURE, THROUGH_TIME = "gradients.png", "through-time.png"
 
 
 def summarize(run: Run, rows: Sequence[Row]) -> str:
-    """Write the answer, the gradient from end to end, the problems, and a line per block.
+    """Write how many rules are broken, the gradient from end to end, problems, a line per block.
 
     Args:
         run: The run.
@@ -56,7 +63,7 @@ def summarize(run: Run, rows: Sequence[Row]) -> str:
     """
     lines = [f"{run.name}: {_answer(run, rows)}", *(f"  {line}" for line in _without(run))]
     lines += _end_to_end(run)
-    lines += [f"  {row['rule']}: {describe(row)}" for row in problems([*rows])]
+    lines += [f"  {row['kind']}: {row['rule']}: {describe(row)}" for row in problems([*rows])]
     if len(run.tables["trace"]):
         lines += ["", _table(run, rows, "simple")]
     return "\n".join(lines) + "\n"
@@ -82,16 +89,25 @@ def write_markdown(
         parts += [f"{_answer(run, rows).capitalize()}."]
         parts += [f"- {line}" for line in _without(run)]
         parts += _end_to_end(run)
-        grave = [f"- **{row['rule']}**: {describe(row)}" for row in problems([*rows])]
+        grave = [
+            f"- {row['kind']}: **{row['rule']}**: {describe(row)}" for row in problems([*rows])
+        ]
         if grave:
             parts.append("\n".join(grave))
         if len(run.tables["trace"]):
             parts.append(_table(run, rows, "github"))
         checks = [
-            [row["rule"], row["verdict"], "" if _is_silent(row) else _in_a_cell(describe(row))]
+            [
+                row["rule"],
+                row["kind"],
+                row["verdict"],
+                "" if _is_silent(row) else _in_a_cell(describe(row)),
+            ]
             for row in rows
         ]
-        table = tabulate(checks, ["rule", "verdict", "measured"], "github", disable_numparse=True)
+        table = tabulate(
+            checks, ["rule", "kind", "verdict", "measured"], "github", disable_numparse=True
+        )
         parts.append(f"<details><summary>All rules</summary>\n\n{table}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
@@ -138,11 +154,18 @@ def save_figure(folder: Path, path: Path) -> None:
 
 def _answer(run: Run, rows: Sequence[Row]) -> str:
     """Say how many rules are broken, and of how much that is said."""
-    broken = len({row["rule"] for row in problems([*rows])})
+    kinds = {row["rule"]: row["kind"] for row in reversed(problems([*rows]))}  # the gravest of each
+    counts = Counter(kinds.values())
     applied = len({row["rule"] for row in rows if not _is_silent(row)})
     trace = run.tables["trace"]
     layers = run.gradients("l2_norm")["layer"].nunique()
-    verdict = f"{broken} of {applied} rules find a problem" if broken else "no rule finds a problem"
+    by_kind = ", ".join(
+        f"{counts[kind]} {words[counts[kind] > 1]}"
+        for kind, words in _COUNTED.items()
+        if counts[kind]
+    )
+    verdict = f"{len(kinds)} of {applied} rules find a problem: {by_kind}"
+    verdict = verdict if kinds else "no rule finds a problem"
     return f"{verdict} ({trace['step'].nunique()} traced steps, {layers} layers)"
 
 

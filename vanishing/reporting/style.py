@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from vanishing.judging.verdicts import FINE, NOT_APPLICABLE, PROBLEM, UNDEFINED
+from vanishing.judging.kinds import FAILS, NOTE, WARNING
+from vanishing.judging.verdicts import FINE, NOT_APPLICABLE, UNDEFINED
+from vanishing.params.answers import LEARNS, TOO_EARLY, WILL_NOT_LEARN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,15 +79,22 @@ def layer_colors(count: int) -> list[Any]:
 
 
 class VerdictStyle(NamedTuple):
-    """How a verdict of a health rule is shown; the sign tells it without the colour."""
+    """How the matrix shows a verdict, a problem by its kind; the sign tells it without colour."""
 
     color: str
     sign: str
 
 
-VERDICT_STYLES = {
-    PROBLEM: VerdictStyle("#D55E00", "×"),
-    FINE: VerdictStyle("#DDEBF4", "·"),
+LEARNING_STYLES = {
+    WILL_NOT_LEARN: VerdictStyle("#D55E00", "×"),
+    TOO_EARLY: VerdictStyle("#F0E442", "…"),
+    LEARNS: VerdictStyle("#7FCFB5", "✓"),
+}
+RULE_STYLES = {
+    FAILS: VerdictStyle("#D55E00", "×"),
+    WARNING: VerdictStyle("#E69F00", "!"),
+    NOTE: VerdictStyle("#56B4E9", "i"),
+    FINE: VerdictStyle("#EEF3F7", "·"),
     UNDEFINED: VerdictStyle("#BBBBBB", "?"),
     NOT_APPLICABLE: VerdictStyle("#FFFFFF", "-"),
 }

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vanishing.files import digest
+from vanishing.params.answers import LEARNS, TOO_EARLY, WILL_NOT_LEARN
 from vanishing.params.comparisons import differences
 from vanishing.params.study import Recorded, Study
 from vanishing.paths import REPORT
 from vanishing.tracking import pages
 from vanishing.tracking.tags import DESCRIBED, NOTE
 
-# By the second word of a verdict (vanishing.judging.verdicts.summarise)
+# By the second verdict of the words (vanishing.judging.verdicts.summarise)
 _TRAINING = {
-    "at chance": "training ended at chance",
-    "diverged": "training diverged",
-    "learned": "the network learned",
+    WILL_NOT_LEARN: "the network will not learn",
+    TOO_EARLY: "whether the network learns is too early to say",
+    LEARNS: "the network learns",
 }
 
 
@@ -46,7 +47,7 @@ def of_variant(study: Study, variant: str, metrics: Mapping[str, Any]) -> str:
     accuracy = _number(metrics["test_accuracy"], ".1%")
     sentence = (
         f"At initialisation the gradient is {gradient} (attenuation {attenuation});"
-        f" {_TRAINING.get(training, training)} (test accuracy {accuracy})."
+        f" {_TRAINING[training]} (test accuracy {accuracy})."
     )
     return f"{_difference(study, variant)}\n\n{sentence}"
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from vanishing.errors import redact
 from vanishing.files import digest, read_json, write_json
+from vanishing.params.answers import LEARNING
 from vanishing.params.study import Study
-from vanishing.paths import METRICS, MIRROR
+from vanishing.paths import HEALTH, METRICS, MIRROR, RUNS
 from vanishing.pipeline.lock import Entry, Lock
 from vanishing.results import summaries
 
@@ -21,7 +22,7 @@ ROOT_EXPERIMENT = "vanishing-gradients"  # of the study in the root of the repos
 REPORT = "Report"  # the name of a run; variants are in lower case
 DATABASE = "mlflow.db"  # in the root of the repository
 STUDIES = "studies"  # the folder of the other studies
-CONTENT_VERSION = 2  # of what the runs hold: with another, `track` looks at all of them again
+CONTENT_VERSION = 3  # of what the runs hold: with another, `track` looks at all of them again
 
 
 class Experiment(NamedTuple):
@@ -107,7 +108,8 @@ def identities(study: Study, entries: Mapping[str, Entry]) -> dict[str, str]:
 
     An identity is a digest of outputs. `track` depends on all of them, and run.json, with the
     parameters, is one. Code and commands do not count: an edit that changes no output makes no new
-    run. A variant's run summarises its training runs and holds its metrics, so these count too.
+    run. A variant's run summarises its training runs and holds its metrics, so these count too, and
+    every run shows whether it learns.
 
     Args:
         study: Its variants and seeds.
@@ -116,7 +118,7 @@ def identities(study: Study, entries: Mapping[str, Entry]) -> dict[str, str]:
     Returns:
         {name of a run: identity}.
     """
-    metrics = summaries.read(METRICS)
+    metrics, sentences = summaries.read(METRICS), learning()
     outputs: dict[str, list[Any]] = {
         name: [{stage: locked["outs"]} for stage, locked in entry.items()]
         for name, entry in entries.items()
@@ -125,7 +127,21 @@ def identities(study: Study, entries: Mapping[str, Entry]) -> dict[str, str]:
         for seed in study.train.seeds:
             outputs[variant] += outputs[run_name(variant, seed)]
         outputs[variant].append(metrics.get(variant))
+    for name in outputs.keys() & sentences.keys():
+        outputs[name].append(sentences[name])
     return {name: digest(content) for name, content in outputs.items()}
+
+
+def learning() -> dict[str, str]:
+    """Return {name of a run: whether it learns, in sentences}, of variants and training runs."""
+    of_variants = {
+        row["variant"]: row["reason"] for row in summaries.read(HEALTH) if row["rule"] == LEARNING
+    }
+    of_runs = {
+        run_name(row["variant"], row["seed"]): row["learning"]["reason"]
+        for row in summaries.read(RUNS)
+    }
+    return of_variants | of_runs
 
 
 def is_mirrored(experiment: Experiment, identities: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from vanishing.tracking import contents, descriptions, identity, journal, source
 from vanishing.tracking.identity import REPORT
 from vanishing.tracking.journal import TrainingRun
 from vanishing.tracking.store import Ensured, MLflowStore
-from vanishing.tracking.tags import COLOR, PARENT
+from vanishing.tracking.tags import COLOR, LEARNING, PARENT
 
 
 class Mirrored(NamedTuple):
@@ -38,6 +38,7 @@ class Results(NamedTuple):
         identities: As of `identity.identities`.
         tags: {name of a run: tags with its stages, their outputs and the commit}.
         metrics: As in reports/metrics.json.
+        learning: As of `identity.learning`.
         colors: {variant: colour of its lines}.
         trainings: {variant: {seed: what the journal of its training run holds, or None}}.
     """
@@ -46,6 +47,7 @@ class Results(NamedTuple):
     identities: Mapping[str, str]
     tags: Mapping[str, Mapping[str, str]]
     metrics: Mapping[str, Mapping[str, Any]]
+    learning: Mapping[str, str]
     colors: Mapping[str, str]
     trainings: Mapping[str, Mapping[int, TrainingRun | None]]
 
@@ -74,6 +76,7 @@ def mirror(
         identities,
         {name: {**stage_tags(entry), **commit} for name, entry in entries.items()},
         summaries.read(METRICS),
+        identity.learning(),
         colors,
         {
             variant: {seed: journal.of_results(variant, seed) for seed in study.train.seeds}
@@ -98,6 +101,7 @@ def _mirror_variant(store: MLflowStore, results: Results, variant: str) -> list[
         **results.tags[variant],
         **source.of_stage("initialise"),
         **descriptions.tags(descriptions.of_variant(study, variant, metrics)),
+        LEARNING: results.learning[variant],
         COLOR: results.colors[variant],
     }
     trainings = results.trainings[variant]
@@ -110,6 +114,7 @@ def _mirror_variant(store: MLflowStore, results: Results, variant: str) -> list[
             **results.tags[name],
             **source.of_stage("train"),
             **descriptions.tags(descriptions.of_run(study, variant, seed, metrics)),
+            LEARNING: results.learning[name],
             COLOR: results.colors[variant],
             PARENT: parent.run_id,
         }

@@ -4,6 +4,7 @@
 VARIANT = "study.variant"
 SEED = "study.seed"
 VERDICT = "study.verdict"  # on a variant, as in reports/metrics.json
+LEARNING = "study.learning"  # whether it learns, in sentences, as in health.json and runs.json
 IDENTITY = "study.identity"  # of the results that it mirrors
 TRAINING = "study.training"  # the training that it showed live
 TIMES = "study.times"  # the trainings from which its start and its end are

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.zoo.claims import Claim, judge
-from vanishing.judging.learning.verdict import WILL_NOT_LEARN
+from vanishing.params.answers import WILL_NOT_LEARN
 
 
 def trainings(sick: list[float], well: list[float]) -> pd.DataFrame:

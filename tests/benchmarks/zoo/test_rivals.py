@@ -19,7 +19,7 @@ from benchmarks.zoo.rivals import alarms, answers
 from benchmarks.zoo.rivals.alarms import Attachment, Rival, ask
 from benchmarks.zoo.rivals.answers import Question
 from vanishing.errors import StudyError
-from vanishing.judging.learning.verdict import WILL_NOT_LEARN
+from vanishing.params.answers import WILL_NOT_LEARN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -72,7 +72,7 @@ def test_a_number_that_is_no_longer_finite_changed(old: Files, new: Files) -> No
 
 
 def test_ends_of_intervals_and_words_are_no_numbers(old: Files, new: Files) -> None:
-    new.metrics["relu"] |= {"attenuation_fresh_low": 0.01, "verdict": "vanishing, learned"}
+    new.metrics["relu"] |= {"attenuation_fresh_low": 0.01, "verdict": "vanishing, learns"}
     assert numbers(old, new) == {}
 
 

@@ -31,7 +31,7 @@ def test_the_answer_has_three_lines_at_the_most(old: Files, new: Files) -> None:
     assert answered(old, new) == [
         "These results are not of one state: reports/README.md is not the file that dvc.lock"
         " records.",
-        "`tanh` is new (steady, learned); overfit of `relu` is a problem now (was fine); “ReLU"
+        "`tanh` is new (steady, learns); overfit of `relu` is a problem now (was fine); “ReLU"
         " avoids it” is supported now (was refuted).",
         "Test accuracy of `sigmoid` changed beyond rounding (one seed: chance is not excluded);"
         " 1 metric only on one side; 1 figure is drawn differently.",

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from vanishing.judging.checks import Check, judge, not_applicable
+from vanishing.judging.checks import Check, judge, judge_rule
+from vanishing.judging.kinds import NOTE
 from vanishing.judging.limits import Limit
 
 CANDIDATES = pd.DataFrame(
@@ -57,5 +58,16 @@ def test_without_a_number_the_verdict_is_undefined_and_there_is_no_location(
 
 
 def test_a_rule_without_a_check_has_the_same_keys() -> None:
-    assert list(not_applicable()) == list(judge(Check("a share", CANDIDATES, Limit("<", 0.2))))
-    assert not_applicable()["verdict"] == "not applicable"
+    (judged,) = judge_rule("all_zero", [Check("a share", CANDIDATES, Limit("<", 0.2))])
+    (silent,) = judge_rule("all_zero", [])
+    assert list(silent) == list(judged)
+    assert silent["verdict"] == "not applicable"
+
+
+def test_a_problem_is_of_the_kind_of_its_rule_unless_its_check_says_otherwise() -> None:
+    usual = Check("a share", CANDIDATES, Limit("<", 0.2))
+    rows = judge_rule("all_zero", [usual, usual._replace(kind=NOTE)])
+    assert [(row["rule"], row["kind"]) for row in rows] == [
+        ("all_zero", "warning"),
+        ("all_zero", "note"),
+    ]

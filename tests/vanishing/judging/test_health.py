@@ -13,6 +13,7 @@ from tests.vanishing.judging.made_up_study import healthy_run
 from vanishing.activations import ACTIVATIONS
 from vanishing.judging.effects import Tables
 from vanishing.judging.health import Subject, epochs_since_fall, examine, longest_stall
+from vanishing.judging.kinds import in_order
 from vanishing.params.diagnose import Diagnose, Params
 from vanishing.params.load import load
 
@@ -140,7 +141,7 @@ WRONG: dict[str, tuple[str, Change, dict[str, Any]]] = {
 @pytest.mark.parametrize("activation", ["sigmoid", "relu"])
 def test_a_healthy_run_has_no_problem(thresholds: Diagnose, activation: str) -> None:
     rows = rows_by_rule(healthy_run(), thresholds, activation)
-    assert list(rows) == list(Diagnose.model_fields)
+    assert list(rows) == in_order(Diagnose.model_fields)
     absent = {"sigmoid": "dead_relu", "relu": "saturated_activation"}[activation]
     for rule, checks in rows.items():
         expected = "not applicable" if rule == absent else "fine"

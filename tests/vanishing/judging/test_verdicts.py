@@ -12,6 +12,7 @@ def row(rule: str, verdict: str, **changes: Any) -> dict[str, Any]:
     return {
         "variant": "v",
         "rule": rule,
+        "kind": "warning",
         "quantity": "mean |dL/dW|",
         "seed": 0,
         "layer": "first",
@@ -27,25 +28,31 @@ def row(rule: str, verdict: str, **changes: Any) -> dict[str, Any]:
 ALL_FINE = {
     "vanishing_attenuation": "fine",
     "exploding_attenuation": "fine",
-    "nonfinite_loss": "fine",
-    "at_chance": "fine",
+    "learning": "learns",
 }
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "steady, learned"),
-        ({"vanishing_attenuation": "problem"}, "vanishing, learned"),
-        ({"exploding_attenuation": "problem", "at_chance": "problem"}, "exploding, at chance"),
-        ({"nonfinite_loss": "problem", "at_chance": "problem"}, "steady, diverged"),
+        ({}, "steady, learns"),
+        ({"vanishing_attenuation": "problem"}, "vanishing, learns"),
+        (
+            {"exploding_attenuation": "problem", "learning": "will not learn"},
+            "exploding, will not learn",
+        ),
+        ({"learning": "too early to say"}, "steady, too early to say"),
+        (
+            {"vanishing_attenuation": "not applicable", "learning": "learns"},
+            "not recorded, learns",
+        ),
         (
             {"vanishing_attenuation": "undefined", "exploding_attenuation": "undefined"},
-            "not finite, learned",
+            "not finite, learns",
         ),
     ],
 )
-def test_a_variant_is_summed_up_in_two_words(changes: dict[str, str], words: str) -> None:
+def test_a_variant_is_summed_up_in_two_verdicts(changes: dict[str, str], words: str) -> None:
     rows = [row(rule, verdict) for rule, verdict in (ALL_FINE | changes).items()]
     assert verdicts.summarise(rows) == words
 
@@ -55,6 +62,22 @@ def test_the_gravest_check_decides_for_its_rule() -> None:
     assert verdicts.verdict(rows, "a") == "undefined"
     assert verdicts.verdict([*rows, row("a", "problem")], "a") == "problem"
     assert verdicts.verdict(rows, "b") == "not applicable"
+
+
+def test_a_problem_is_marked_by_the_gravest_kind_of_its_checks() -> None:
+    rows = [row("a", "fine", kind="fails"), row("a", "problem", kind="note")]
+    assert verdicts.mark(rows, "a") == "note"
+    assert verdicts.mark([*rows, row("a", "problem", kind="warning")], "a") == "warning"
+    assert verdicts.mark(rows[:1], "a") == "fine"
+    assert verdicts.mark([row("learning", "too early to say")], "learning") == "too early to say"
+
+
+def test_an_expected_answer_is_held_against_the_verdict_on_learning() -> None:
+    rows = [row("learning", "will not learn", reason="The loss is 100% of that.")]
+    assert verdicts.unmet_expectations(rows, {"v": {"learning": "will not learn"}}) == []
+    assert verdicts.unmet_expectations(rows, {"v": {"learning": "learns"}}) == [
+        "v: learning: expected learns, found will not learn; The loss is 100% of that."
+    ]
 
 
 def test_an_unmet_expectation_is_reported_with_its_evidence() -> None:

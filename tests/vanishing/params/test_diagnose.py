@@ -18,8 +18,9 @@ def test_every_health_rule_has_its_thresholds() -> None:
     ("expect", "message"),
     [
         ({"rleu": {"overfit": True}}, "expect.rleu: should be a variant (did you mean relu?)"),
-        ({"relu": {"overfitt": True}}, "Input should be one of vanishing_gradient, "),
-        ({"relu": {"overfit": "yes"}}, "valid boolean"),
+        ({"relu": {"overfitt": True}}, "Input should be one of learning, vanishing_gradient, "),
+        ({"relu": {"overfit": "yes"}}, "overfit: should be a boolean: true or false; given 'yes'"),
+        ({"relu": {"learning": True}}, "learning: should be one of will not learn, learns, "),
     ],
 )
 def test_an_expectation_is_of_a_variant_and_a_rule(

@@ -8,6 +8,7 @@ from vanishing.reporting import markdown
 PROBLEM: dict[str, Any] = {
     "variant": "v",
     "rule": "vanishing_gradient",
+    "kind": "warning",
     "quantity": "mean |dL/dW|",
     "layer": "first",
     "epoch": 1,
@@ -43,6 +44,7 @@ def test_problems_are_listed_with_location_value_and_threshold() -> None:
     fine = PROBLEM | {"verdict": "fine", "variant": "w"}
     _, _, line = markdown.problems_table([PROBLEM, fine]).splitlines()
     assert cells(line) == [
+        "warning",
         "v",
         "vanishing gradient",
         "mean \\|dL/dW\\|",
@@ -60,7 +62,26 @@ def test_health_has_a_row_per_rule_and_the_gravest_verdict_of_each_variant() -> 
     checks = [PROBLEM, PROBLEM | {"verdict": "fine"}, PROBLEM | {"variant": "w", "verdict": "fine"}]
     header, _, line = markdown.health_table(checks).splitlines()
     assert cells(header) == ["rule", "v", "w"]
-    assert cells(line) == ["vanishing gradient", "×", "·"]
+    assert cells(line) == ["vanishing gradient", "!", "·"]
+
+
+def test_what_fails_is_listed_before_warnings_and_notes() -> None:
+    checks = [PROBLEM | {"kind": kind} for kind in ("note", "fails", "warning")]
+    _, _, *lines = markdown.problems_table(checks).splitlines()
+    assert [cells(line)[0] for line in lines] == ["fails", "warning", "note"]
+
+
+def test_learning_has_a_row_per_variant_with_its_reason_and_the_layer_of_the_cause() -> None:
+    learning = {
+        "variant": "v",
+        "rule": "learning",
+        "layer": "first",
+        "verdict": "will not learn",
+        "reason": "The loss is 100% of it.",
+    }
+    header, _, line = markdown.learning_table([learning, PROBLEM]).splitlines()
+    assert cells(header) == ["variant", "verdict", "layer", "reason"]
+    assert cells(line) == ["v", "**will not learn**", "first", "The loss is 100% of it."]
 
 
 def test_verdicts_are_counted_with_the_range_of_their_numbers() -> None:

@@ -154,13 +154,16 @@ def test_saturation_has_a_line_per_layer_on_the_whole_scale(axes: Axes) -> None:
 
 
 def test_health_matrix_has_a_sign_per_variant_and_rule(axes: Axes) -> None:
-    rows = [("a", "r1", "problem"), ("a", "r2", "fine"), ("b", "r1", "not applicable")]
+    rows = [("a", "learning", "learns"), ("a", "r1", "warning"), ("a", "r2", "fine")]
+    rows += [("b", "learning", "will not learn"), ("b", "r1", "not applicable")]
     rows.append(("b", "r2", "undefined"))
-    frame = pd.DataFrame(rows, columns=["variant", "rule", "verdict"])
+    frame = pd.DataFrame(rows, columns=["variant", "rule", "mark"])
     panels.draw_health_matrix(frame, axes)
-    assert drawings.cells(axes) == {(0, 0): "×", (1, 0): "·", (0, 1): "-", (1, 1): "?"}
+    first, second = {0: "✓", 1: "!", 2: "·"}, {0: "×", 1: "-", 2: "?"}
+    expected = {(x, 0): sign for x, sign in first.items()}
+    assert drawings.cells(axes) == expected | {(x, 1): sign for x, sign in second.items()}
     assert drawings.tick_labels(axes, "y") == {0: "a", 1: "b"}
-    assert drawings.tick_labels(axes, "x") == {0: "r1", 1: "r2"}
+    assert drawings.tick_labels(axes, "x") == {0: "learning", 1: "r1", 2: "r2"}
 
 
 def test_trace_has_layers_on_rows_from_the_bottom_and_masks_values_that_are_not_finite(

@@ -215,12 +215,12 @@ def test_attenuation_without_theory_or_interval_is_nan() -> None:
 
 def test_health_matrix_has_the_gravest_verdict_of_each_rule() -> None:
     checks = [
-        {"variant": name, "rule": "r", "verdict": verdict}
+        {"variant": name, "rule": "r", "kind": "note", "verdict": verdict}
         for name, verdicts in (("v", ("fine", "problem", "undefined")), ("w", ("fine",)))
         for verdict in verdicts
     ]
     matrix = plot_data.health_matrix(checks).to_numpy().tolist()
-    assert matrix == [["v", "r", "problem"], ["w", "r", "fine"]]
+    assert matrix == [["v", "r", "note"], ["w", "r", "fine"]]
 
 
 def test_gradients_through_time_are_by_state_and_step() -> None:

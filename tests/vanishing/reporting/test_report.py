@@ -81,10 +81,10 @@ def test_changed_metrics_change_the_sentences(settings: Params, summaries: dict[
 
 def test_numbers_that_are_not_finite_are_named(settings: Params, summaries: dict[str, Any]) -> None:
     missing = dict.fromkeys(report.numeric_keys(summaries["metrics"]))
-    text = fill(settings, summaries, relu=missing | {"verdict": "not finite, diverged"})
+    text = fill(settings, summaries, relu=missing | {"verdict": "not finite, will not learn"})
     row = next(line for line in text.splitlines() if line.startswith("| relu "))
     assert row.count("not finite") == 6
-    assert "relu diverged" in text
+    assert "variants will not learn (relu)" in words(text)
     assert not re.search(r"\bnan\b", text)
     assert "None" not in text
 

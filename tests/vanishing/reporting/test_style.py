@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from tests.support import drawings
 from vanishing.judging import verdicts
+from vanishing.judging.kinds import KINDS_BY_GRAVITY
+from vanishing.params.answers import ANSWERS
 from vanishing.reporting import style
 
 
@@ -31,11 +33,22 @@ def test_layers_get_lighter_from_the_input_on() -> None:
     assert lightness == sorted(lightness)
 
 
-def test_every_verdict_has_a_sign_and_a_colour_of_its_own() -> None:
-    names = {verdicts.PROBLEM, verdicts.FINE, verdicts.UNDEFINED, verdicts.NOT_APPLICABLE}
-    assert set(style.VERDICT_STYLES) == names
+@pytest.mark.parametrize(
+    ("styles", "names"),
+    [
+        (
+            style.RULE_STYLES,
+            {*KINDS_BY_GRAVITY, verdicts.FINE, verdicts.UNDEFINED, verdicts.NOT_APPLICABLE},
+        ),
+        (style.LEARNING_STYLES, set(ANSWERS)),
+    ],
+)
+def test_every_verdict_has_a_sign_and_a_colour_of_its_own(
+    styles: dict[str, style.VerdictStyle], names: set[str]
+) -> None:
+    assert set(styles) == names
     for field in ("color", "sign"):
-        assert len({getattr(look, field) for look in style.VERDICT_STYLES.values()}) == len(names)
+        assert len({getattr(look, field) for look in styles.values()}) == len(names)
 
 
 def test_values_that_an_axis_cannot_show_are_marked_at_its_edge(axes: Axes) -> None:

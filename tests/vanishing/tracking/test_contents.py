@@ -112,8 +112,8 @@ def test_a_variant_has_the_means_over_its_seeds_and_what_needs_no_training(
     paths.card("relu").write_bytes(b"figure")
     copy_run("relu", 1, test_loss=9.0, train_loss=math.nan)
     shutil.copytree("data/statistics/relu/seed-0", "data/statistics/relu/seed-1")
-    alone = contents.of_variant("relu", {0: None}, "steady, learned", {})
-    content = contents.of_variant("relu", {0: None, 1: None}, "steady, learned", {})
+    alone = contents.of_variant("relu", {0: None}, "steady, learns", {})
+    content = contents.of_variant("relu", {0: None, 1: None}, "steady, learns", {})
     assert content.params["train.seeds"] == [0, 1]
     assert content.params.items() >= {"network.activation": "relu", "train.epochs": 2}.items()
     assert curve(alone, "test_loss") == curve(contents.of_run("relu", 0, None, {}), "test_loss")
@@ -122,13 +122,13 @@ def test_a_variant_has_the_means_over_its_seeds_and_what_needs_no_training(
     assert means == pytest.approx({epoch: (loss + 9) / 2 for epoch, loss in losses.items()})
     assert repr(curve(content, "train_loss")) == repr(curve(alone, "train_loss"))  # less NaN
     assert curve(content, "attenuation_init") == curve(content, "attenuation")[:1]
-    assert content.tags[VERDICT] == "steady, learned"
+    assert content.tags[VERDICT] == "steady, learns"
     assert {f"{folder}/{path.name}" for path, folder in content.artifacts.items()} == {
         *(f"initialisation/{name}.parquet" for name in ("initialisation", "depths", "theory")),
         "figures/relu.png",
     }
     paths.card("relu").write_bytes(b"drawn anew")
-    redrawn = contents.of_variant("relu", {0: None}, "steady, learned", {})
+    redrawn = contents.of_variant("relu", {0: None}, "steady, learns", {})
     assert redrawn.tags[FIGURES] != content.tags[FIGURES]
 
 

@@ -26,9 +26,15 @@ def make_study(seeds: list[int], **changes: Any) -> Study:
 @pytest.mark.parametrize(
     ("verdict", "sentence"),
     [
-        ("vanishing, at chance", "is vanishing (attenuation 0.000376); training ended at chance"),
-        ("steady, learned", "is steady (attenuation 0.000376); the network learned"),
-        ("not finite, diverged", "is not finite (attenuation 0.000376); training diverged"),
+        (
+            "vanishing, will not learn",
+            "is vanishing (attenuation 0.000376); the network will not learn",
+        ),
+        ("steady, learns", "is steady (attenuation 0.000376); the network learns"),
+        (
+            "not finite, too early to say",
+            "is not finite (attenuation 0.000376); whether the network learns is too early to say",
+        ),
     ],
 )
 def test_a_variants_verdict_is_a_sentence(verdict: str, sentence: str) -> None:
@@ -40,7 +46,11 @@ def test_a_variants_verdict_is_a_sentence(verdict: str, sentence: str) -> None:
 
 
 def test_an_unknown_number_is_said_to_be_none() -> None:
-    metrics = {"attenuation_init": None, "test_accuracy": None, "verdict": "not finite, diverged"}
+    metrics = {
+        "attenuation_init": None,
+        "test_accuracy": None,
+        "verdict": "not finite, will not learn",
+    }
     text = descriptions.of_variant(make_study([0]), "sigmoid", metrics)
     assert "(attenuation not finite)" in text
     assert "(test accuracy not finite)" in text
@@ -48,19 +58,19 @@ def test_an_unknown_number_is_said_to_be_none() -> None:
 
 def test_differences_from_the_reference_are_named_as_in_params_yaml() -> None:
     study = make_study([0], depth=1, skip=True, init="normal", std=1.0)
-    text = descriptions.of_variant(study, "relu", METRICS | {"verdict": "steady, learned"})
+    text = descriptions.of_variant(study, "relu", METRICS | {"verdict": "steady, learns"})
     assert text.startswith(
         "`sigmoid` with activation relu instead of sigmoid, depth 1 instead of 3, init normal"
         " instead of default, std 1.0 instead of none, skip true instead of false.\n\n"
     )
     same = descriptions.of_variant(
-        make_study([0], activation="sigmoid"), "relu", METRICS | {"verdict": "steady, learned"}
+        make_study([0], activation="sigmoid"), "relu", METRICS | {"verdict": "steady, learns"}
     )
     assert same.startswith("The same network as `sigmoid`.")
 
 
 def test_a_training_run_names_its_seed() -> None:
-    metrics = METRICS | {"verdict": "steady, learned"}
+    metrics = METRICS | {"verdict": "steady, learns"}
     one = descriptions.of_run(make_study([3]), "relu", 3, metrics)
     assert one.startswith("`sigmoid` with activation relu instead of sigmoid.\n\nAt init")
     assert one.endswith("\n\nTrained with seed 3, its only seed.")

@@ -9,7 +9,7 @@ from tests.support.study import tiny_params, write_params
 from vanishing.files import write_json, write_text
 from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.paths import METRICS
+from vanishing.paths import HEALTH, METRICS, RUNS
 from vanishing.pipeline.lock import Lock, output_digest
 from vanishing.tracking import identity
 from vanishing.tracking.identity import Experiment
@@ -50,7 +50,10 @@ def test_the_file_of_a_sqlite_database_is_known(uri: str, path: str | None) -> N
 
 
 def compute(
-    content: dict[str, Any], metrics: dict[str, Any], contents: dict[str, str]
+    content: dict[str, Any],
+    metrics: dict[str, Any],
+    contents: dict[str, str],
+    learning: dict[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the identities in a study.
 
@@ -58,9 +61,26 @@ def compute(
         content: Of its params.yaml.
         metrics: Of its metrics.json.
         contents: {stage: content of its output}; other outputs are empty.
+        learning: {variant, or variant and seed: verdict}; others learn.
     """
     write_params(Path(), content)
     write_json(METRICS, metrics)
+    verdicts = learning or {}
+    of_variants = [
+        {"variant": name, "rule": "learning", "reason": verdicts.get(name, "learns")}
+        for name in content["variants"]
+    ]
+    write_json(HEALTH, [*of_variants, {"variant": "relu", "rule": "overfit"}])
+    of_runs = [
+        {
+            "variant": name,
+            "seed": seed,
+            "learning": {"reason": verdicts.get(f"{name} {seed}", "learns")},
+        }
+        for name in content["variants"]
+        for seed in content["train"]["seeds"]
+    ]
+    write_json(RUNS, of_runs)
     study = load(Study)
     runs = [f"{variant}-{seed}" for variant in study.variants for seed in study.train.seeds]
     stages = [f"{stage}@{run}" for run in runs for stage in ("train", "extract")]
@@ -99,6 +119,9 @@ def test_an_identity_changes_with_the_results_that_the_run_holds_and_no_others()
     }.items():
         assert changed(before, compute(content, {}, {stage: "other"})) == names
     assert changed(before, compute(content, {"relu": {"test_accuracy": 1.0}}, {})) == {"relu"}
+    for name, run in {"relu": "relu", "relu 1": "relu seed 1"}.items():
+        other = {name: "will not learn"}
+        assert changed(before, compute(content, {}, {}, other)) == {run}
 
 
 @pytest.mark.usefixtures("workspace")

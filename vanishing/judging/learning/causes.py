@@ -145,12 +145,12 @@ def _frozen(moment: Moment) -> Cause | None:
 
 
 def _not_held(moment: Moment) -> Cause | None:
-    free = [p for p in moment.parameters if p["optimizer"] is None and not p["frozen"]]
+    free = [p for p in moment.run.parameters if p["optimizer"] is None and not p["frozen"]]
     return Cause(
         "not-held",
         "No optimizer holds these parameters: they never change.",
         "share of the parameters that no optimizer holds",
-        len(free) / max(1, len(moment.parameters)),
+        len(free) / max(1, len(moment.run.parameters)),
         Limit(">", 0.0),
         free[0]["layer"] if free else None,
     )
@@ -449,6 +449,8 @@ def _rounding(moment: Moment) -> Cause | None:
 
 
 def _data(moment: Moment) -> Cause | None:
+    if moment.of_network("output", "dependence").empty:
+        return None  # so much is not recorded that another cause may have gone unseen
     return Cause(
         LAST_RESORT,
         "Gradients arrive and weights move, but nothing is learned: look at labels and data.",
@@ -501,7 +503,7 @@ def _weights(moment: Moment) -> list[Mapping[str, Any]]:
 
 def _largest_weights(moment: Moment) -> dict[str, Mapping[str, Any]]:
     """Return each layer's largest matrix or kernel, of those whose start is recorded."""
-    stds = moment.record.get("initial_std", {})
+    stds = moment.run.record.get("initial_std", {})
     recorded = [parameter for parameter in _weights(moment) if parameter["name"] in stds]
     by_size = sorted(recorded, key=lambda parameter: math.prod(parameter["shape"]))
     return {parameter["layer"]: parameter for parameter in by_size}
@@ -509,7 +511,7 @@ def _largest_weights(moment: Moment) -> dict[str, Mapping[str, Any]]:
 
 def _initial_stds(moment: Moment) -> dict[str, float]:
     """Return the standard deviation at the start of each layer's largest matrix or kernel."""
-    stds: Mapping[str, float] = moment.record.get("initial_std", {})
+    stds: Mapping[str, float] = moment.run.record.get("initial_std", {})
     largest = _largest_weights(moment)
     return {layer: stds[parameter["name"]] for layer, parameter in largest.items()}
 

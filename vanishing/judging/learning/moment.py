@@ -1,18 +1,15 @@
-"""A watched training as it stands after some steps: the numbers that verdicts and causes read."""
+"""A training as it stands after some steps: the numbers that verdicts and causes read."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from vanishing.files import read_json
-from vanishing.judging.runs import Run, load_run
+from vanishing.judging.runs import Run
 from vanishing.results.tables import select
-from vanishing.results.watched import read_run, record_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,40 +17,11 @@ if TYPE_CHECKING:
 _SOFTMAX_ROW_SUM = 0.02  # of |Σg| / Σ|g|, below which rows of dL/dz sum to 0 up to half precision
 
 
-class Watched(NamedTuple):
-    """All that a watch has left of a training.
-
-    Attributes:
-        run: The tables that rules read.
-        steps: The table of that name.
-        record: The content of run.json.
-    """
-
-    run: Run
-    steps: pd.DataFrame
-    record: Mapping[str, Any]
-
-    def until(self, step: int) -> "Watched":
-        """Return what there was after a step.
-
-        The loss of the step itself is left out: a loop may tell it before the step or after it.
-        """
-        tables = {name: rows[rows["step"] <= step] for name, rows in self.run.tables.items()}
-        tables["losses"] = tables["losses"][tables["losses"]["step"] < step]
-        steps = self.steps[self.steps["step"] <= step]
-        return self._replace(run=self.run._replace(tables=tables), steps=steps)
-
-
-def load(folder: Path) -> Watched:
-    """Read a run, with the errors of `read_run`."""
-    return Watched(load_run(folder), read_run(folder, "steps"), read_json(record_path(folder)))
-
-
 class Moment:
     """What a training has left up to a step; later rows count for nothing.
 
     Args:
-        watched: The training.
+        run: The training.
         step: The last one that counts; None for all.
 
     Attributes:
@@ -62,8 +30,8 @@ class Moment:
         step: The last one that was recorded.
     """
 
-    def __init__(self, watched: Watched, step: int | None = None) -> None:
-        self.run, self.steps, self.record = watched if step is None else watched.until(step)
+    def __init__(self, run: Run, step: int | None = None) -> None:
+        self.run = run if step is None else run.until(step)
         losses = self.run.tables["losses"].sort_values("step")
         self.losses: NDArray[np.float64] = losses["loss"].to_numpy(dtype=np.float64)
         traced = self.run.tables["trace"]["step"]
@@ -108,6 +76,13 @@ class Moment:
         steps: pd.Series[float] = self.steps.groupby("step")["learning_rate"].max()
         return steps
 
+    @property
+    def steps(self) -> pd.DataFrame:
+        """The table of that name; without rows where it is not recorded."""
+        columns = ["step", "learning_rate", "norm_before_clipping"]
+        steps: pd.DataFrame = self.run.tables.get("steps", pd.DataFrame(columns=columns))
+        return steps
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The settings of the optimizers' groups, as they were when the watch began.
@@ -115,7 +90,7 @@ class Moment:
         Of several groups the largest number counts.
         """
         largest: dict[str, Any] = {}
-        for optimizer in self.record.get("optimizers", ()):
+        for optimizer in self.run.record.get("optimizers", ()):
             for group in optimizer["groups"]:
                 for key, value in group["settings"].items():
                     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -125,18 +100,25 @@ class Moment:
     @cached_property
     def optimizer(self) -> str:
         """The class of the first optimizer; empty where it is not known."""
-        optimizers = self.record.get("optimizers") or [{"class": ""}]
+        optimizers = self.run.record.get("optimizers") or [{"class": ""}]
         return str(optimizers[0]["class"])
 
     @cached_property
     def is_softmax(self) -> bool:
-        """Whether the loss is the cross-entropy of a softmax, by the rows of dL/dz."""
+        """Whether the loss is the cross-entropy of a softmax: known, or by the rows of dL/dz."""
+        if self.run.classes is not None:
+            return True
         sums = self.of_network("output", "row_sum").dropna()
         return bool(len(sums)) and float(sums.median()) < _SOFTMAX_ROW_SUM
 
     @cached_property
     def classes(self) -> int | None:
-        """The number of outputs of the last layer with weights; None where it is not known."""
+        """The number of classes, or else of outputs of the last layer with weights.
+
+        None where neither is known.
+        """
+        if self.run.classes is not None:
+            return self.run.classes
         positions = self.at_start("preactivation", "position")
         shapes = {parameter["layer"]: parameter["shape"] for parameter in self.matrices}
         layers = [layer for layer in positions.sort_values().index if layer in shapes]
@@ -149,15 +131,9 @@ class Moment:
         return float(scales.iloc[0]) if self.is_softmax and len(scales) else math.nan
 
     @property
-    def parameters(self) -> Sequence[Mapping[str, Any]]:
-        """The parameters, as run.json has them; none where there is no record."""
-        parameters: Sequence[Mapping[str, Any]] = self.record.get("parameters", ())
-        return parameters
-
-    @property
     def matrices(self) -> list[Mapping[str, Any]]:
         """The parameters of two dimensions or more."""
-        return [parameter for parameter in self.parameters if len(parameter["shape"]) > 1]
+        return [parameter for parameter in self.run.parameters if len(parameter["shape"]) > 1]
 
 
 def first_row(table: pd.DataFrame) -> "pd.Series[float]":

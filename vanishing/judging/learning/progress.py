@@ -70,8 +70,13 @@ def _over(loss: float, reference: float) -> float:
 
 
 def loss_of_now(moment: Moment) -> float:
-    """Return the mean of the last fifth of the losses; NaN or infinite where one of them is."""
-    return _mean(moment.losses[-max(1, len(moment.losses) // _PARTS) :])
+    """Return the mean of the last fifth of the losses, or of the last epoch, if that is less.
+
+    Of a training of many epochs a fifth is so long that one that begins to learn late would be
+    taken for one that never does. The mean is NaN or infinite where one of the losses is.
+    """
+    count = max(1, len(moment.losses) // _PARTS)
+    return _mean(moment.losses[-min(count, moment.run.epoch_steps or count) :])
 
 
 def _constant_answer(moment: Moment) -> float | None:

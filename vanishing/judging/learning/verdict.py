@@ -6,18 +6,15 @@ the end (docs/decisions/0024); docs/verdicts.md says how often the answers are w
 
 import math
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from vanishing.errors import StudyError
 from vanishing.judging.learning.causes import Cause, find_cause, find_decisive
-from vanishing.judging.learning.moment import Moment, Watched, load
+from vanishing.judging.learning.moment import Moment
 from vanishing.judging.learning.progress import HORIZON, Progress, loss_of_now, measure
 from vanishing.judging.limits import Limit
-
-Answer = Literal["will not learn", "learns", "too early to say"]
-WILL_NOT_LEARN: Answer = "will not learn"
-LEARNS: Answer = "learns"
-TOO_EARLY: Answer = "too early to say"
+from vanishing.judging.runs import Run, load_run
+from vanishing.params.answers import LEARNS, TOO_EARLY, WILL_NOT_LEARN, Answer
 
 EARLIEST = 50  # steps, before which only what decides by itself is said
 _LEARNED_SHARE = Limit("<", 0.9)  # of a constant answer's loss: the loss has begun to fall
@@ -43,12 +40,16 @@ class Verdict(NamedTuple):
         step: After which it was said.
         reason: The number that decides, in a sentence.
         cause: Why it will not learn; None with another answer.
+        loss_share: The loss of now over that of a constant answer; NaN where it is not known.
+        limit: Beyond which a training that is over has failed; None where that does not decide.
     """
 
     answer: Answer
     step: int
     reason: str
     cause: Cause | None = None
+    loss_share: float = math.nan
+    limit: Limit | None = None
 
     @property
     def layer(self) -> str | None:
@@ -66,11 +67,11 @@ class Verdict(NamedTuple):
         return f"{line}{sentence} ({numbers})"
 
 
-def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Verdict:
-    """Say whether a watched training will learn.
+def judge_learning(watched: Run | Path | str, step: int | None = None) -> Verdict:
+    """Say whether a training will learn.
 
     Args:
-        watched: The folder of the training, or what was read from it. Its losses are needed
+        watched: The folder of a watched training, or what was read from it. Its losses are needed
             (`watch.loss`).
         step: The last one to be looked at, to foresee what comes after it; None to look at all of
             them, and to conclude what has become of it.
@@ -83,12 +84,12 @@ def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Ve
     """
     if step is not None and step < 1:
         raise StudyError(f"judge_learning: step: should be at least 1; given {step}")
-    training = watched if isinstance(watched, Watched) else load(Path(watched))
-    moment = Moment(training, step)
+    run = watched if isinstance(watched, Run) else load_run(Path(watched))
+    moment = Moment(run, step)
     decisive = find_decisive(moment)
     if decisive is not None:
         return Verdict(WILL_NOT_LEARN, moment.step, decisive.sentence, decisive)
-    if training.run.tables["losses"].empty:
+    if run.tables["losses"].empty:
         return Verdict(TOO_EARLY, moment.step, "No losses are recorded: call watch.loss(loss).")
     if len(moment.losses) and not math.isfinite(loss_of_now(moment)):
         reason = "The loss is not finite."
@@ -101,7 +102,8 @@ def judge_learning(watched: Watched | Path | str, step: int | None = None) -> Ve
     is_over = step is None and moment.is_softmax
     answer, reason = _conclude(progress) if is_over else _foresee(progress)
     cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
-    return Verdict(answer, moment.step, reason, cause)
+    limit = _FAILED_SHARE if is_over else None
+    return Verdict(answer, moment.step, reason, cause, progress.loss_share, limit)
 
 
 def _conclude(progress: Progress) -> tuple[Answer, str]:

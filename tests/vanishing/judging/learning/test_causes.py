@@ -19,7 +19,8 @@ from tests.vanishing.judging.learning.trainings import (
     summed,
 )
 from vanishing.judging.learning.causes import find_all, find_cause
-from vanishing.judging.learning.moment import Moment, load
+from vanishing.judging.learning.moment import Moment
+from vanishing.judging.runs import load_run
 
 
 def with_normalization(change: Callable[[nn.BatchNorm1d], object]) -> nn.Sequential:
@@ -132,7 +133,7 @@ FAULTS: dict[str, tuple[Callable[[], Loop], str, str | None]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named_with_its_layer(fault: str, tmp_path: Path) -> None:
     make, name, layer = FAULTS[fault]
-    cause = find_cause(Moment(load(make().train(tmp_path / "run", steps=30))))
+    cause = find_cause(Moment(load_run(make().train(tmp_path / "run", steps=30))))
     assert cause is not None
     assert (cause.name, cause.layer) == (name, layer)
     assert cause.limit.holds(cause.measured)
@@ -140,7 +141,7 @@ def test_a_fault_is_named_with_its_layer(fault: str, tmp_path: Path) -> None:
 
 
 def test_of_a_healthy_training_the_data_alone_are_left(tmp_path: Path) -> None:
-    causes = find_all(Moment(load(Loop().train(tmp_path / "run", steps=30))))
+    causes = find_all(Moment(load_run(Loop().train(tmp_path / "run", steps=30))))
     assert [cause.name for cause in causes] == ["labels"]
 
 
@@ -148,7 +149,7 @@ def test_a_parameter_that_no_optimizer_holds_is_named(tmp_path: Path) -> None:
     model = mlp()
     held = [p for layer in named(model, ["hidden1", "head"]) for p in layer.parameters()]
     loop = Loop(model, optimizer=lambda _: Adam(held))
-    cause = find_cause(Moment(load(loop.train(tmp_path / "run", steps=6))))
+    cause = find_cause(Moment(load_run(loop.train(tmp_path / "run", steps=6))))
     assert cause is not None
     assert (cause.name, cause.layer) == ("not-held", "hidden2")
 
@@ -157,7 +158,7 @@ def test_a_loss_that_is_no_cross_entropy_is_judged_without_labels(tmp_path: Path
     def squares(z: Tensor, labels: Tensor) -> Tensor:
         return (z - nn.functional.one_hot(labels, 10)).square().mean()
 
-    moment = Moment(load(Loop(loss=squares).train(tmp_path / "run", steps=6)))
+    moment = Moment(load_run(Loop(loss=squares).train(tmp_path / "run", steps=6)))
     assert not moment.is_softmax
     assert [cause.name for cause in find_all(moment)] == ["labels"]
-    assert Moment(load(Loop(loss=cross_entropy).train(tmp_path / "other", steps=6))).is_softmax
+    assert Moment(load_run(Loop(loss=cross_entropy).train(tmp_path / "other", steps=6))).is_softmax

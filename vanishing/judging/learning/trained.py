@@ -1,0 +1,52 @@
+"""A training run of a study, as if it had been watched: what verdicts and causes read of it.
+
+A study traces parameters while it trains; preactivations, activations and their gradients are in
+`layers`, of snapshots. What else a watch records (outputs, inputs, groups of the optimizer by step)
+is not known, and causes that need it are never named.
+"""
+
+import pandas as pd
+
+from vanishing.judging.effects import Tables
+from vanishing.judging.runs import OF_MODULES, Run
+from vanishing.params.optimizers import Optimizer
+
+_CLASSES = {  # of PyTorch
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+}
+_SETTINGS = {"learning_rate": "lr", "epsilon": "eps"}  # {ours: PyTorch's}
+
+
+def run_of(name: str, tables: Tables, classes: int, optimizer: Optimizer) -> Run:
+    """Return a training run of a study.
+
+    Args:
+        name: Of the variant.
+        tables: {table: rows of this run alone}: trace, losses, layers and units.
+        classes: Number of classes.
+        optimizer: With which it was trained, on the mean cross-entropy.
+
+    Returns:
+        The run.
+    """
+    layers, losses = tables["layers"], tables["losses"]
+    of_modules = layers[layers["tensor"].isin(OF_MODULES)]
+    trace = pd.concat([tables["trace"], of_modules.drop(columns="epoch")])
+    return Run(
+        name,
+        {"trace": trace, "losses": losses, "units": tables["units"]},
+        {"optimizers": [_describe(optimizer)]},
+        classes,
+        int((losses["epoch"] == losses["epoch"].max()).sum()) or None,
+    )
+
+
+def _describe(optimizer: Optimizer) -> dict[str, object]:
+    """Describe an optimizer as a watch's run.json does."""
+    values = optimizer.model_dump(exclude={"name"})
+    settings = {_SETTINGS.get(key, key): value for key, value in values.items()}
+    return {"class": _CLASSES[optimizer.name], "groups": [{"settings": settings}]}
