@@ -11,8 +11,10 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from vanishing.judging.learning.causes import Cause, find_all
-from vanishing.judging.learning.moment import Moment, load
-from vanishing.judging.learning.verdict import LEARNS, TOO_EARLY, Verdict, judge_learning
+from vanishing.judging.learning.moment import Moment
+from vanishing.judging.learning.verdict import Verdict, judge_learning
+from vanishing.judging.runs import load_run
+from vanishing.params.answers import LEARNS, TOO_EARLY
 from vanishing.recorder import watch
 from vanishing.remedies import changes, faults
 from vanishing.remedies.advice import Advice, Trial
@@ -164,9 +166,9 @@ class _Search:
                 for rung in (*RUNGS, _PATIENCE):
                     if rung != _PATIENCE or latest[-1].answer == TOO_EARLY:
                         self._advance(pilot, rung, watching)
-            watched = load(path)
+            run = load_run(path)
         steps = pilot.steps
-        return judge_learning(watched, steps), list(find_all(Moment(watched, steps)))
+        return judge_learning(run, steps), list(find_all(Moment(run, steps)))
 
     def _advance(self, pilot: Pilot, until: int, hears: Any = None) -> None:
         before = len(pilot.losses)

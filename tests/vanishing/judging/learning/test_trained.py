@@ -128,7 +128,7 @@ def test_a_row_has_what_decides_and_the_cause() -> None:
 
 
 def test_the_worst_seed_decides_and_the_reason_says_how_many_are_like_it() -> None:
-    losses = {0: [1, 0.3], 1: [1, 1], 2: [1, 0.7], 3: [1, 1.1]}
+    losses: dict[int, list[float]] = {0: [1, 0.3], 1: [1, 1], 2: [1, 0.7], 3: [1, 1.1]}
     rows = {seed: to_row("v", judge(tables(losses[seed])), seed) for seed in losses}
     decisive = worst(rows)
     assert (decisive["seed"], decisive["verdict"]) == (1, "will not learn")
