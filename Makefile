@@ -7,7 +7,7 @@ else
 SHELL := /bin/bash
 endif
 .DEFAULT_GOAL := help
-.PHONY: help repro study bench stale check review comment pull push publish step-summary predict test torture \
+.PHONY: help repro study bench stale check review comment pull push publish step-summary predict remedy test torture \
 	quick ui track lint format lock clean setup
 
 # These settings are given on Make's command line alone: the environment may have variables of the
@@ -78,6 +78,9 @@ bench: setup ## measure speed against the alternatives (NAMES="training recordin
 
 predict: setup ## what theory says of a variant, without training (V=relu THRESHOLD=1e-7)
 	@cd "$$STUDY" && vanishing predict "$$V" $${THRESHOLD:+--threshold "$$THRESHOLD"}
+
+remedy: setup ## what helps a variant that does not learn, because it is tried (V=sigmoid)
+	@cd "$$STUDY" && python -m stages remedy "$$V" && cat "reports/remedies/$$V.md"
 
 test: setup ## run the tests, side by side (QUICK=1: without those that take seconds)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 4 \

@@ -36,7 +36,7 @@ NAMES = (
     "load",
     "page",
 )
-ON_ZOO = ("verdicts", "rivals", "gate")
+ON_ZOO = ("verdicts", "rivals", "gate", "remedies")
 ON_GPU = ("gpu",)
 KNOWN = (*NAMES, *ON_ZOO, *ON_GPU)
 TITLES = {
@@ -49,6 +49,9 @@ TITLES = {
     "claims": "What single measurements tell: claims, by the rule of benchmarks/zoo/claims.py",
     "misjudged": "Cases that verdicts misjudge",
     "gate": "What the gate says of the zoo",
+    "remedies": "What heals trainings of the zoo that a change can heal",
+    "not healed": "Cases that the recommendation does not heal",
+    "plain faults": "What is said of cases that no change can heal, and of healthy ones",
     "sleeping": "Ten stages that sleep for 3 s, side by side",
     "networks": "Cost against width and depth",
     "files": "Size of the study's Parquet files",

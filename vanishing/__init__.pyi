@@ -28,6 +28,10 @@ from .judging.learning.verdict import judge_learning as judge_learning
 from .explaining.explain import explain as explain
 from .explaining.explanation import Explanation as Explanation
 
+# What to do about a training that does not learn, because it was tried
+from .remedies.advice import Advice as Advice
+from .remedies.remedy import find_remedy as find_remedy
+
 # A study or watched trainings as a page to explore
 from .explorer.explore import explore as explore
 from .explorer.page import Page as Page

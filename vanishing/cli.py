@@ -1,4 +1,4 @@
-"""The command `vanishing`: `predict`, `explain`; `report`, `check` and `compare` watched runs."""
+"""The command `vanishing`: `predict`, `explain`, `remedy`; `report`, `check`, `compare` runs."""
 
 import argparse
 import math
@@ -54,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
             description="Send a batch through a network that a function returns, forward and"
             " backward, and print by which factor each operation changes the gradient on its way"
             " from the output to the input, with theory's value beside it.",
+        )
+    )
+    _add_remedy(
+        commands.add_parser(
+            "remedy",
+            help="say what to do about a training that does not learn, by trying it",
+            description="Name a plain fault, or leave a training alone that learns, or else try"
+            " changes on copies of the network, in short trainings, and print the smallest one"
+            " that helps, with its gain and its cost.",
         )
     )
     report = commands.add_parser(
@@ -134,6 +143,49 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
     explain.set_defaults(command=_explain)
 
 
+def _add_remedy(remedy: argparse.ArgumentParser) -> None:
+    function = "module:function"
+    remedy.add_argument(
+        "network", metavar="NETWORK", help=f"{function} that returns a network, without arguments"
+    )
+    remedy.add_argument(
+        "--data",
+        metavar="FUNCTION",
+        required=True,
+        help=f"{function} that returns (inputs, targets), or such pairs of training and of test",
+    )
+    remedy.add_argument(
+        "--loss",
+        metavar="FUNCTION",
+        help=f"{function} of outputs and targets (default: the network's own, or cross-entropy)",
+    )
+    remedy.add_argument(
+        "--optimizer",
+        metavar="FUNCTION",
+        help=f"{function} of a list of parameters, returns an optimizer (default: Adam, 0.001)",
+    )
+    remedy.add_argument(
+        "--loop",
+        metavar="FUNCTION",
+        help=f"{function} of network and optimizer: your training loop, which yields the loss"
+        " after each step (default: shuffled batches of the data)",
+    )
+    remedy.add_argument(
+        "--batch-size", type=_count, default=64, metavar="N", help="(default: %(default)d)"
+    )
+    remedy.add_argument(
+        "--steps",
+        type=_count,
+        default=500,
+        metavar="N",
+        help="of your whole training: pilots cost no more than one (default: %(default)d)",
+    )
+    remedy.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)"
+    )
+    remedy.set_defaults(command=_remedy)
+
+
 def _shape(text: str) -> tuple[int, ...]:
     """Read whole numbers above 0 with commas between them."""
     return tuple(_count(part) for part in text.split(","))
@@ -195,6 +247,15 @@ def _explain(arguments: argparse.Namespace) -> None:
     print(explanation)
     if keeps:
         print(f"\n{arguments.folder} has factors.parquet and factors.png")
+
+
+def _remedy(arguments: argparse.Namespace) -> None:
+    from vanishing.remedies.command import Names, remedy_named  # noqa: PLC0415
+
+    names = Names(
+        arguments.network, arguments.data, arguments.loss, arguments.optimizer, arguments.loop
+    )
+    print(remedy_named(names, arguments.batch_size, arguments.steps, arguments.seed))
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -76,14 +76,14 @@ def key(run: Run) -> str:
         run.seed,
         run.steps,
         data.digest(run.case.dataset),
-        _code(),
+        code(),
         torch.__version__,
     ]
     return digest(content)[:16]
 
 
 @cache
-def _code() -> str:
+def code() -> str:
     """Return the SHA-256 of the modules whose text decides an outcome."""
     sha = hashlib.sha256()
     for module in _MODULES:

@@ -42,8 +42,8 @@ def place_of(model: nn.Module, name: str, make_model: Callable[[], Any]) -> Plac
     maker = make_model.func if isinstance(make_model, functools.partial) else make_model
     return (
         (_in_source(maker, path) if path else None)
-        or next(filter(None, (_start(type(h)) for h in reversed(holders))), None)
-        or _start(maker)
+        or next(filter(None, (start_of(type(h)) for h in reversed(holders))), None)
+        or start_of(maker)
     )
 
 
@@ -72,8 +72,8 @@ def _in_class(kind: type, path: Sequence[str]) -> Place | None:
     return None
 
 
-def _start(kind: Any) -> Place | None:
-    """Return the first line of a class or function that is not torch's."""
+def start_of(kind: Any) -> Place | None:
+    """Return the first line of a class or function that is not torch's; None without a source."""
     source = None if _is_of_torch(kind) else _source(kind)
     return None if source is None else Place(source[0], source[1])
 

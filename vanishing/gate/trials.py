@@ -5,7 +5,6 @@ In: what `assert_trains` is given. Out: a `Trial`, whose run has the tables of `
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from inspect import Parameter, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +17,7 @@ from torch.optim import Optimizer
 
 from vanishing.errors import StudyError
 from vanishing.judging.runs import Run, load_run
+from vanishing.networks.steps import take_step
 from vanishing.networks.undisturbed import (
     call,
     copied,
@@ -162,7 +162,7 @@ def _train(model: nn.Module, task: Task, seed: int, steps: int) -> Trial:
         path = Path(folder) / "gate"
         with watch(model, optimizer, folder=path, every=_EVERY, mlflow=False) as watching:
             for step in range(1, max(1, steps) + 1):
-                loss = _step(optimizer, lambda: _loss(model, task))
+                loss = take_step(optimizer, lambda: _loss(model, task))
                 watching.loss(loss)
                 losses.append(loss)
                 if step % _EVERY == 0 and _is_enough(model, task, losses):
@@ -171,28 +171,6 @@ def _train(model: nn.Module, task: Task, seed: int, steps: int) -> Trial:
     numbers = tuple(float(loss) for loss in losses)
     after = answer(model, task) if steps else None
     return Trial(model, seed, numbers, before, after, run, not_held)
-
-
-def _step(optimizer: Optimizer, loss_of_now: Callable[[], Tensor]) -> Tensor:
-    """Take a step, with a closure where the optimizer cannot do without, as LBFGS.
-
-    Returns:
-        The loss before it.
-    """
-
-    def evaluate() -> Tensor:
-        optimizer.zero_grad()
-        loss = loss_of_now()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
-
-    closure = signature(optimizer.step).parameters.get("closure")
-    if closure is not None and closure.default is Parameter.empty:
-        first: Tensor = optimizer.step(evaluate)  # type: ignore[arg-type,assignment]
-        return first
-    loss = evaluate()
-    optimizer.step()
-    return loss
 
 
 def _is_enough(model: nn.Module, task: Task, losses: Sequence[Tensor]) -> bool:

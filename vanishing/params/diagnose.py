@@ -214,12 +214,14 @@ class Params(Measured, Judged):
         expect: {variant: {rule: whether it should find a problem}}, and of `learning` the verdict.
             It stands beside the variants and not in them: an expectation is no reason to train
             anew, and YAML's merge would hand the baseline's on to every variant.
+        remedies: The variants for which a remedy is looked for; beside them likewise.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     diagnose: Diagnose
     expect: dict[VariantName, Expected] = Field(default_factory=dict)
+    remedies: Annotated[tuple[VariantName, ...], Field(strict=False)]
 
     @model_validator(mode="after")
     def _expectations_are_of_variants(self) -> "Params":
@@ -229,4 +231,16 @@ class Params(Measured, Judged):
                     f"expect.{name}: should be a variant{did_you_mean(name, self.variants)};"
                     f" given {name!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _remedies_are_of_trained_variants(self) -> "Params":
+        for name in self.remedies:
+            if name not in self.trained:
+                raise ValueError(
+                    "remedies: should be variants that are trained"
+                    f"{did_you_mean(name, self.trained)}; given {name!r}"
+                )
+        if len(set(self.remedies)) < len(self.remedies):
+            raise ValueError(f"remedies: should name a variant once; given {list(self.remedies)}")
         return self
