@@ -10,6 +10,7 @@ from stages import extract
 from tests.support.study import tiny_params, write_params
 from vanishing import paths
 from vanishing.errors import StudyError
+from vanishing.results.factors import read_factors
 
 TABLES = ("layers", "histograms", "units")
 
@@ -31,6 +32,19 @@ def test_rows_are_of_the_snapshots_of_the_named_run() -> None:
             ("relu", 0, 1): [20],
             ("relu", 0, 2): [40],
         }
+
+
+@pytest.mark.usefixtures("judged")
+def test_factors_of_the_first_and_the_last_snapshot_multiply_to_the_attenuation() -> None:
+    factors = read_factors(["sigmoid", "sigmoid-batchnorm"], [0])
+    assert factors.groupby("variant")["epoch"].unique().map(list).to_dict() == {
+        "sigmoid": [0, 2],
+        "sigmoid-batchnorm": [0, 2],
+    }
+    chain = factors[factors["within"] == 0]
+    for _, rows in chain.groupby(["variant", "epoch"]):
+        expected = rows["rms_input"].iloc[-1] / rows["rms_output"].iloc[0]
+        assert 10 ** rows["decades"].sum() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_same_snapshots_give_the_same_bytes(judged_folder: Path, trained: Path) -> None:

@@ -15,6 +15,7 @@ FIGURES = {
     "activation-distributions",
     "attenuation-by-depth",
     "attenuation-by-variant",
+    "factors",
     "generalization-gap",
     "gradient-decay",
     "gradient-distributions",

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.study import tiny_params
 from vanishing import paths
+from vanishing.explorer.page import INDEX
 from vanishing.files import read_json
 
 pytestmark = pytest.mark.usefixtures("study")
@@ -16,6 +18,19 @@ def test_every_figure_that_is_shown_is_there_and_every_figure_is_shown() -> None
     shown = re.findall(r"!?\[[^]]+\]\((figures/[^)]+)\)", paths.REPORT.read_text())
     figures = paths.FIGURES.rglob("*.png")
     assert sorted(shown) == sorted(str(path.relative_to(paths.REPORTS)) for path in figures)
+
+
+def test_the_page_to_explore_is_written_beside_it_with_every_variant() -> None:
+    text = INDEX.read_text()
+    assert text.startswith("<!doctype html>")
+    assert all(f'"{name}"' in text for name in tiny_params()["variants"])
+
+
+def test_the_factors_of_each_variant_add_up_to_what_is_lost() -> None:
+    section = paths.REPORT.read_text().split("### Why it vanishes")[1].split("###")[0]
+    items = [line for line in section.splitlines() if line.startswith("- `")]
+    assert len(items) == len(tiny_params()["variants"])
+    assert all(re.search(r" decades lost over \d hops: .* in the weights ", i) for i in items)
 
 
 def test_theory_stands_beside_measurement() -> None:

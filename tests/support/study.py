@@ -71,7 +71,7 @@ def write_lock(folder: Path) -> None:
     outs: dict[str, list[str]] = {
         "diagnose": [f"reports/{name}.json" for name in ("metrics", "health", "claims", "runs")],
         "render": ["reports/figures"],
-        "report": ["reports/README.md"],
+        "report": ["reports/README.md", "reports/index.html"],
     }
     for run_folder in sorted((folder / "models").glob("*/seed-*")):
         variant, seed = run_folder.parent.name, run_folder.name.removeprefix("seed-")

@@ -101,7 +101,8 @@ def kind_of(node: Node, has_weight: bool) -> str:
     if name in _REARRANGEMENTS:
         return SELECTION
     kinds = (kind for kind, starts in _PREFIXES.items() if name.startswith(starts))
-    return next(kinds, OTHER)
+    # An autograd function of somebody's own that takes a matrix of parameters is a layer's product.
+    return next(kinds, WEIGHTS if has_weight else OTHER)
 
 
 def kind_of_module(module: nn.Module | None) -> str | None:

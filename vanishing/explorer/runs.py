@@ -54,6 +54,7 @@ def collect(folders: Sequence[Path], rules: Debugger) -> Page:
         training = watched[run["name"]]
         run |= {
             "verdict": verdict.answer,
+            "why": [],  # a watch has no graph to take apart
             "reason": str(verdict),
             "rules": content.rules_of(examine(training, rules)),
         }

@@ -11,6 +11,7 @@ from vanishing import paths
 from vanishing.explorer import content
 from vanishing.explorer.page import Page
 from vanishing.initialisers import bias_variance, weight_variance
+from vanishing.judging.factors import describe as describe_factors
 from vanishing.judging.findings import findings
 from vanishing.judging.ledger import load_ledger
 from vanishing.judging.verdicts import describe
@@ -20,6 +21,7 @@ from vanishing.params.load import load
 from vanishing.params.study import Variant
 from vanishing.results import run as training_run
 from vanishing.results import summaries, tables
+from vanishing.results.factors import read_factors
 
 if TYPE_CHECKING:
     from vanishing.judging.verdicts import Row
@@ -57,6 +59,7 @@ def _collect(study: Params) -> Page:
     opening = load_ledger(study).opening
     theory = tables.read("theory", names, seeds)
     frames = {name: {t: tables.read(t, [name], seeds) for t in TABLES} for name in names}
+    factors = read_factors(study.trained, seeds[:1])
     runs = content.of_runs(frames)
     for run in runs:
         name = run["name"]
@@ -68,6 +71,7 @@ def _collect(study: Params) -> Page:
             "baseline": variant.compare_to,
             "network": _network(variant),
             "theory": _theory(theory[theory["variant"] == name]),
+            "why": _why(factors[factors["variant"] == name], dict(run["epochs"])),
         }
     title = f"Vanishing gradients on {study.data.dataset}: {len(names)} networks measured"
     return Page(
@@ -87,6 +91,13 @@ def _network(variant: Any) -> dict[str, Any] | None:
         return None
     keys = {"activation", "init", "std", "depth", "width", "skip", "normalization"}
     return variant.model_dump(include=keys)
+
+
+def _why(factors: pd.DataFrame, steps: dict[int, int]) -> list[tuple[int, str]]:
+    """Return the step of each snapshot that was explained, and why its gradient vanishes."""
+    epochs = sorted({int(epoch) for epoch in factors["epoch"]})
+    tables = {epoch: factors[factors["epoch"] == epoch] for epoch in epochs}
+    return [(steps[epoch], _plain(describe_factors(tables[epoch]))) for epoch in epochs]
 
 
 def _theory(rows: pd.DataFrame) -> dict[str, list[list[float | int | None]]]:

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 import vanishing
 from tests.support.public_models import PUBLIC_MODELS, Training
+from vanishing.networks.linear import Linear
 from vanishing.recording.tensors import tensors
 
 WIDTH, TIME = 12, 3
@@ -237,6 +238,17 @@ def test_theory_is_near_on_wide_networks(make: Callable[[], nn.Module]) -> None:
     assert len(known) >= 2
     assert known["gain"].to_numpy() == pytest.approx(known["theory"].to_numpy(), rel=0.06)
     assert (known["gain"] <= known["bound"].fillna(math.inf)).all()
+
+
+def test_a_layer_that_computes_its_product_itself_has_a_factor_of_weights() -> None:
+    layer = Linear(16, 16)
+    nn.init.normal_(layer.weight, std=0.25)
+    nn.init.zeros_(layer.bias)
+    network = nn.Sequential(layer, nn.Tanh(), nn.Linear(16, 3))
+    inputs, targets = torch.randn(20, 16), torch.randint(3, (20,))
+    table = vanishing.explain(network, (inputs, targets), cross_entropy).table
+    assert list(table["kind"]) == ["weights", "activation", "weights"]
+    assert table["theory"].iloc[-1] == pytest.approx(1.0, rel=0.2)  # √(16 · 0.25²)
 
 
 def test_nothing_of_the_users_changes() -> None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.support.study import ROOT
@@ -17,6 +18,7 @@ from vanishing.judging.study import judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.reporting import report, selection
+from vanishing.results.factors import SNAPSHOT_FACTORS
 from vanishing.results.summaries import rounded
 
 NAMES = ["sigmoid", "sigmoid-skip", "relu"]
@@ -53,12 +55,44 @@ def fill(
     for name, changed in metrics.items():
         content["metrics"][name.replace("_", "-")] |= changed
     claims = report.Claims(content.pop("claims"), EFFECTS, article.WRITTEN_DOWN, opening)
-    return report.fill_template(TEMPLATE, settings, **content, claims=claims)
+    return report.fill_template(TEMPLATE, settings, **content, claims=claims, factors=factors())
+
+
+def factors() -> pd.DataFrame:
+    """Return factors of one variant: two hops at initialisation, and after two epochs."""
+    rows = [
+        (epoch, hop, kind, decades)
+        for epoch, decades in ((0, -1.5), (2, -0.25))
+        for hop, kind in ((1, "weights"), (2, "activation"))
+    ]
+    table = pd.DataFrame(rows, columns=["epoch", "hop", "kind", "decades"])
+    table = table.assign(
+        variant="sigmoid", seed=0, within=0, position=range(1, 5), note="", layer="hidden"
+    )
+    table["operation"] = table["kind"].map({"weights": "Addmm", "activation": "Sigmoid"})
+    return table.reindex(columns=SNAPSHOT_FACTORS.names)
 
 
 def words(text: str) -> str:
     """Return a text in one line."""
     return " ".join(text.split())
+
+
+def test_it_says_why_the_gradient_vanishes_before_and_after_training(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    section = fill(settings, summaries).split("### Why it vanishes")[1].split("###")[0]
+    item = next(line for line in section.splitlines() if line.startswith("- `sigmoid`: "))
+    assert "3.0 decades lost over 2 hops: 1.5 in the" in item
+    assert "After epoch 2: 0.50 decades lost over 2 hops" in item
+
+
+def test_variants_that_asked_for_a_remedy_have_a_link_to_it(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    assert "What helps" not in fill(settings, summaries)
+    asked = settings.model_copy(update={"remedies": ("sigmoid",)})
+    assert "[sigmoid](remedies/sigmoid.md)" in fill(asked, summaries)
 
 
 def test_each_variant_has_a_row_with_its_numbers(

@@ -148,7 +148,7 @@ export function showHops(data, store) {
       onTouch: (layer) => store.set({ layer: layer - 1 }),
       height: 230,
     });
-    caption.textContent = hopText(measured, theory);
+    caption.textContent = [hopText(measured, theory), whyText(run, state.step)].filter(Boolean).join(" ");
     byId("hops-legend").replaceChildren(...lines.map(legendEntry));
     table(() => ({
       head: ["layer", ...lines.map(({ name }) => name)],
@@ -184,6 +184,14 @@ function hopLines(run, measured, theory) {
     );
   }
   return lines;
+}
+
+/* What was measured operation by operation, at the last moment before a step at which that was done. */
+function whyText(run, step) {
+  const before = run.why.filter(([moment]) => moment <= step);
+  if (!before.length) return "";
+  const [moment, sentence] = before.at(-1);
+  return `From the output to the input, after step ${moment}: ${sentence}`;
 }
 
 export function legendEntry({ name, color, dash }) {
