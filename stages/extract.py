@@ -3,20 +3,25 @@
 In: params.yaml (`extract`), models/V/seed-S, data/training/V/seed-S and the test images in
 data/raw. Out: data/statistics/V/seed-S with layers.parquet and histograms.parquet (a group of rows
 per snapshot, weight layer and tensor) and units.parquet (a row per snapshot and unit of each hidden
-layer). A recorded run has no snapshots: its units are those of its traced steps, and the other
-tables have no rows.
+layer); and factors.parquet (the factors of the attenuation of the first and the last snapshot). A
+recorded run has no snapshots: its units are those of its traced steps, and the other tables have
+no rows.
 """
 
 import argparse
 
+import pandas as pd
+
 from vanishing import device, paths
 from vanishing.datasets import examples
 from vanishing.errors import StudyError
+from vanishing.explaining.snapshots import explain_snapshots
 from vanishing.params.extract import Measured
 from vanishing.params.load import load
 from vanishing.params.study import Recorded
 from vanishing.recording.snapshots import probe_snapshots
 from vanishing.results import recorded, run, tables
+from vanishing.results.factors import write_factors_of_run
 
 
 def main(argv: list[str]) -> None:
@@ -34,6 +39,7 @@ def main(argv: list[str]) -> None:
     variant = study.variant(name)
     if isinstance(variant, Recorded):
         recorded.write_tables(paths.STATISTICS, name, variant, seed)
+        write_factors_of_run(name, seed, pd.DataFrame())
         return
     record = run.load(name, seed)
     if record.network != variant:
@@ -48,3 +54,5 @@ def main(argv: list[str]) -> None:
     rows = probe_snapshots(record, steps, test, study.extract)
     for table, content in rows._asdict().items():
         tables.write(table, name, content, seed)
+    factors = explain_snapshots(record, test, study.extract.batch_size)
+    write_factors_of_run(name, seed, factors)

@@ -15,9 +15,10 @@ from vanishing import paths
 from vanishing.files import write_text
 from vanishing.params.load import load
 from vanishing.params.study import Study
-from vanishing.reporting import card, dvc_plots, figures
+from vanishing.reporting import card, dvc_plots, factors, figures
 from vanishing.reporting.selection import choose_variants
 from vanishing.results import summaries, tables
+from vanishing.results.factors import read_factors
 
 
 def main(argv: list[str]) -> None:
@@ -28,6 +29,10 @@ def main(argv: list[str]) -> None:
     names, seeds = choose_variants(metrics, study.baseline), study.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in figures.TABLES}
     drawers = figures.comparisons(study, metrics, checks, frames, names)
+    shown = [name for name in names if name in study.trained]
+    why = read_factors(shown, seeds[:1])
+    if len(why):
+        drawers[paths.figure("factors")] = partial(factors.draw_variants, why)
     for path, draw in tqdm(drawers.items(), desc="figures", unit="figure", disable=None):
         figures.save(draw, path)
     for name in tqdm(study.variants, desc="variants", unit="figure", disable=None):

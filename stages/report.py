@@ -1,20 +1,24 @@
 """Write the report: `python -m stages report`.
 
 In: params.yaml, reports/metrics.json, health.json and claims.json, reports/figures, the template,
-the source of the effects and the module of the claims. Out: reports/README.md, which GitHub shows
-when the folder is opened. Every number in it comes from a file.
+the source of the effects, the module of the claims and, for the page and the factors, every table
+in data/. Out: reports/README.md, which GitHub shows when the folder is opened, and
+reports/index.html, a page to explore. Every number in them comes from a file.
 """
 
 import argparse
 from pathlib import Path
 
 from vanishing import paths
+from vanishing.explorer.explore import explore
+from vanishing.explorer.page import INDEX
 from vanishing.files import write_text
 from vanishing.judging.ledger import load_ledger, shown_source
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
 from vanishing.reporting.report import Claims, fill_template
 from vanishing.results import summaries
+from vanishing.results.factors import read_factors
 
 
 def main(argv: list[str]) -> None:
@@ -25,6 +29,7 @@ def main(argv: list[str]) -> None:
     ledger = load_ledger(params)
     effects = [(root / paths.EFFECTS).read_text("utf-8").rstrip()]
     effects += filter(None, [shown_source(Path(params.claims).read_text("utf-8"), ledger)])
+    factors = read_factors(params.trained, params.train.seeds[:1])
     text = fill_template(
         (root / paths.TEMPLATE).read_text("utf-8"),
         params,
@@ -36,5 +41,7 @@ def main(argv: list[str]) -> None:
             ledger.written_down,
             ledger.opening,
         ),
+        factors,
     )
     write_text(paths.REPORT, text)
+    explore(Path()).save(INDEX)

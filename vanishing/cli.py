@@ -267,13 +267,14 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _explore(arguments: argparse.Namespace) -> None:
     from vanishing.explorer.explore import explore  # noqa: PLC0415
-    from vanishing.paths import PARAMS, REPORTS  # noqa: PLC0415
+    from vanishing.explorer.page import INDEX  # noqa: PLC0415
+    from vanishing.paths import PARAMS  # noqa: PLC0415
 
     page = explore(*arguments.runs, rules=arguments.rules)
     first = arguments.runs[0]
-    out = arguments.out or first / (REPORTS if (first / PARAMS).is_file() else "report")
-    page.save(out / "index.html")
-    print(f"{out / 'index.html'}: open it in a browser")
+    out = arguments.out or first / (INDEX.parent if (first / PARAMS).is_file() else "report")
+    page.save(out / INDEX.name)
+    print(f"{out / INDEX.name}: open it in a browser")
 
 
 def _write_report(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import verdicts
 from benchmarks.zoo import outcomes
 from benchmarks.zoo.cases import CASES
-from benchmarks.zoo.detectors import examine_run
+from benchmarks.zoo.detectors import FAILING, OF_DEBUGGER, examine_run
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import flips, rate
 from vanishing.params.answers import WILL_NOT_LEARN
@@ -91,5 +91,6 @@ def test_a_traced_training_gets_answers_rules_and_measurements(
     row = examine_run(run)
     assert (row["early_answer"], row["end_answer"], row["end_cause"]) == ("learns", "learns", None)
     assert row["rule: nonfinite_loss"] is False
+    assert (row[FAILING], row[OF_DEBUGGER]) == (False, False)
     assert row["rise of the accuracy"] > 0.3
     assert 0 < row["dependence at initialisation"] < row["dependence"] < 1

@@ -7,6 +7,7 @@
 - measure: norms of gradients while they come
 - factors: the rows of the table
 - expected: theory's value of a factor
+- snapshots: the same of a study's networks
 - command: `vanishing explain`
 
 docs/explaining.md says how to read the table.

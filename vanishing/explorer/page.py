@@ -12,6 +12,7 @@ from markupsafe import Markup
 from vanishing.explorer.content import QUANTITIES
 from vanishing.explorer.encoding import to_script
 from vanishing.files import write_text
+from vanishing.paths import REPORTS
 
 ASSETS = Path(__file__).with_name("assets")
 # In the order in which one uses another: a page has them one after another, as one module.
@@ -29,6 +30,7 @@ MODULES = (
 )
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
+INDEX = REPORTS / "index.html"  # of a study
 _HEIGHT = 800  # of a page in a notebook, in pixels
 
 

@@ -63,7 +63,7 @@ def _collect(study: Params) -> Page:
         variant = study.variants[name]
         run |= {
             "verdict": metrics[name]["verdict"],
-            "reason": describe(learning[name]),
+            "reason": describe(learning[name]) if name in learning else None,
             "rules": content.rules_of(checks[name]),
             "baseline": variant.compare_to,
             "network": _network(variant),

@@ -16,7 +16,6 @@ KINDS_BY_GRAVITY = (FAILS, WARNING, NOTE)
 KINDS: dict[str, Kind] = {
     "exploding_tensor": FAILS,
     "nonfinite_loss": FAILS,
-    "saturated_activation": FAILS,
     "loss_not_decreasing": FAILS,
     "at_chance": FAILS,
     "vanishing_gradient": WARNING,
@@ -26,6 +25,7 @@ KINDS: dict[str, Kind] = {
     "update_ratio": WARNING,
     "poor_initialisation": WARNING,  # by the stall of the loss alone; its other checks are notes
     "vanishing_attenuation": WARNING,
+    "saturated_activation": NOTE,
     "exploding_attenuation": NOTE,
     "overfit": NOTE,
     "overtraining": NOTE,

@@ -147,7 +147,7 @@ def _judge_recorded(run: Run, settings: Params) -> _Judged:
     return _Judged(
         metrics,
         dict.fromkeys(seeds, metrics),
-        {seed: to_row(run.name, verdict, seed) for seed in seeds},
+        dict.fromkeys(seeds, to_row(run.name, verdict)),
         examine_run(run, settings.diagnose),
     )
 

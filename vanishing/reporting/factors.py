@@ -28,6 +28,7 @@ _HATCHES = {ACTIVATION: "////", NORMALISATION: "....", JOIN: "xxxx"}
 _OTHER = "other operations"
 _MOST_HOPS = 40  # with a name; of more every second, third, …
 _NAME = 16  # characters
+_COLUMNS = 3  # of panels
 _CHARACTERS = 100  # that fit side by side under the axis
 
 
@@ -42,12 +43,11 @@ def draw(table: pd.DataFrame) -> Figure:
         The figure.
     """
     rows = table[(table["within"] == 0) & np.isfinite(table["decades"])]
-    kinds = rows["kind"].where(rows["kind"].isin(_COLORS), _OTHER)
-    decades = rows.groupby(["hop", kinds], sort=False)["decades"].sum().unstack(fill_value=0.0)
+    decades = _by_hop(table)
+    order = list(map(str, decades))
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
-    order = [kind for kind in [*_COLORS, _OTHER] if kind in decades]
-    draw_bars(decades[order], axes)
+    draw_bars(decades, axes)
     places = np.arange(len(decades))
     total = decades.sum(axis=1).cumsum()
     axes.plot(places, total, color=PALETTE[0], marker="o", label="sum so far", zorder=3)
@@ -58,6 +58,45 @@ def draw(table: pd.DataFrame) -> Figure:
     lines, labels = axes.get_legend_handles_labels()
     figure.legend([*handles, *lines], [*order, *labels], loc="outside upper center", ncols=5)
     return figure
+
+
+def draw_variants(factors: pd.DataFrame) -> Figure:
+    """Draw the decades of each hop by kind at initialisation, a panel per variant.
+
+    Args:
+        factors: As of `results.factors.read_factors`, of one seed.
+
+    Returns:
+        The figure. All panels have one scale.
+    """
+    first = factors.groupby("variant")["epoch"].transform("min")
+    rows = factors[(factors["epoch"] == first)]
+    tables = {str(name): _by_hop(table) for name, table in rows.groupby("variant", sort=False)}
+    height = -(-len(tables) // _COLUMNS)
+    figure = Figure(figsize=(WIDTH, 0.7 + 1.7 * height), layout="constrained")
+    grid = figure.subplots(height, _COLUMNS, sharey=True, squeeze=False).ravel()
+    for axes, (name, decades) in zip(grid, tables.items(), strict=False):
+        draw_bars(decades, axes)
+        axes.set_title(name)
+        axes.set_xticks([0, len(decades) - 1], ["1", str(len(decades))])
+        axes.grid(visible=False, axis="x")
+    for axes in grid[len(tables) :]:
+        axes.remove()
+    kinds = [k for k in [*_COLORS, _OTHER] if any(k in table for table in tables.values())]
+    handles = [Patch(facecolor=_color(k), hatch=_HATCHES.get(k), edgecolor="white") for k in kinds]
+    figure.legend(handles, kinds, loc="outside upper center", ncols=len(kinds))
+    figure.supxlabel("hop, from the loss (left) to the input (right)")
+    figure.supylabel("decades: log₁₀ of the gain")
+    return figure
+
+
+def _by_hop(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the decades of the chain, a row per hop and a column per kind."""
+    rows = table[(table["within"] == 0) & np.isfinite(table["decades"])]
+    kinds = rows["kind"].where(rows["kind"].isin(_COLORS), _OTHER)
+    decades = rows.groupby(["hop", kinds], sort=False)["decades"].sum().unstack(fill_value=0.0)
+    ordered: pd.DataFrame = decades[[kind for kind in [*_COLORS, _OTHER] if kind in decades]]
+    return ordered
 
 
 def draw_bars(decades: pd.DataFrame, axes: Axes) -> None:

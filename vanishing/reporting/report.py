@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from vanishing import paths
@@ -64,6 +65,7 @@ def fill_template(
     metrics: Metrics,
     checks: list[Row],
     claims: Claims,
+    factors: pd.DataFrame,
 ) -> str:
     """Write the report.
 
@@ -73,6 +75,7 @@ def fill_template(
         metrics: As in reports/metrics.json.
         checks: As in reports/health.json.
         claims: Those of the study.
+        factors: As of `results.factors.read_factors`, of one seed.
 
     Returns:
         The report, in GitHub's Markdown.
@@ -97,6 +100,8 @@ def fill_template(
         | {"findings": findings(settings, metrics, claims.rows)}
         | {"uncertainties": uncertainties(settings, claims.rows)}
         | {"metrics": metrics, "digits": DIGITS}
+        | {"why": markdown.factors_list(factors[factors["variant"].isin(names)])}
+        | {"remedies": settings.remedies}
     )
     return environment.from_string(template).render(values)
 

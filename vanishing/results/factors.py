@@ -4,11 +4,13 @@
 the rows within a join are its paths, and those within a path are the path's own factors.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from vanishing.paths import STATISTICS, run_folder
 from vanishing.results import parquet
 
 if TYPE_CHECKING:
@@ -68,6 +70,36 @@ FACTORS = pa.schema(
 )
 
 
+# The same of the snapshots of a study's training runs.
+SNAPSHOT_FACTORS = pa.schema(
+    [("variant", pa.string()), ("seed", pa.int64()), ("epoch", pa.int32()), *FACTORS]
+)
+
+
 def write_factors(path: Path, table: "pd.DataFrame") -> None:
     """Write a table of factors as Parquet."""
     parquet.write(path, pa.Table.from_pandas(table, FACTORS, preserve_index=False))
+
+
+def write_factors_of_run(variant: str, seed: int, rows: "pd.DataFrame") -> None:
+    """Write the factors of a training run's snapshots.
+
+    Args:
+        variant: Its name.
+        seed: Of the run.
+        rows: Columns of FACTORS, and `epoch`; without columns where there are none.
+    """
+    table = rows.assign(variant=variant, seed=seed).reindex(columns=SNAPSHOT_FACTORS.names)
+    content = pa.Table.from_pandas(table, SNAPSHOT_FACTORS, preserve_index=False)
+    parquet.write(_path(variant, seed), content)
+
+
+def read_factors(variants: Iterable[str], seeds: Iterable[int]) -> "pd.DataFrame":
+    """Read the factors of training runs into one frame, with the columns of SNAPSHOT_FACTORS."""
+    of_variant = list(seeds)
+    files = [_path(name, seed) for name in variants for seed in of_variant]
+    return parquet.read(files, SNAPSHOT_FACTORS)
+
+
+def _path(variant: str, seed: int) -> Path:
+    return run_folder(STATISTICS, variant, seed) / "factors.parquet"

@@ -42,7 +42,7 @@ def of_variant(study: Study, variant: str, metrics: Mapping[str, Any]) -> str:
         return (
             f"A training that `vanishing.watch` recorded in `{settings.recorded}`, beside"
             f" `{settings.compare_to}`. Nothing was trained or tested here.\n\nAt the first traced"
-            f" step the gradient is {gradient} (attenuation {attenuation})."
+            f" step the gradient is {gradient} (attenuation {attenuation}); {_TRAINING[training]}."
         )
     accuracy = _number(metrics["test_accuracy"], ".1%")
     sentence = (

@@ -140,6 +140,7 @@ def learning() -> dict[str, str]:
     of_runs = {
         run_name(row["variant"], row["seed"]): row["learning"]["reason"]
         for row in summaries.read(RUNS)
+        if "learning" in row  # results of older code, which are stale, do not say
     }
     return of_variants | of_runs
 

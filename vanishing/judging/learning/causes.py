@@ -131,6 +131,8 @@ def _no_path(moment: Moment) -> Cause | None:
 
 
 def _frozen(moment: Moment) -> Cause | None:
+    if "parameters" not in moment.run.tables:
+        return None  # how many layers there are beside the frozen ones is not known
     without = moment.run.without_gradient()
     frozen = list(without.loc[without["gradient"] == "frozen", "layer"])
     count = max(1, moment.run.count_layers())

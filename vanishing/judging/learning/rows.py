@@ -13,7 +13,7 @@ def to_row(variant: str, verdict: Verdict, seed: int | None = None) -> Row:
     Args:
         variant: Its name.
         verdict: On it.
-        seed: Its own; None of a watched training, whose seed is not known.
+        seed: Its own; None of a watched or recorded training, whose seed is not known.
 
     Returns:
         The keys of `checks.judge`, with the loss that decides and the layer of the cause; and
@@ -54,11 +54,12 @@ def of_run(row: Row) -> Row:
 def worst(by_seed: Mapping[int, Row]) -> Row:
     """Return the row of a variant: that of the seed with the gravest verdict, the first of several.
 
-    The worst decides, as for every health rule; `reason` says for how many seeds it is true.
+    The worst decides, as for every health rule; `reason` says for how many seeds it is true, of
+    trainings that have seeds of their own.
     """
     rows: Sequence[Row] = list(by_seed.values())
     gravest = min(rows, key=lambda row: GRAVITY.index(row["verdict"]))
-    if len(rows) == 1:
+    if len(rows) == 1 or gravest["seed"] is None:
         return gravest
     count = sum(row["verdict"] == gravest["verdict"] for row in rows)
     return gravest | {"reason": f"{count} of {len(rows)} seeds: {gravest['reason']}"}

@@ -128,10 +128,12 @@ def test_a_row_has_what_decides_and_the_cause() -> None:
 
 
 def test_the_worst_seed_decides_and_the_reason_says_how_many_are_like_it() -> None:
-    losses: dict[int, list[float]] = {0: [1, 0.3], 1: [1, 1], 2: [1, 0.7], 3: [1, 1.1]}
-    rows = {seed: to_row("v", judge(tables(losses[seed])), seed) for seed in losses}
+    losses = {0: 0.3, 1: 1.0, 2: 0.7, 3: 1.1}
+    rows = {seed: to_row("v", judge(tables([1, loss])), seed) for seed, loss in losses.items()}
     decisive = worst(rows)
     assert (decisive["seed"], decisive["verdict"]) == (1, "will not learn")
     assert decisive["reason"].startswith("2 of 4 seeds: will not learn (after 200 steps).")
     assert worst({0: rows[0], 2: rows[2]})["verdict"] == "too early to say"
     assert worst({0: rows[0]}) == rows[0]
+    recorded = to_row("v", judge(tables([1, 1])))
+    assert worst({0: recorded, 1: recorded}) == recorded
