@@ -7,7 +7,7 @@ else
 SHELL := /bin/bash
 endif
 .DEFAULT_GOAL := help
-.PHONY: help repro study bench stale check review comment pull push publish step-summary predict remedy test torture \
+.PHONY: help repro study bench stale check review comment pull push publish step-summary predict remedy article test torture \
 	quick ui track lint format lock clean setup
 
 # These settings are given on Make's command line alone: the environment may have variables of the
@@ -81,6 +81,9 @@ predict: setup ## what theory says of a variant, without training (V=relu THRESH
 
 remedy: setup ## what helps a variant that does not learn, because it is tried (V=sigmoid)
 	@cd "$$STUDY" && python -m stages remedy "$$V" && cat "reports/remedies/$$V.md"
+
+article: setup ## what the article's remedies gain, cost, and where they stop: renew its page
+	@python -m tools.remedies_of_article
 
 test: setup ## run the tests, side by side (QUICK=1: without those that take seconds)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n logical --maxprocesses 4 \

@@ -97,7 +97,7 @@ SLOPE = "relative difference of the slope of ln attenuation against depth from t
 STREAM = "rms(dL/dh) of the first block's output over that of the last, at initialisation"
 
 
-def fails(variant: str, statement: str, because: str = "") -> Claim:
+def fails(variant: str, statement: str, because: str = "", *, after_results: bool = False) -> Claim:
     """Return a claim that a network does not train."""
     return Claim(
         id=f"{variant}-fails",
@@ -109,10 +109,11 @@ def fails(variant: str, statement: str, because: str = "") -> Claim:
         supported=Limit("<", 0.3),
         refuted=Limit(">", 0.8),
         because={REFUTED: because} if because else {},
+        after_results=after_results,
     )
 
 
-def trains(variant: str, statement: str) -> Claim:
+def trains(variant: str, statement: str, *, after_results: bool = False) -> Claim:
     """Return a claim that a network trains."""
     return Claim(
         id=f"{variant}-trains",
@@ -123,6 +124,7 @@ def trains(variant: str, statement: str) -> Claim:
         over="seeds",
         supported=Limit(">", 0.8),
         refuted=Limit("<", 0.3),
+        after_results=after_results,
     )
 
 
@@ -199,4 +201,10 @@ CLAIMS = (
         supported=Limit(">", 0.9),
         refuted=Limit("<", 0.7),
     ),
+    # The other ends of the ranges in which a remedy stops working (docs/decisions/0029).
+    trains("tanh-5", "Plain tanh trains at 5 layers.", after_results=True),
+    trains("relu-5", "Plain ReLU trains at 5 layers.", after_results=True),
+    fails("relu-10", "Plain ReLU fails at 10 layers.", after_results=True),
+    trains("relu-he-20", "He's initialisation lets 20 layers of ReLU train.", after_results=True),
+    trains("tanh-xavier-20", "Xavier's weights let 20 layers of tanh train.", after_results=True),
 )

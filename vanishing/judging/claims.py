@@ -1,8 +1,9 @@
 """Statements as tests: an effect, two limits and a verdict for each.
 
-The limits are written down before the effects are computed (docs/decisions/0005, 0021). They stand
-in the code and not in params.yaml, because nobody should tune them. Where a study has several seeds
-the verdicts about trained networks follow from docs/decisions/0020.
+The limits are written down before the effects are computed (docs/decisions/0005, 0021), but for the
+claims that say otherwise (`after_results`, docs/decisions/0029). They stand in the code and not in
+params.yaml, because nobody should tune them. Where a study has several seeds the verdicts about
+trained networks follow from docs/decisions/0020.
 """
 
 import math
@@ -21,6 +22,8 @@ from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Row
 from vanishing.params.study import Study
 from vanishing.stats import holm, student
 from vanishing.stats.intervals import Average, arithmetic_mean, geometric_mean, interval
+
+AFTER_RESULTS = "limits written after the first results were known"
 
 AVERAGES: dict[str, Average] = {"arithmetic": arithmetic_mean, "geometric": geometric_mean}
 
@@ -44,6 +47,8 @@ class Claim:
         supported: The limit beyond which the whole interval must lie to support the claim.
         refuted: The limit beyond which it must lie to refute the claim, on the other side.
         because: {verdict: the theory that explains it}.
+        after_results: Whether the limits were written when results of the study were known already.
+            The evidence says so wherever the claim is shown.
     """
 
     id: str
@@ -56,6 +61,12 @@ class Claim:
     supported: Limit
     refuted: Limit
     because: Mapping[str, str] = field(default_factory=dict)
+    after_results: bool = False
+
+    @property
+    def evidence(self) -> str:
+        """The effect in words, and whether its limits were written after results were known."""
+        return f"{self.quantity} ({AFTER_RESULTS})" if self.after_results else self.quantity
 
     @property
     def formula(self) -> str:
@@ -126,7 +137,7 @@ def judge(claim: Claim, expected: Mapping[str, Settings], tables: Tables, study:
         "kind": claim.kind,
         "claim": claim.statement,
         "test": claim.test,
-        "evidence": obstacle or claim.quantity,
+        "evidence": obstacle or claim.evidence,
         "formula": claim.formula,
         "effect": effect,
         "interval": None if bounds is None else list(bounds),

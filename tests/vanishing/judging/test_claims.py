@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.study import ROOT
 from vanishing.judging.article import CLAIMS, EXPECTED_SETTINGS
-from vanishing.judging.claims import Claim, judge, judge_all
+from vanishing.judging.claims import AFTER_RESULTS, Claim, judge, judge_all
 from vanishing.judging.effects import Tables, attenuation
 from vanishing.judging.formulas import Effect
 from vanishing.judging.limits import Limit
@@ -59,6 +59,15 @@ VERDICTS = [
     ([math.nan], "inconclusive"),
     ([], "inconclusive"),
 ]
+
+
+@pytest.mark.parametrize("after_results", [True, False])
+def test_a_claim_says_where_its_limits_came_after_the_results(after_results: bool) -> None:
+    claim = dataclasses.replace(
+        claim_about([3.0], Limit(">", 2), Limit("<", 1)), after_results=after_results
+    )
+    row = judge(claim, {}, {}, SHIPPED)
+    assert (AFTER_RESULTS in str(row["evidence"])) == after_results
 
 
 @pytest.mark.parametrize(("values", "verdict"), VERDICTS)
