@@ -16,10 +16,11 @@ NEEDED: dict[str, set[str]] = {
     "stages.validate": {"pandas"},  # by the module of the claims
     "stages.download": set(),  # torchvision in a process of its own
     "stages.train": {"torch"},
-    "stages.extract": {"torch"},
+    "stages.extract": {"torch", "pandas"},
     "stages.initialise": {"torch", "pandas"},
     "stages.diagnose": {"pandas"},
     "stages.render": {"pandas", "matplotlib"},
+    "stages.remedy": {"torch", "pandas"},
     "stages.report": {"pandas"},  # likewise
     "stages.track": set(),  # as long as there is nothing to mirror
     "vanishing.recorder": {"torch"},

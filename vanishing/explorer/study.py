@@ -96,8 +96,8 @@ def _network(variant: Any) -> dict[str, Any] | None:
 def _why(factors: pd.DataFrame, steps: dict[int, int]) -> list[tuple[int, str]]:
     """Return the step of each snapshot that was explained, and why its gradient vanishes."""
     epochs = sorted({int(epoch) for epoch in factors["epoch"]})
-    tables = {epoch: factors[factors["epoch"] == epoch] for epoch in epochs}
-    return [(steps[epoch], _plain(describe_factors(tables[epoch]))) for epoch in epochs]
+    explained = {epoch: factors[factors["epoch"] == epoch] for epoch in epochs}
+    return [(steps[epoch], _plain(describe_factors(explained[epoch]))) for epoch in epochs]
 
 
 def _theory(rows: pd.DataFrame) -> dict[str, list[list[float | int | None]]]:

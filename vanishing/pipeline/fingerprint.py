@@ -26,7 +26,7 @@ from vanishing.paths import LIBRARY, PARAMS, STAGES, stage_fingerprint, variant_
 from vanishing.pipeline.source import Definitions, Source
 from vanishing.pipeline.syntax import Definition, is_docstring
 
-BY_VARIANT = ("train", "extract", "initialise")  # stages that work on one variant
+BY_VARIANT = ("train", "extract", "initialise", "remedy")  # stages that work on one variant
 
 _DOWNLOAD = "download"
 _OF_CLAIMS = ("diagnose", "validate")  # stages that import the module of the claims

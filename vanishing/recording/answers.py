@@ -109,7 +109,7 @@ class AnswerCalls(CallHooks):
             answer.numbers |= zip(answers.OF_GRADIENT, values, strict=True)
 
 
-def inputs(passes: Sequence[Answer]) -> dict[Place, Accumulation]:
+def inputs_of(passes: Sequence[Answer]) -> dict[Place, Accumulation]:
     """Return the statistics of networks' inputs, of micro-batches together."""
     parts: dict[Place, list[Accumulation]] = {}
     for answer in passes:
@@ -118,7 +118,7 @@ def inputs(passes: Sequence[Answer]) -> dict[Place, Accumulation]:
     return {place: join(group) for place, group in parts.items()}
 
 
-def outputs(passes: Sequence[Answer]) -> dict[tuple[int, str, str], Tensor]:
+def outputs_of(passes: Sequence[Answer]) -> dict[tuple[int, str, str], Tensor]:
     """Return {(layer_index, network, statistic of its outputs): value}, on the devices.
 
     Each is the mean over the micro-batches of a step.

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from vanishing.recording import answers, attention, interception
-from vanishing.recording.answers import INPUT, Answer, AnswerCalls
+from vanishing.recording import attention, interception
+from vanishing.recording.answers import INPUT, Answer, AnswerCalls, inputs_of, outputs_of
 from vanishing.recording.attention import AttentionCalls, HeadCall, Heads
 from vanishing.recording.call_hooks import CallHooks
 from vanishing.recording.gradient_paths import GradientPaths
@@ -310,7 +310,7 @@ class ModuleCalls(CallHooks):
         if not rows:
             return None
         passes = [call for call in counted if isinstance(call, Answer)]
-        for place, given in answers.inputs(passes).items():
+        for place, given in inputs_of(passes).items():
             rows[*place, INPUT] = given
             positions.append(0)
         summary = _summarize(list(rows.values()))
@@ -323,7 +323,7 @@ class ModuleCalls(CallHooks):
             _copy(constants),
             through_time,
             heads,
-            _copy(answers.outputs(passes)),
+            _copy(outputs_of(passes)),
             {
                 (*place, statistic): value
                 for place, group in modules.items()

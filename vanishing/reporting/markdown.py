@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import pandas as pd
 from tabulate import tabulate
 
-from vanishing.judging.factors import describe as describe_factors
 from vanishing.judging.verdicts import PROBLEM, Row, by_kind, describe, mark
 from vanishing.params.answers import LEARNING
 from vanishing.params.comparisons import differences
@@ -117,24 +115,6 @@ def time_theory_table(metrics: Metrics) -> str | None:
         "measured",
     ]
     return _table(headers, rows, "lrrrrr") if rows else None
-
-
-def factors_list(factors: pd.DataFrame) -> list[str]:
-    """Say of each variant in which factors its gradient is lost, at the first and the last epoch.
-
-    Args:
-        factors: As of `results.factors.read_factors`, of one seed.
-
-    Returns:
-        An item per variant that has factors.
-    """
-    items = []
-    for name, rows in factors.groupby("variant", sort=False):
-        epochs = sorted({int(epoch) for epoch in rows["epoch"]})
-        first, *later = [describe_factors(rows[rows["epoch"] == epoch]) for epoch in epochs]
-        last = f" After epoch {epochs[-1]}: {later[-1]}" if later else ""
-        items.append(f"`{name}`: {first}{last}")
-    return items
 
 
 def claims_table(claims: list[Row], is_of_article: bool) -> str:

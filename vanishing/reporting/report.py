@@ -8,6 +8,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from vanishing import paths
+from vanishing.judging.factors import describe as describe_factors
 from vanishing.judging.findings import enumerate_all, findings, uncertainties
 from vanishing.judging.ledger import FIRST_FIGURES, Opening
 from vanishing.judging.verdicts import Row
@@ -100,7 +101,7 @@ def fill_template(
         | {"findings": findings(settings, metrics, claims.rows)}
         | {"uncertainties": uncertainties(settings, claims.rows)}
         | {"metrics": metrics, "digits": DIGITS}
-        | {"why": markdown.factors_list(factors[factors["variant"].isin(names)])}
+        | {"why": _factors_list(factors[factors["variant"].isin(names)])}
         | {"remedies": settings.remedies}
     )
     return environment.from_string(template).render(values)
@@ -229,3 +230,21 @@ def find_extreme(
     finite = {name: values[key] for name, values in metrics.items() if values[key] is not None}
     name = choose(finite, key=finite.__getitem__, default="none")
     return name, finite.get(name)
+
+
+def _factors_list(factors: pd.DataFrame) -> list[str]:
+    """Say of each variant in which factors its gradient is lost, at the first and the last epoch.
+
+    Args:
+        factors: As of `results.factors.read_factors`, of one seed.
+
+    Returns:
+        An item per variant that has factors.
+    """
+    items = []
+    for name, rows in factors.groupby("variant", sort=False):
+        epochs = sorted({int(epoch) for epoch in rows["epoch"]})
+        first, *later = [describe_factors(rows[rows["epoch"] == epoch]) for epoch in epochs]
+        last = f" After epoch {epochs[-1]}: {later[-1]}" if later else ""
+        items.append(f"`{name}`: {first}{last}")
+    return items

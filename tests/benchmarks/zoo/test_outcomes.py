@@ -80,7 +80,7 @@ def test_the_key_is_that_of_what_is_trained_and_of_nothing_else(
     described = replace(REFERENCE, cause="loss", layer="head", tags=frozenset({"slow"}))
     assert outcomes.key(run._replace(case=described)) == outcomes.key(run)
     before = outcomes.key(run)
-    monkeypatch.setattr(outcomes, "_code", lambda: "another text")
+    monkeypatch.setattr(outcomes, "code", lambda: "another text")
     assert outcomes.key(run) != before
 
 

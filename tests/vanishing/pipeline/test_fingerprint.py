@@ -267,11 +267,13 @@ def test_a_new_definition_that_nothing_uses_changes_nothing(code: Path) -> None:
     new = '\n\nADDED = 1\n\n\ndef added() -> int:\n    """Return it."""\n    return ADDED\n'
     # After a statement that binds nothing the order of statements counts; this module has some.
     connection = code / "vanishing/tracking/connection.py"
+    # These look names up that are not in the text, so that all of each counts.
+    dynamic = {code / f"vanishing/recording/{name}.py" for name in ("interception", "sharding")}
     claims = code / ARTICLE  # all of which counts, as of any module that params.yaml names
     modules = [
         path.relative_to(code).as_posix()
         for path in (code / "vanishing").rglob("*.py")
-        if path not in {connection, claims}
+        if path not in {connection, claims, *dynamic}
     ]
     assert len(modules) > 60
     assert changed_by(dict.fromkeys(modules, ("", new))) == set()

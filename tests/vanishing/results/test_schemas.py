@@ -5,6 +5,7 @@ import re
 from tests.support.study import ROOT
 from vanishing import paths
 from vanishing.results import schemas
+from vanishing.results.factors import SNAPSHOT_FACTORS
 
 
 def test_columns_are_the_documented_ones() -> None:
@@ -41,6 +42,7 @@ def test_the_documentation_has_the_columns_of_every_table() -> None:
     ):
         for name in re.findall(r"(\w+)\.parquet", names):
             documented[name] = columns.strip().split(", ")
-    assert documented == {name: schema.names for name, schema in schemas.SCHEMAS.items()}
+    every = {**schemas.SCHEMAS, "factors": SNAPSHOT_FACTORS}
+    assert documented == {name: schema.names for name, schema in every.items()}
     for name in paths.TABLES_BY_SEED:
         assert paths.table(name, "V", 0).as_posix().replace("seed-0", "seed-S") in text

@@ -52,7 +52,7 @@ def test_a_training_run_has_its_parameters_curves_tables_and_weights() -> None:
         "training/run.json",
         *(f"training/{name}.parquet" for name in ("history", "losses", "trace")),
         "training/trace_histograms.parquet",
-        *(f"statistics/{name}.parquet" for name in ("layers", "histograms", "units")),
+        *(f"statistics/{name}.parquet" for name in ("factors", "layers", "histograms", "units")),
         *(f"models/epoch-00{epoch}.safetensors" for epoch in (0, 1, 2)),
     }
 
