@@ -10,6 +10,7 @@ from typing import Any
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from vanishing.errors import StudyError, in_one_line
 from vanishing.judging.learning.causes import Cause, find_all
 from vanishing.judging.learning.moment import Moment
 from vanishing.judging.learning.verdict import Verdict, judge_learning
@@ -196,6 +197,13 @@ class _Search:
         except NotApplicableError as error:
             self._notes[change.name] = str(error)
             return False
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+        ) as error:  # a network that takes no such change
+            self._notes[change.name] = f"the network fails with it: {in_one_line(error)}"
+            return False
         return True
 
     def _distance(self, change: Change) -> float:
@@ -227,11 +235,11 @@ class _Search:
             self._bar.set_description(change.name)
             try:
                 pilot = Pilot(self._task, change, self._seed)
-            except NotApplicableError as error:
+                self._advance(pilot, until)
+            except (NotApplicableError, StudyError) as error:  # of what a change does to a network
                 self._notes[change.name] = str(error)
                 continue
             self._pilots[change.name] = pilot
-            self._advance(pilot, until)
 
     def _go_on(self, count: int, until: int) -> None:
         """Train those on that gain most."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ Loss = Callable[[Any, Any], Tensor]
 Loop = Callable[[nn.Module, Optimizer], Iterator[Tensor]]
 
 _RATE = 1e-3  # Adam's own default
-_MATRIX_AXES = 2
+_PAIR = 2  # inputs and targets, or training and test
 
 
 class Split(NamedTuple):
@@ -126,7 +127,7 @@ class Task:
         )
 
     def evaluate(self, model: nn.Module, first_loss: float) -> Tensor:
-        """Score a network in evaluation mode, which it leaves as it found its modes.
+        """Score a network in evaluation mode; its modes are afterwards as they were.
 
         Args:
             model: The network.
@@ -135,27 +136,35 @@ class Task:
         Returns:
             (examples,), or (1,) of a loss.
         """
-        modes = {module: module.training for module in model.modules()}
-        model.eval()
-        try:
-            with torch.no_grad():
-                if self.score is not None:
-                    return self.score(model, self.test).double()
-                outputs = call(model, self.test.inputs)
-                if self.classifies and isinstance(outputs, Tensor):
-                    return outputs.argmax(1).eq(self.test.targets).double()
-                loss = self.loss(outputs, copied(self.test.targets)).double()
-                return (1 - loss / first_loss).reshape(1)
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+        with _evaluating(model):
+            if self.score is not None:
+                return self.score(model, self.test).double()
+            outputs = call(model, self.test.inputs)
+            logits = getattr(outputs, "logits", outputs)
+            if self.classifies and isinstance(logits, Tensor):
+                return logits.argmax(1).eq(self.test.targets).double()
+            loss = self.loss(outputs, copied(self.test.targets)).double()
+            return (1 - loss / first_loss).reshape(1)
 
     def first_loss(self, model: nn.Module) -> float:
         """Return the loss on the test examples before training; 1 where no loss judges."""
         if self.classifies or self.score is not None:
             return 1.0
-        with torch.no_grad():
+        with _evaluating(model):
             return float(self.loss(call(model, self.test.inputs), copied(self.test.targets)))
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and give it back in the modes that it had."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def batches(count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
@@ -217,13 +226,13 @@ def split_off(data: Any) -> tuple[Split, Split]:
     Raises:
         StudyError: If it is something else.
     """
-    pair = data if isinstance(data, Sequence) and len(data) == _MATRIX_AXES else None
+    pair = data if isinstance(data, Sequence) and len(data) == _PAIR else None
     if pair is None:
         raise StudyError(
             "remedy: --data: should return (inputs, targets), or (inputs, targets) of training and"
             f" of test; returned {type(data).__name__}"
         )
-    if all(isinstance(part, tuple | list) and len(part) == _MATRIX_AXES for part in pair):
+    if all(isinstance(part, tuple | list) and len(part) == _PAIR for part in pair):
         return Split(*pair[0]), Split(*pair[1])
     whole = Split(*pair)
     count = len(whole)

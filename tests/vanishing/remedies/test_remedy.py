@@ -186,6 +186,27 @@ def test_a_loop_of_ones_own_is_trained_with_changes() -> None:
     assert advice.outcome == "change"
 
 
+class _Particular(nn.Module):
+    """Raises when it finds a normalization among its modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = _deep()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if any(isinstance(module, nn.BatchNorm1d) for module in self.modules()):
+            raise ValueError("no normalization, please")
+        outputs: Tensor = self.body(inputs)
+        return outputs
+
+
+def test_a_change_with_which_the_network_fails_is_noted_and_others_are_tried() -> None:
+    advice = vanishing.find_remedy(_Particular, _data())
+    notes = {trial.name: trial.note for trial in advice.tried}
+    assert "no normalization, please" in notes["batch normalization"]
+    assert advice.outcome == "change"
+
+
 def test_where_no_change_helps_none_is_recommended() -> None:
     inputs, targets = _data()
     shuffled = targets[torch.randperm(len(targets), generator=torch.Generator().manual_seed(1))]
