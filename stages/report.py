@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from vanishing import paths
-from vanishing.explorer.explore import explore
 from vanishing.explorer.page import INDEX
+from vanishing.explorer.study import collect
 from vanishing.files import write_text
 from vanishing.judging.ledger import load_ledger, shown_source
 from vanishing.params.diagnose import Params
@@ -44,4 +44,4 @@ def main(argv: list[str]) -> None:
         factors,
     )
     write_text(paths.REPORT, text)
-    explore(Path()).save(INDEX)
+    collect(Path()).save(INDEX)

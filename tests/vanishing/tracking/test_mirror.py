@@ -10,6 +10,7 @@ from tests.support.study import copy_study, tiny_params, write_lock, write_param
 from tests.support.study import run as run_stage
 from vanishing.params.diagnose import Judged
 from vanishing.params.load import load
+from vanishing.paths import CLAIMS, HEALTH, METRICS, RUNS
 from vanishing.pipeline import lock
 from vanishing.tracking import identity, mirror
 from vanishing.tracking.tags import PARENT, SUPERSEDED
@@ -63,6 +64,8 @@ def test_training_runs_are_nested_under_the_run_of_their_variant_whatever_replac
     write_params(workspace, content)
     run_stage("train", "sigmoid", "1")
     run_stage("extract", "sigmoid", "1")
+    judged = {path: path.read_bytes() for path in (METRICS, HEALTH, CLAIMS, RUNS)}
+    run_stage("diagnose")
     two = mirrored(0, 1)
     other_parent, _ = two["sigmoid"]
     assert other_parent != parent
@@ -73,4 +76,6 @@ def test_training_runs_are_nested_under_the_run_of_their_variant_whatever_replac
     assert losses[0] != losses[1]
     assert by_id[other_parent]["test_loss"] == pytest.approx(sum(losses) / 2)
 
+    for path, before in judged.items():
+        path.write_bytes(before)
     assert mirrored(0) == one
