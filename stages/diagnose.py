@@ -35,10 +35,10 @@ def main(argv: list[str]) -> None:
     params = load(Params)
     names, seeds = params.variants, params.train.seeds
     frames = {table: tables.read(table, names, seeds) for table in TABLES}
-    of_first_seed = {name: run.load_any(name, seeds[0]) for name in names}
-    classes = {n: r.classes for n, r in of_first_seed.items() if isinstance(r, RunRecord)}
-    records = {n: r.watched for n, r in of_first_seed.items() if isinstance(r, RecordedRun)}
-    judgement = judge_study(params, frames, classes, load_ledger(params), records)
+    records = {(name, seed): run.load_any(name, seed) for name in names for seed in seeds}
+    classes = {n: r.classes for (n, _), r in records.items() if isinstance(r, RunRecord)}
+    watched = {n: r.watched for (n, _), r in records.items() if isinstance(r, RecordedRun)}
+    judgement = judge_study(params, frames, classes, load_ledger(params), watched)
     summaries.write(paths.METRICS, judgement.metrics)
     summaries.write(paths.HEALTH, judgement.checks)
     summaries.write(paths.CLAIMS, judgement.claims)
@@ -46,11 +46,10 @@ def main(argv: list[str]) -> None:
         {
             "variant": name,
             "seed": seed,
-            "machine": run.load_any(name, seed).machine.model_dump(),
+            "machine": record.machine.model_dump(),
             "metrics": judgement.runs[name][seed],
             "learning": of_run(judgement.learning[name][seed]),
         }
-        for name in names
-        for seed in seeds
+        for (name, seed), record in records.items()
     ]
     summaries.write(paths.RUNS, runs)

@@ -15,6 +15,7 @@ from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 from vanishing.judging.claims import AFTER_RESULTS
 from vanishing.judging.costs import multiply_adds, optimizer_state, parameters
+from vanishing.judging.findings import enumerate_all
 from vanishing.judging.ranges import (
     LEARNED,
     OF_NETWORK,
@@ -177,7 +178,7 @@ def answer_of_gains(results: AllResults) -> str:
         f"**What they gain:** {len(OF_ARTICLE) - len(failing)} of the article's {len(OF_ARTICLE)}"
         f" remedies end above {LEARNED:.0%} test accuracy where {baseline} ends at"
         f" {_percent(root.accuracy(baseline))}, most with {best} ({_percent(accuracies[best])})"
-        + (f", but not {_enumerate(failing)}." if failing else ".")
+        + (f", but not {enumerate_all(failing)}." if failing else ".")
     )
 
 
@@ -222,8 +223,8 @@ def answer_of_limits(results: AllResults) -> str:
     return (
         f"**Where they stop:** in the study of depth {'; '.join(ranges)}; of what the study of"
         " optimizers changes, its deep sigmoid network trains with"
-        f" {_enumerate(by_end[True]) or 'nothing'}, and does not with"
-        f" {_enumerate(by_end[False]) or 'nothing'}."
+        f" {enumerate_all(by_end[True] or ['nothing'])}, and does not with"
+        f" {enumerate_all(by_end[False] or ['nothing'])}."
     )
 
 
@@ -404,11 +405,6 @@ def _list(points: Iterable[Point]) -> str:
 
 def _percent(value: float) -> str:
     return percent(None if math.isnan(value) else value)
-
-
-def _enumerate(texts: Iterable[str]) -> str:
-    *first, last = list(texts) or [""]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _join(cells: Iterable[str], nothing: str = NOT_MEASURED) -> str:

@@ -110,13 +110,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_explain(explain: argparse.ArgumentParser) -> None:
-    function = "module:function"
-    explain.add_argument(
-        "network", metavar="NETWORK", help=f"{function} that returns a network, without arguments"
+_FUNCTION = "module:function"
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "network", metavar="NETWORK", help=f"{_FUNCTION} that returns a network, without arguments"
     )
+    parser.add_argument(
+        "--loss",
+        metavar="FUNCTION",
+        help=f"{_FUNCTION} of outputs and targets (default: the network's own, or cross-entropy)",
+    )
+
+
+def _add_explain(explain: argparse.ArgumentParser) -> None:
+    _add_network(explain)
     explain.add_argument(
-        "--data", metavar="FUNCTION", help=f"{function} that returns (inputs, targets)"
+        "--data", metavar="FUNCTION", help=f"{_FUNCTION} that returns (inputs, targets)"
     )
     explain.add_argument(
         "--shape",
@@ -124,11 +135,6 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
         metavar="N,…",
         help="of one input, as in 784 or 3,32,32: standard normal inputs and random classes, where"
         " there is no --data",
-    )
-    explain.add_argument(
-        "--loss",
-        metavar="FUNCTION",
-        help=f"{function} of outputs and targets (default: the network's own, or cross-entropy)",
     )
     explain.add_argument(
         "--seeds",
@@ -144,30 +150,22 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
 
 
 def _add_remedy(remedy: argparse.ArgumentParser) -> None:
-    function = "module:function"
-    remedy.add_argument(
-        "network", metavar="NETWORK", help=f"{function} that returns a network, without arguments"
-    )
+    _add_network(remedy)
     remedy.add_argument(
         "--data",
         metavar="FUNCTION",
         required=True,
-        help=f"{function} that returns (inputs, targets), or such pairs of training and of test",
-    )
-    remedy.add_argument(
-        "--loss",
-        metavar="FUNCTION",
-        help=f"{function} of outputs and targets (default: the network's own, or cross-entropy)",
+        help=f"{_FUNCTION} that returns (inputs, targets), or such pairs of training and of test",
     )
     remedy.add_argument(
         "--optimizer",
         metavar="FUNCTION",
-        help=f"{function} of a list of parameters, returns an optimizer (default: Adam, 0.001)",
+        help=f"{_FUNCTION} of a list of parameters, returns an optimizer (default: Adam, 0.001)",
     )
     remedy.add_argument(
         "--loop",
         metavar="FUNCTION",
-        help=f"{function} of network and optimizer: your training loop, which yields the loss"
+        help=f"{_FUNCTION} of network and optimizer: your training loop, which yields the loss"
         " after each step (default: shuffled batches of the data)",
     )
     remedy.add_argument(

@@ -1,4 +1,4 @@
-"""Functions that params.yaml names as `module:function`."""
+"""Functions that params.yaml or a command line names as `module:function`."""
 
 import importlib
 import sys
@@ -36,3 +36,27 @@ def find(name: str, key: str) -> Callable[..., Any]:
         )
         raise StudyError(f"{key}: {module_name} has no function {function_name}{hint}")
     return function
+
+
+def called(function: Callable[[], Any], name: str, command: str) -> Any:
+    """Call a function that somebody named on the command line.
+
+    Args:
+        function: Without arguments.
+        name: `module:function`, for the error.
+        command: That was given the name, likewise.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        StudyError: If it raises, in one line.
+    """
+    try:
+        return function()
+    except StudyError:
+        raise
+    except Exception as error:  # whatever the function raises
+        raise StudyError(
+            f"{command}: {name}: {type(error).__name__}: {in_one_line(error)}"
+        ) from error

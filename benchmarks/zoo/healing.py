@@ -138,8 +138,7 @@ def ask(question: Search) -> None:
     structures = {
         trial.name: abs(trial.decades)
         for trial in advice.tried
-        if any(change.name == trial.name and change.is_structural for change in SINGLES)
-        and not math.isnan(trial.decades)
+        if not math.isnan(trial.decades)  # of changes of structure alone
     }
     answer = Recommendation(
         advice.outcome,

@@ -1,6 +1,6 @@
 """`vanishing explain`: a network that a function returns, on given or random inputs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vanishing.errors import StudyError, in_one_line
+from vanishing.errors import StudyError
 from vanishing.explaining.explain import Loss, explain
 from vanishing.explaining.explanation import Explanation
-from vanishing.functions import find
+from vanishing.functions import called, find
 from vanishing.judging.factors import average
 from vanishing.networks.undisturbed import seeded
 
@@ -57,13 +57,15 @@ def explain_named(names: Names, seeds: Sequence[int]) -> Explanation:
     explanations = []
     for seed in seeds:
         with seeded(seed):
-            model = _called(make, names.network)
+            model = called(make, names.network, "explain")
         if not isinstance(model, nn.Module):
             returned = type(model).__name__
             raise StudyError(
                 f"explain: {names.network} returned a {returned}, not a torch.nn.Module"
             )
-        explanation: Explanation = _called(partial(explain, model, batch, loss), names.network)
+        explanation: Explanation = called(
+            partial(explain, model, batch, loss), names.network, "explain"
+        )
         if explanation.no_path:
             return explanation
         explanations.append(explanation)
@@ -72,7 +74,7 @@ def explain_named(names: Names, seeds: Sequence[int]) -> Explanation:
 
 def _batch(names: Names) -> Any:
     if names.data is not None:
-        return _called(find(names.data, "explain: --data"), names.data)
+        return called(find(names.data, "explain: --data"), names.data, "explain")
     if names.shape is None:
         raise StudyError(
             "explain: needs inputs: --data module:function, which returns (inputs, targets), or"
@@ -80,17 +82,6 @@ def _batch(names: Names) -> Any:
         )
     with seeded(0):
         return torch.randn(_EXAMPLES, *names.shape), None
-
-
-def _called(function: Callable[[], Any], name: str) -> Any:
-    try:
-        return function()
-    except StudyError:
-        raise
-    except Exception as error:  # whatever the user's function raises
-        raise StudyError(
-            f"explain: {name}: {type(error).__name__}: {in_one_line(error)}"
-        ) from error
 
 
 def default_loss(outputs: Any, targets: Any) -> Tensor:

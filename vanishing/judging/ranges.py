@@ -1,4 +1,4 @@
-"""Where networks stop to train: those of a study that differ in one number, side by side."""
+"""Up to where networks train: those of a study that differ in one number, side by side."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -81,7 +81,7 @@ def steps_alike(one: Training, other: Training) -> bool:
 
 
 def describe_range(points: Iterable[Point], unit: str = "") -> str:
-    """Say between which values networks stop to train.
+    """Say up to which value networks train, or between which values they cease to.
 
     Args:
         points: At least one, by their value.

@@ -92,3 +92,18 @@ Optimizer = Annotated[
         ),
     ),
 ]
+
+_CLASSES = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+}
+_WORDS = {"learning_rate": "lr", "epsilon": "eps"}  # {ours: PyTorch's}
+
+
+def in_torch(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
+    """Return the class of torch.optim that an optimizer is, and its settings in PyTorch's words."""
+    values = optimizer.model_dump(exclude={"name"})
+    return _CLASSES[optimizer.name], {_WORDS.get(key, key): v for key, v in values.items()}

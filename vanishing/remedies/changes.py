@@ -6,15 +6,18 @@ Each changes a copy of the network, or the optimizer, and says in Python how it 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from vanishing.gate.assertion import adam
+from vanishing.gate.trials import MakeOptimizer
 from vanishing.remedies import surgery
 from vanishing.remedies.surgery import NotApplicableError
-from vanishing.remedies.task import MakeOptimizer, Task, adam
+from vanishing.remedies.task import Task
 
+# From the smallest change to the largest: what is set, what is drawn, what is built.
 Kind = Literal[
     "learning rate",
     "warm-up",
@@ -25,17 +28,7 @@ Kind = Literal[
     "normalisation",
     "skip",
 ]
-# From the smallest change to the largest: what is set, what is drawn, what is built.
-KINDS: tuple[Kind, ...] = (
-    "learning rate",
-    "warm-up",
-    "inputs",
-    "initialisation",
-    "optimizer",
-    "activation",
-    "normalisation",
-    "skip",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 STRUCTURE: tuple[Kind, ...] = ("initialisation", "activation", "normalisation", "skip")
 _WARM_UP = 0.1  # of the steps that are planned
 

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from vanishing.errors import StudyError, in_one_line
 from vanishing.explaining.command import default_loss
-from vanishing.functions import find
+from vanishing.functions import called, find
+from vanishing.gate.assertion import adam
 from vanishing.remedies.advice import Advice
 from vanishing.remedies.remedy import find_remedy
-from vanishing.remedies.task import adam
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,12 @@ def remedy_named(names: Names, batch_size: int, steps: int, seed: int) -> Advice
         else than it should.
     """
     make_model = find(names.network, "remedy")
-    data = _called(find(names.data, "remedy: --data"), names.data)
+    data = called(find(names.data, "remedy: --data"), names.data, "remedy")
     loss = default_loss if names.loss is None else find(names.loss, "remedy: --loss")
     optimizer = adam if names.optimizer is None else find(names.optimizer, "remedy: --optimizer")
     loop = None if names.loop is None else find(names.loop, "remedy: --loop")
     return find_remedy(
-        partial(_called, make_model, names.network),
+        partial(called, make_model, names.network, "remedy"),
         data,
         loss,
         optimizer=optimizer,
@@ -59,12 +57,3 @@ def remedy_named(names: Names, batch_size: int, steps: int, seed: int) -> Advice
         steps=steps,
         seed=seed,
     )
-
-
-def _called(function: Any, name: str) -> Any:
-    try:
-        return function()
-    except StudyError:
-        raise
-    except Exception as error:  # whatever the user's function raises
-        raise StudyError(f"remedy: {name}: {type(error).__name__}: {in_one_line(error)}") from error

@@ -11,9 +11,10 @@ from torch import Tensor, enable_grad, nn
 from torch.optim import Optimizer
 
 from vanishing.errors import StudyError, in_one_line
+from vanishing.gate.trials import MakeOptimizer
 from vanishing.networks.undisturbed import seeded
 from vanishing.remedies.changes import Change
-from vanishing.remedies.task import MakeOptimizer, Task
+from vanishing.remedies.task import Task
 
 if TYPE_CHECKING:
     import numpy as np

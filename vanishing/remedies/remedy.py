@@ -11,6 +11,8 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from vanishing.errors import StudyError, in_one_line
+from vanishing.gate.assertion import adam
+from vanishing.gate.trials import Loss, MakeModel, MakeOptimizer
 from vanishing.judging.learning.causes import Cause, find_all
 from vanishing.judging.learning.moment import Moment
 from vanishing.judging.learning.verdict import Verdict, judge_learning
@@ -23,17 +25,7 @@ from vanishing.remedies.attenuations import attenuation
 from vanishing.remedies.changes import Change, with_
 from vanishing.remedies.pilots import Pilot
 from vanishing.remedies.surgery import NotApplicableError
-from vanishing.remedies.task import (
-    Loop,
-    Loss,
-    MakeModel,
-    MakeOptimizer,
-    Score,
-    Task,
-    adam,
-    check,
-    split_off,
-)
+from vanishing.remedies.task import Loop, Score, Task, check, split_off
 from vanishing.stats.intervals import arithmetic_mean, interval
 
 RUNGS = (25, 50, 100)  # steps after which pilots are compared

@@ -6,8 +6,8 @@ connection and a scaling of inputs are hooks.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from vanishing.networks.undisturbed import call
+from vanishing.networks.undisturbed import call, unchanged
 from vanishing.recording.tensors import tensors
 from vanishing.remedies.task import Split
 
@@ -319,7 +319,7 @@ def calls(
         The calls, in their order.
     """
     order: list[LayerCall] = []
-    with _buffers_kept(model), ExitStack() as stack:
+    with unchanged(model), ExitStack() as stack:
         for name, module in (_leaves(model) if watched is None else watched).items():
             stack.callback(module.register_forward_hook(_noting(name, order)).remove)
         with torch.no_grad():
@@ -344,17 +344,6 @@ def _noting(name: str, order: list[LayerCall]) -> Callable[..., None]:
             order.append(LayerCall(name, module, given, tuple(first.shape), std))
 
     return note
-
-
-@contextmanager
-def _buffers_kept(model: nn.Module) -> Iterator[None]:
-    before: Mapping[str, Tensor] = {name: b.detach().clone() for name, b in model.named_buffers()}
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                buffer.copy_(before[name])
 
 
 def _is_linear(module: nn.Module) -> bool:

@@ -10,20 +10,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from vanishing.errors import StudyError
+from vanishing.gate.assertion import adam
+from vanishing.gate.trials import Loss, MakeModel, MakeOptimizer
 from vanishing.networks.steps import take_step
 from vanishing.networks.undisturbed import call, copied, map_tensors
 from vanishing.recording.tensors import tensors
 from vanishing.seeds import generator
 
-MakeModel = Callable[[], nn.Module]
-MakeOptimizer = Callable[[Sequence[nn.Parameter]], Optimizer]
-Loss = Callable[[Any, Any], Tensor]
 Loop = Callable[[nn.Module, Optimizer], Iterator[Tensor]]
 
-_RATE = 1e-3  # Adam's own default
 _PAIR = 2  # inputs and targets, or training and test
 
 
@@ -51,17 +49,8 @@ class Split(NamedTuple):
 
         return Split(map_tensors(self.inputs, choose), map_tensors(self.targets, choose))
 
-    def to(self, device: torch.device) -> "Split":
-        """Return the examples on a device."""
-        return Split(*map_tensors((self.inputs, self.targets), lambda tensor: tensor.to(device)))
-
 
 Score = Callable[[nn.Module, Split], Tensor]
-
-
-def adam(parameters: Sequence[nn.Parameter]) -> Optimizer:
-    """Return Adam with a learning rate of 0.001."""
-    return Adam(parameters, lr=_RATE)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,21 @@
 """A variant of a study as a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
 
 from vanishing.datasets.examples import Examples
 from vanishing.networks.build import build
+from vanishing.params.optimizers import in_torch
 from vanishing.params.study import NONE, TrainedVariant, Training
 from vanishing.remedies.task import Split, Task, batches
 from vanishing.seeds import generator
 from vanishing.training.precision import autocast
-
-_OPTIMIZERS: Mapping[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "adamw": AdamW,
-    "rmsprop": RMSprop,
-    "adagrad": Adagrad,
-}
-_WORDS = {"learning_rate": "lr", "epsilon": "eps"}  # PyTorch's
 
 
 def task_of(
@@ -61,9 +53,9 @@ def _make_model(variant: TrainedVariant, examples: Examples, classes: int) -> nn
 
 
 def _make_optimizer(training: Training, parameters: Sequence[nn.Parameter]) -> Optimizer:
-    settings = training.optimizer.model_dump(exclude={"name"})
-    named = {_WORDS.get(key, key): value for key, value in settings.items()}
-    return _OPTIMIZERS[training.optimizer.name](parameters, **named)
+    kind, settings = in_torch(training.optimizer)
+    optimizer: Optimizer = getattr(torch.optim, kind)(parameters, **settings)
+    return optimizer
 
 
 def _loop(

@@ -1,5 +1,7 @@
 """The figure of the table of factors: a stacked bar per hop, from the loss to the input."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -54,9 +56,10 @@ def draw(table: pd.DataFrame) -> Figure:
     _name_hops(axes, rows, len(decades))
     axes.set_xlabel("hop, from the loss (left) to the input (right)")
     axes.set_ylabel("decades: log₁₀ of the gain")
-    handles = [Patch(facecolor=_color(k), hatch=_HATCHES.get(k), edgecolor="white") for k in order]
     lines, labels = axes.get_legend_handles_labels()
-    figure.legend([*handles, *lines], [*order, *labels], loc="outside upper center", ncols=5)
+    figure.legend(
+        [*_patches(order), *lines], [*order, *labels], loc="outside upper center", ncols=5
+    )
     return figure
 
 
@@ -70,7 +73,7 @@ def draw_variants(factors: pd.DataFrame) -> Figure:
         The figure. All panels have one scale.
     """
     first = factors.groupby("variant")["epoch"].transform("min")
-    rows = factors[(factors["epoch"] == first)]
+    rows = factors[factors["epoch"] == first]
     tables = {str(name): _by_hop(table) for name, table in rows.groupby("variant", sort=False)}
     height = -(-len(tables) // _COLUMNS)
     figure = Figure(figsize=(WIDTH, 0.7 + 1.7 * height), layout="constrained")
@@ -83,11 +86,15 @@ def draw_variants(factors: pd.DataFrame) -> Figure:
     for axes in grid[len(tables) :]:
         axes.remove()
     kinds = [k for k in [*_COLORS, _OTHER] if any(k in table for table in tables.values())]
-    handles = [Patch(facecolor=_color(k), hatch=_HATCHES.get(k), edgecolor="white") for k in kinds]
-    figure.legend(handles, kinds, loc="outside upper center", ncols=len(kinds))
+    figure.legend(_patches(kinds), kinds, loc="outside upper center", ncols=len(kinds))
     figure.supxlabel("hop, from the loss (left) to the input (right)")
     figure.supylabel("decades: log₁₀ of the gain")
     return figure
+
+
+def _patches(kinds: Iterable[str]) -> list[Patch]:
+    """Return the legend's patch of each kind."""
+    return [Patch(facecolor=_color(k), hatch=_HATCHES.get(k), edgecolor="white") for k in kinds]
 
 
 def _by_hop(table: pd.DataFrame) -> pd.DataFrame:

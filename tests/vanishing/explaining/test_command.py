@@ -1,14 +1,12 @@
 """`vanishing explain`: what it prints, what it writes, and its errors of one line."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support import drawings
-from vanishing import cli
+from tests.support import commands, drawings
 from vanishing.judging.factors import average
 from vanishing.reporting.factors import draw
 from vanishing.results.factors import FACTORS
@@ -33,12 +31,7 @@ def number():
 
 def explain(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     """Run `vanishing explain` in a folder that has a module `explained`."""
-    (folder / "explained.py").write_text(SOURCE)
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "explained", raising=False)
-    monkeypatch.setattr(sys, "argv", ["vanishing", "explain", *arguments])
-    return cli.main()
+    return commands.run(monkeypatch, folder / "explained.py", SOURCE, "explain", *arguments)
 
 
 def test_it_prints_the_answer_first_and_writes_what_it_prints(

@@ -1,11 +1,10 @@
 """`vanishing remedy`: what it prints, and its errors of one line."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from vanishing import cli
+from tests.support import commands
 
 SOURCE = """
 import torch
@@ -33,12 +32,7 @@ USUAL = ("remedied:network", "--data", "remedied:data")
 
 def remedy(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     """Run `vanishing remedy` in a folder that has a module `remedied`."""
-    (folder / "remedied.py").write_text(SOURCE)
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "remedied", raising=False)
-    monkeypatch.setattr(sys, "argv", ["vanishing", "remedy", *arguments])
-    return cli.main()
+    return commands.run(monkeypatch, folder / "remedied.py", SOURCE, "remedy", *arguments)
 
 
 def test_a_healthy_training_is_left_alone(

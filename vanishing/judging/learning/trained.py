@@ -9,16 +9,7 @@ import pandas as pd
 
 from vanishing.judging.effects import Tables
 from vanishing.judging.runs import OF_MODULES, Run
-from vanishing.params.optimizers import Optimizer
-
-_CLASSES = {  # of PyTorch
-    "sgd": "SGD",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-}
-_SETTINGS = {"learning_rate": "lr", "epsilon": "eps"}  # {ours: PyTorch's}
+from vanishing.params.optimizers import Optimizer, in_torch
 
 
 def run_of(name: str, tables: Tables, classes: int, optimizer: Optimizer) -> Run:
@@ -36,17 +27,11 @@ def run_of(name: str, tables: Tables, classes: int, optimizer: Optimizer) -> Run
     layers, losses = tables["layers"], tables["losses"]
     of_modules = layers[layers["tensor"].isin(OF_MODULES)]
     trace = pd.concat([tables["trace"], of_modules.drop(columns="epoch")])
+    kind, settings = in_torch(optimizer)
     return Run(
         name,
         {"trace": trace, "losses": losses, "units": tables["units"]},
-        {"optimizers": [_describe(optimizer)]},
+        {"optimizers": [{"class": kind, "groups": [{"settings": settings}]}]},  # as a watch has it
         classes,
         int((losses["epoch"] == losses["epoch"].max()).sum()) or None,
     )
-
-
-def _describe(optimizer: Optimizer) -> dict[str, object]:
-    """Describe an optimizer as a watch's run.json does."""
-    values = optimizer.model_dump(exclude={"name"})
-    settings = {_SETTINGS.get(key, key): value for key, value in values.items()}
-    return {"class": _CLASSES[optimizer.name], "groups": [{"settings": settings}]}
