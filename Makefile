@@ -7,7 +7,7 @@ else
 SHELL := /bin/bash
 endif
 .DEFAULT_GOAL := help
-.PHONY: help repro study bench stale check review comment pull push publish step-summary predict remedy article test torture \
+.PHONY: help repro study bench stale check review comment pull push publish site step-summary predict remedy article test torture \
 	quick ui track lint format lock clean setup
 
 # These settings are given on Make's command line alone: the environment may have variables of the
@@ -68,6 +68,9 @@ push: setup # for CI: send everything there
 
 publish: # for CI: commit dvc.lock and reports/, of every study, to BRANCH and push it
 	@python -m tools.publish "$$BRANCH"
+
+site: setup # for CI: put the pages to explore of all studies into site/
+	@python -m tools.site
 
 step-summary: # for CI: show the report on the job's page
 	@cat "$$STUDY/reports/README.md" >> "$$GITHUB_STEP_SUMMARY"

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     shown = [name for name in names if name in study.trained]
     why = read_factors(shown, seeds[:1])
     if len(why):
-        drawers[paths.figure("factors")] = partial(factors.draw_variants, why)
+        drawers[paths.figure("factors")] = partial(factors.draw_variants, why, "epoch")
     for path, draw in tqdm(drawers.items(), desc="figures", unit="figure", disable=None):
         figures.save(draw, path)
     for name in tqdm(study.variants, desc="variants", unit="figure", disable=None):

@@ -1,11 +1,12 @@
 """Check all of params.yaml, and try what it names: `python -m stages validate`.
 
-In: params.yaml, data/raw, the module of its claims, the code of the study's own networks, recorded
-runs and the folders of results. Out: data/validated, always the same; on stderr a warning for each
-variant that differs from its reference in more than one thing. Every stage checks the sections that
-it reads; but DVC removes a stage's outputs before it starts the stage, and hands the variants'
-names to a shell. So `train` and `initialise` depend on this stage's output: it runs after any edit
-of params.yaml or of such code, and as its output never changes, nothing else does.
+In: params.yaml, data/raw, the module of its claims and those of the study that repeats it, the code
+of the study's own networks, recorded runs and the folders of results. Out: data/validated, always
+the same; on stderr a warning for each variant that differs from its reference in more than one
+thing. Every stage checks the sections that it reads; but DVC removes a stage's outputs before it
+starts the stage, and hands the variants' names to a shell. So `train` and `initialise` depend on
+this stage's output: it runs after any edit of params.yaml or of such code, and as its output never
+changes, nothing else does.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import argparse
 from vanishing.datasets.registry import DATASETS
 from vanishing.files import write_text
 from vanishing.judging.ledger import load_ledger
+from vanishing.judging.repetition import load_repetition
 from vanishing.networks.memory import check_study as check_memory
 from vanishing.params.comparisons import warn_of_impure
 from vanishing.params.data import Computed
@@ -29,7 +31,7 @@ def main(argv: list[str]) -> None:
     argparse.ArgumentParser(prog="python -m stages validate", description=__doc__).parse_args(argv)
     params = load(Params)
     check_folders()
-    load_ledger(params)
+    load_repetition(params, [claim.id for claim in load_ledger(params).claims])
     recorded.check(params)
     is_built = any(isinstance(variant, Built) for variant in params.trained.values())
     if is_built or isinstance(params.data, Computed):

@@ -75,6 +75,7 @@ OTHER_VALUES: dict[str, Any] = {
     "diagnose.at_chance.margin": 0.5,
     "expect": {"relu": {"vanishing_gradient": True}},
     "remedies": ["sigmoid"],
+    "repeated_by": "studies/more/claims.json",
     "variants.sigmoid.width": 12,
     "variants.sigmoid-batchnorm.depth": 1,
 }
@@ -177,7 +178,7 @@ def stage_run(
     finished = read_files(study_folder)
     link_code(folder)
     for dependency in map(fill_in, entry["deps"]):
-        if not is_in(dependency, (*CODE, "${claims}", "${code}", "${root}")):
+        if not is_in(dependency, (*CODE, "${claims}", "${code}", "${repeated_by}", "${root}")):
             copy(study_folder / dependency, folder / dependency)
     outputs = [
         fill_in(output if isinstance(output, str) else next(iter(output)))

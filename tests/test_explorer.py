@@ -4,6 +4,7 @@ With SCREENSHOTS=folder in the environment the page of a study is pictured at th
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def study_page(judged_folder: Path) -> pages.Page:
     return explorer.explore(judged_folder)
 
 
+PIXEL = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # the smallest GIF
 THREE = make_page(["first", "second", "third"])
 
 
@@ -140,7 +142,7 @@ def test_every_chart_has_its_numbers_in_a_table(open_page: Open) -> None:
 
 def test_a_cell_of_a_rule_says_its_reason_by_mouse_and_by_keyboard(open_page: Open) -> None:
     tab = open_page(THREE)
-    tab.get_by_role("button", name="second, vanishing gradient: problem").click()
+    tab.get_by_role("button", name="second, vanishing gradient: problem (warning)").click()
     expect(tab.locator("#rule-reason")).to_contain_text("measured in second")
     tab.keyboard.press("ArrowDown")
     tab.keyboard.press("Enter")
@@ -172,6 +174,7 @@ def test_a_study_has_its_claims_its_epochs_and_its_measured_points(
     claim = tab.locator("#claims details").first
     claim.locator("summary").click()
     expect(claim.locator("dl")).to_contain_text("effect")
+    expect(tab.locator("#runs td").nth(1)).to_have_text(re.compile("fails|warning|note|no problem"))
     tab.get_by_role("button", name="Set the knobs to relu").click()
     expect(tab.locator("#knob-activation-function")).to_have_value("relu")
     expect(tab.locator("#predicted-attenuation .highlighted circle")).to_have_count(4)  # depths
@@ -240,6 +243,28 @@ def test_print_shows_the_charts_without_controls(open_page: Open) -> None:
     tab.emulate_media(media="print")
     expect(tab.locator("#controls")).to_be_hidden()
     expect(tab.locator("#gradient svg")).to_be_visible()
+
+
+def test_a_page_with_a_report_prints_its_figures_and_no_charts(open_page: Open) -> None:
+    figure = {"caption": "Loss by <step>", "source": f"data:image/gif;base64,{PIXEL}"}
+    tab = open_page(pages.Page(THREE.content | {"figures": [figure]}))
+    expect(tab.locator("#printed")).to_be_hidden()
+    tab.emulate_media(media="print")
+    printed = tab.locator("#printed figure")
+    expect(printed).to_have_text("Loss by <step>")
+    assert printed.locator("img").evaluate("image => image.naturalWidth") == 1
+    for chart in ("#gradient", "#curves", "#rules-body", "#predicted-chi"):
+        expect(tab.locator(chart)).to_be_hidden()
+    expect(tab.locator("#runs")).to_be_visible()
+
+
+def test_a_remedy_that_was_tried_is_linked(open_page: Open) -> None:
+    first, second, *_ = THREE.content["runs"]
+    runs = [first, second | {"remedy": "remedies/second.md"}]
+    tab = open_page(pages.Page(THREE.content | {"runs": runs}), "#run=second")
+    expect(tab.locator("#remedy a")).to_have_attribute("href", "remedies/second.md")
+    tab.get_by_label("Highlighted run").select_option("first")
+    expect(tab.locator("#remedy")).to_be_hidden()
 
 
 def test_a_notebook_shows_the_page_in_a_frame(browser: Browser) -> None:

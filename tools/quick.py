@@ -20,7 +20,7 @@ from vanishing.environment import LIVE_METRICS
 from vanishing.errors import StudyError, run_command
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
-from vanishing.paths import PARAMS
+from vanishing.paths import CLAIMS, PARAMS
 
 SCRATCH = Path(".quick")
 _TRAIN_EXAMPLES = 2000
@@ -81,9 +81,13 @@ def share_cache(destination: Path) -> None:
 
 
 def shorten(params: Path) -> None:
-    """Set one epoch on few images, with snapshots before and after it, and few initialisations."""
+    """Set one epoch on few images, snapshots before and after it, and few initialisations.
+
+    No study repeats that.
+    """
     yaml = YAML()
     content = yaml.load(params)
+    content["repeated_by"] = CLAIMS.as_posix()
     content["data"] |= {"train_examples": _TRAIN_EXAMPLES, "test_examples": _TEST_EXAMPLES}
     content["train"] |= {"epochs": 1, "snapshots": [0, "last"], "evaluation_size": _TEST_EXAMPLES}
     content["extract"] |= {"probe_size": 300, "init_probe_size": 100, "init_seeds": 2}

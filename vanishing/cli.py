@@ -293,6 +293,8 @@ def _write_report(arguments: argparse.Namespace) -> None:
     save(lambda: pages.draw(traced), out / pages.FIGURE)
     if through_time.is_recorded(traced.values()):
         save(lambda: through_time.draw(traced), out / pages.THROUGH_TIME)
+    if any(map(pages.why, traced.values())):
+        save(lambda: pages.draw_why(traced), out / pages.FACTORS)
     verdicts = {label: judge_learning(run) for label, run in runs.items()}
     write_text(out / "README.md", pages.write_markdown(judged, verdicts))
     for label, (run, rows) in judged.items():

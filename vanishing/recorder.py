@@ -34,6 +34,7 @@ from vanishing.tracking import active_run
 from vanishing.tracking.active_run import ActiveRun
 
 if TYPE_CHECKING:
+    from vanishing.explaining.explanation import Explanation
     from vanishing.judging.learning.verdict import Verdict
 
 Alarm = Literal["warn", "stop"] | Callable[["Verdict"], object]
@@ -167,6 +168,7 @@ class Watch:
         self._networks = {name: _original(network) for name, network in networks.items()}
         self._modules = content.modules
         self._probes: dict[str, dict[int, CallMeasurement]] = {}  # by optimizer and step
+        self._explanations: dict[int, Explanation] = {}  # by step
         self._names = {named.parameter: named for named in content.parameters}
         compiled = any(map(is_compiled, networks.values()))
         calls = {} if compiled else self._make_calls()
@@ -248,6 +250,40 @@ class Watch:
             if measurement is not None:
                 step = self._optimizers[name].attempted + 1
                 self._probes.setdefault(name, {})[step] = measurement
+
+    def explain(self, batch: Any, loss: Callable[[Any, Any], Tensor]) -> "Explanation | None":
+        """Say why the gradient vanishes on its way to the input, and keep it for the report.
+
+        `vanishing.explain` on the model as it is now, as of the step that comes: a pass of its own,
+        forward and backward, of a few times the memory of a step. It changes nothing. The
+        factors are the table `factors` of the run, and `vanishing report` shows them.
+
+        Args:
+            batch: Inputs and targets. Inputs are a tensor, or a tuple or mapping of arguments.
+            loss: Called with the outputs and the targets; returns one number.
+
+        Returns:
+            The explanation; None on a process that leaves recording to rank 0.
+
+        Raises:
+            StudyError: If several models are watched, parameters are sharded, or the batch or the
+                loss cannot be used.
+        """
+        from vanishing.explaining.explain import explain  # noqa: PLC0415 - pandas
+
+        if "" not in self._networks:
+            raise StudyError(
+                f"watch.explain: {len(self._networks)} models are watched; call vanishing.explain"
+                " with one of them"
+            )
+        if any_sharded(self._names):
+            raise StudyError("watch.explain: parameters are sharded; call it on an unsharded copy")
+        with ExitStack() as stack:
+            for steps in self._optimizers.values():
+                stack.enter_context(steps.modules_paused())
+            explanation = explain(self._networks[""], batch, loss)
+        self._explanations[self._first.attempted + 1] = explanation
+        return explanation
 
     def loss(self, loss: Tensor | float) -> None:
         """Record the loss of a batch, without waiting for the device.
@@ -358,6 +394,11 @@ class Watch:
                 tables["heads"] += module_tables.heads(number, measurement)
             tables["parameters"] += watch_tables.parameters(name, traced, self._names)
             tables["steps"].append(watch_tables.steps(name, taken))
+        for number, explanation in self._explanations.items():
+            table = explanation.table
+            columns = {str(name): column.tolist() for name, column in table.items()}
+            tables["factors"].append({"step": [number] * len(table), **columns})
+        self._explanations = {}
         open_step = math.inf if ended else self._first.attempted
         complete = {step: group for step, group in self._losses.items() if step < open_step}
         self._losses = {step: g for step, g in self._losses.items() if step >= open_step}
@@ -408,6 +449,9 @@ class _Bystander(Watch):
         """Attach nothing."""
 
     def probe(self, batch: Any, loss_function: Callable[[Any, Any], Tensor]) -> None:
+        """Do nothing."""
+
+    def explain(self, batch: Any, loss: Callable[[Any, Any], Tensor]) -> None:
         """Do nothing."""
 
     def loss(self, loss: Tensor | float) -> None:

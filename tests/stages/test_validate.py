@@ -36,6 +36,17 @@ def test_a_comparison_of_several_things_at_once_is_warned_of(
     )
 
 
+def test_a_study_that_should_repeat_this_one_but_is_not_there_is_an_error(workspace: Path) -> None:
+    write_params(workspace, tiny_params() | {"repeated_by": "studies/more/claims.json"})
+    with pytest.raises(StudyError) as raised:
+        validate.main([])
+    assert str(raised.value) == (
+        "params.yaml: repeated_by: studies/more/claims.json: cannot be read (No such file or"
+        " directory)"
+    )
+    assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
+
+
 @pytest.mark.parametrize("section", ["data", "train", "extract", "diagnose", "variants"])
 def test_every_section_is_checked_before_anything_is_written(workspace: Path, section: str) -> None:
     write_params(workspace, tiny_params() | {section: {"nonsense": 1}})

@@ -53,7 +53,11 @@ def _run(name: str, place: int, layers: int, steps: Sequence[int]) -> dict[str, 
         "epochs": [],
         "verdict": f"verdict of {name}",
         "rules": {
-            "vanishing_gradient": {"verdict": "problem", "reasons": [f"measured in {name}"]},
-            "dead_relu": {"verdict": "fine", "reasons": ["0"]},
+            "vanishing_gradient": {
+                "verdict": "problem",
+                "mark": "warning",
+                "reasons": [f"measured in {name}"],
+            },
+            "dead_relu": {"verdict": "fine", "mark": "fine", "reasons": ["0"]},
         },
     }

@@ -53,6 +53,7 @@ def tiny_params() -> dict[str, Any]:
         "sweep_seeds": 2,
     }
     content["expect"] = {}
+    content["repeated_by"] = "reports/claims.json"
     content["variants"] = {
         "sigmoid": dict(BASELINE),
         "relu": BASELINE | {"activation": "relu", "compare_to": "sigmoid"},

@@ -31,7 +31,8 @@ def test_a_study_has_the_parameters_of_the_root_and_leads_back_to_it(root: Path)
     assert (folder / params.code).resolve() == root / of_root.code
     assert (folder / params.claims).resolve() == root / of_root.claims
     assert params.is_of_article
-    same = {key: getattr(of_root, key) for key in ("root", "code", "claims")}
+    assert not params.is_repeated
+    same = {key: getattr(of_root, key) for key in ("root", "code", "claims", "repeated_by")}
     assert params.model_copy(update=same) == of_root
     comments = [line.count("#") for line in (root / "params.yaml").read_text().splitlines()]
     assert [

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vanishing.explorer.encoding import encode_number
-from vanishing.judging.verdicts import Row, describe, verdict
+from vanishing.judging.verdicts import Row, describe, mark, verdict
 from vanishing.results.tables import select, select_weight_gradients
 
 MOST_VALUES = 60_000  # of a quantity, over all runs, layers and steps: 7 bytes each
@@ -239,15 +239,28 @@ def most_steps(values: int, per_step: int) -> int:
     return max(LEAST_STEPS, values // max(1, per_step))
 
 
+def plain(markdown: str) -> str:
+    """Return a sentence without its marks for strong words and for code."""
+    return markdown.replace("**", "").replace("`", "")
+
+
 def rules_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return {rule: {`verdict`: the gravest, `reasons`: what was measured}} of one run's checks."""
+    """Return what each rule says of one run's checks.
+
+    Args:
+        rows: Checks, as in reports/health.json.
+
+    Returns:
+        {rule: {`verdict`: the gravest, `mark`: the same, of a problem its gravest kind, `reasons`:
+        what was measured}}.
+    """
     by_rule = {}
     for rule in dict.fromkeys(row["rule"] for row in rows):
         gravest = verdict([*rows], rule)
         reasons = [
             describe(row) for row in rows if row["rule"] == rule and row["verdict"] == gravest
         ]
-        by_rule[rule] = {"verdict": gravest, "reasons": reasons}
+        by_rule[rule] = {"verdict": gravest, "mark": mark([*rows], rule), "reasons": reasons}
     return by_rule
 
 
@@ -285,11 +298,16 @@ def _by_step(rows: pd.DataFrame, layers: Sequence[str], most: int) -> dict[str, 
 def _count(rows: pd.DataFrame, steps: list[int], layers: Sequence[str]) -> dict[str, Any]:
     counts: list[list[list[int] | None]] = [[None] * len(layers) for _ in steps]
     row_of, column_of = _places(steps), _places(layers)
-    for (step, layer), cell in rows.groupby(["step", "layer"]):
-        if layer in column_of:
-            lefts = cell["bin_left"].to_numpy(dtype=np.float64)
-            numbers = cell["count"].to_numpy(dtype=np.int64)
-            counts[row_of[step]][column_of[layer]] = _histogram(lefts, numbers)
+    places = rows["step"].map(row_of) * len(layers) + rows["layer"].astype(str).map(column_of)
+    order = np.argsort(places.to_numpy(dtype=float), kind="stable")  # a layer without place: last
+    sorted_places = places.to_numpy(dtype=float)[order]
+    lefts = rows["bin_left"].to_numpy(dtype=np.float64)[order]
+    numbers = rows["count"].to_numpy(dtype=np.int64)[order]
+    kept, starts = np.unique(sorted_places, return_index=True)
+    for place, start, end in zip(kept, starts, [*starts[1:], len(order)], strict=True):
+        if not np.isnan(place):
+            row, column = divmod(int(place), len(layers))
+            counts[row][column] = _histogram(lefts[start:end], numbers[start:end])
     return {"steps": _integers(steps), "counts": counts}
 
 

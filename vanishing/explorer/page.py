@@ -51,8 +51,10 @@ class Page:
         )
         quantities = [quantity._asdict() for quantity in QUANTITIES]
         shown = {"claims": [], "inputs": None} | self.content | {"quantities": quantities}
+        figures = shown.pop("figures", [])
         return environment.get_template("page.html.j2").render(
             title=self.content["title"],
+            figures=figures,
             style=Markup((ASSETS / "page.css").read_text("utf-8")),  # noqa: S704 - ours
             script=Markup(script()),  # noqa: S704 - ours
             data=Markup(to_script(shown)),  # noqa: S704 - has no `<`

@@ -6,6 +6,7 @@ from pathlib import Path
 from vanishing.errors import name_first
 from vanishing.explorer import content
 from vanishing.explorer.page import Page
+from vanishing.judging.factors import describe_each
 from vanishing.judging.learning.verdict import Verdict, judge_learning
 from vanishing.judging.runs import examine, load_run
 from vanishing.params.answers import LEARNS, TOO_EARLY, WILL_NOT_LEARN
@@ -52,9 +53,10 @@ def collect(folders: Sequence[Path], rules: Debugger) -> Page:
     for run in runs:
         verdict = verdicts[run["name"]]
         training = watched[run["name"]]
+        factors = training.tables["factors"]
         run |= {
             "verdict": verdict.answer,
-            "why": [],  # a watch has no graph to take apart
+            "why": [(s, content.plain(why)) for s, why in describe_each(factors, "step")],
             "reason": str(verdict),
             "rules": content.rules_of(examine(training, rules)),
         }

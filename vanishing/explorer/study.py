@@ -3,18 +3,21 @@
 import contextlib
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from vanishing import paths
 from vanishing.explorer import content
+from vanishing.explorer.content import plain
+from vanishing.explorer.figures import figures_of
 from vanishing.explorer.page import Page
 from vanishing.initialisers import bias_variance, weight_variance
-from vanishing.judging.factors import describe as describe_factors
+from vanishing.judging.factors import describe_each
 from vanishing.judging.findings import findings
 from vanishing.judging.ledger import load_ledger
-from vanishing.judging.verdicts import describe
+from vanishing.judging.repetition import Repetition, load_repetition
+from vanishing.judging.verdicts import Row, describe
 from vanishing.params.answers import LEARNING
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
@@ -22,9 +25,6 @@ from vanishing.params.study import Variant
 from vanishing.results import run as training_run
 from vanishing.results import summaries, tables
 from vanishing.results.factors import read_factors
-
-if TYPE_CHECKING:
-    from vanishing.judging.verdicts import Row
 
 TABLES = ("layers", "trace", "histograms", "trace_histograms", "history", "losses")
 
@@ -56,6 +56,7 @@ def _collect(study: Params) -> Page:
             learning[row["variant"]] = row
         else:
             checks[row["variant"]].append(row)
+    repetition = load_repetition(study, [row["id"] for row in claims])
     opening = load_ledger(study).opening
     theory = tables.read("theory", names, seeds)
     frames = {name: {t: tables.read(t, [name], seeds) for t in TABLES} for name in names}
@@ -72,17 +73,27 @@ def _collect(study: Params) -> Page:
             "network": _network(variant),
             "theory": _theory(theory[theory["variant"] == name]),
             "why": _why(factors[factors["variant"] == name], dict(run["epochs"])),
+            "remedy": f"remedies/{name}.md" if name in study.remedies else None,
         }
     title = f"Vanishing gradients on {study.data.dataset}: {len(names)} networks measured"
     return Page(
         {
             "title": opening.question if opening else title,
-            "findings": [_plain(text) for text in findings(study, metrics, claims)],
+            "findings": [plain(text) for text in findings(study, metrics, claims)],
             "runs": runs,
-            "claims": claims,
+            "claims": [row | {"repeated": _repeated(row, repetition)} for row in claims],
+            "figures": figures_of(paths.REPORT) if paths.REPORT.exists() else [],
             "inputs": _inputs(study, theory),
         }
     )
+
+
+def _repeated(row: Row, repetition: Repetition | None) -> str | None:
+    """Say what more seeds say of a statement; None where no study has them."""
+    answer = repetition and repetition.answer(row)
+    if not repetition or not answer:
+        return None
+    return f"{answer}: {repetition.claims[row['id']]['verdict']} with {repetition.seeds} seeds"
 
 
 def _network(variant: Any) -> dict[str, Any] | None:
@@ -95,9 +106,7 @@ def _network(variant: Any) -> dict[str, Any] | None:
 
 def _why(factors: pd.DataFrame, steps: dict[int, int]) -> list[tuple[int, str]]:
     """Return the step of each snapshot that was explained, and why its gradient vanishes."""
-    epochs = sorted({int(epoch) for epoch in factors["epoch"]})
-    explained = {epoch: factors[factors["epoch"] == epoch] for epoch in epochs}
-    return [(steps[epoch], _plain(describe_factors(explained[epoch]))) for epoch in epochs]
+    return [(steps[epoch], plain(text)) for epoch, text in describe_each(factors, "epoch")]
 
 
 def _theory(rows: pd.DataFrame) -> dict[str, list[list[float | int | None]]]:
@@ -130,8 +139,3 @@ def _inputs(study: Params, theory: pd.DataFrame) -> dict[str, float] | None:
             square = (float(measured[name]) - bias_variance(count)) / (count * variance)
             return {"count": count, "square": square}
     return None
-
-
-def _plain(markdown: str) -> str:
-    """Return a sentence without its marks for strong words and for code."""
-    return markdown.replace("**", "").replace("`", "")

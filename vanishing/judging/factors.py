@@ -106,6 +106,20 @@ def describe(table: pd.DataFrame) -> str:
     return f"{answer} {over}" + (f": {', '.join(words)}." if words else ".")
 
 
+def describe_each(table: pd.DataFrame, moment: str) -> list[tuple[int, str]]:
+    """Say the same of each moment at which a network was explained.
+
+    Args:
+        table: The factors of one training.
+        moment: A column: `epoch` or `step`.
+
+    Returns:
+        The moments in their order, each with its sentence.
+    """
+    moments = sorted({int(value) for value in table[moment]})
+    return [(value, describe(table[table[moment] == value])) for value in moments]
+
+
 def _names(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(rows["kind"], rows["operation"], strict=True))
 

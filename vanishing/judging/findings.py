@@ -4,6 +4,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vanishing.judging.repetition import (
+    CONFIRMED,
+    DECIDED,
+    OPEN,
+    TURNED,
+    UNCONFIRMED,
+    Repetition,
+)
 from vanishing.judging.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Row
 from vanishing.params.answers import LEARNS
 from vanishing.params.comparisons import shared_conditions
@@ -52,12 +60,15 @@ def findings(study: Judged, metrics: Metrics, claims: list[Row]) -> list[str]:
     return [text for sentence in sentences if (text := sentence())][:MOST]
 
 
-def uncertainties(study: Judged, claims: list[Row]) -> list[str]:
+def uncertainties(
+    study: Judged, claims: list[Row], repetition: Repetition | None = None
+) -> list[str]:
     """Say which of the results are uncertain, and why.
 
     Args:
         study: Its seeds.
         claims: As in reports/claims.json.
+        repetition: The same statements with more seeds.
 
     Returns:
         Sentences in Markdown.
@@ -65,10 +76,14 @@ def uncertainties(study: Judged, claims: list[Row]) -> list[str]:
     sentences = []
     of_training = [row for row in claims if row["over"] == "seeds"]
     if len(study.train.seeds) == 1 and of_training:
-        sentences.append(
+        once = (
             f"Each variant is trained once, so {len(of_training)} of {len(claims)} verdicts have no"
-            " interval: another seed might turn a close one."
+            " interval"
         )
+        if repetition is None:
+            sentences.append(f"{once}: another seed might turn a close one.")
+        else:
+            sentences.append(f"{once}. {_repeated(of_training, repetition)}")
     tested = [row for row in claims if "p_holm" in row]
     if tested:
         sentences.append(
@@ -81,6 +96,24 @@ def uncertainties(study: Judged, claims: list[Row]) -> list[str]:
     conditions = enumerate_all(shared_conditions(study))
     sentences.append(f"{conditions[0].upper()}{conditions[1:]}: others may differ.")
     return sentences
+
+
+def _repeated(claims: list[Row], repetition: Repetition) -> str:
+    """Count what more seeds say of the verdicts, and name those that they change."""
+    by_answer: dict[str, list[Row]] = {}
+    for row in claims:
+        if answer := repetition.answer(row):
+            by_answer.setdefault(answer, []).append(row)
+    confirmed = len(by_answer.pop(CONFIRMED, []))
+    judged = confirmed + sum(map(len, by_answer.values()))
+    rest = [
+        # Those that are inconclusive in both studies `uncertainties` names anyway.
+        f"{len(rows)} {answer}" + (f" ({_statements(rows)})" if answer != OPEN else "")
+        for answer in (UNCONFIRMED, TURNED, DECIDED, OPEN)
+        if (rows := by_answer.get(answer))
+    ]
+    parts = "; ".join([f"{confirmed} of these {judged} are {CONFIRMED}", *rest])
+    return f"[With {repetition.seeds} seeds]({repetition.report}) {parts}."
 
 
 def enumerate_all(parts: list[str]) -> str:

@@ -24,7 +24,7 @@ from vanishing.params import diagnose
 from vanishing.results.tables import select
 from vanishing.results.watched import read_run, record_path
 
-TABLES = ("trace", "losses", "steps", "units", "parameters")
+TABLES = ("trace", "losses", "steps", "units", "parameters", "factors")
 
 _LEAST = 1e-300  # stands for 0, which has no logarithm
 _NO_PATH = ("frozen", "detached", "unused")  # of `parameters.gradient`

@@ -19,7 +19,7 @@ from vanishing.params.answers import ANSWERS, LEARNING
 from vanishing.params.base import Probability, Section, VariantName, one_of
 from vanishing.params.extract import Measured
 from vanishing.params.study import Study
-from vanishing.paths import ARTICLE
+from vanishing.paths import ARTICLE, CLAIMS
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"  # of a module
 
@@ -215,6 +215,8 @@ class Params(Measured, Judged):
             It stands beside the variants and not in them: an expectation is no reason to train
             anew, and YAML's merge would hand the baseline's on to every variant.
         remedies: The variants for which a remedy is looked for; beside them likewise.
+        repeated_by: Path, relative to the study's folder, of the claims.json of a study that judges
+            the same statements with more seeds; where there is none, the study's own.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -222,6 +224,12 @@ class Params(Measured, Judged):
     diagnose: Diagnose
     expect: dict[VariantName, Expected] = Field(default_factory=dict)
     remedies: Annotated[tuple[VariantName, ...], Field(strict=False)]
+    repeated_by: Annotated[str, StringConstraints(pattern=r"^(\.\./)*([\w-]+/)*claims\.json$")]
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether another study judges the same statements with more seeds."""
+        return Path(self.repeated_by) != CLAIMS
 
     @model_validator(mode="after")
     def _expectations_are_of_variants(self) -> "Params":

@@ -63,17 +63,18 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_variants(factors: pd.DataFrame) -> Figure:
-    """Draw the decades of each hop by kind at initialisation, a panel per variant.
+def draw_variants(factors: pd.DataFrame, moment: str) -> Figure:
+    """Draw the decades of each hop by kind at the first moment, a panel per variant or run.
 
     Args:
-        factors: As of `results.factors.read_factors`, of one seed.
+        factors: Of several trainings with one seed each, told apart by `variant`.
+        moment: The column by which moments are told apart: `epoch` or `step`.
 
     Returns:
         The figure. All panels have one scale.
     """
-    first = factors.groupby("variant")["epoch"].transform("min")
-    rows = factors[factors["epoch"] == first]
+    first = factors.groupby("variant")[moment].transform("min")
+    rows = factors[factors[moment] == first]
     tables = {str(name): _by_hop(table) for name, table in rows.groupby("variant", sort=False)}
     height = -(-len(tables) // _COLUMNS)
     figure = Figure(figsize=(WIDTH, 0.7 + 1.7 * height), layout="constrained")

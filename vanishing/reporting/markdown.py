@@ -4,6 +4,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from vanishing.judging.repetition import Repetition
 from vanishing.judging.verdicts import PROBLEM, Row, by_kind, describe, mark
 from vanishing.params.answers import LEARNING
 from vanishing.params.comparisons import differences
@@ -117,14 +118,18 @@ def time_theory_table(metrics: Metrics) -> str | None:
     return _table(headers, rows, "lrrrrr") if rows else None
 
 
-def claims_table(claims: list[Row], is_of_article: bool) -> str:
+def claims_table(
+    claims: list[Row], is_of_article: bool, repetition: Repetition | None = None
+) -> str:
     """Lay out the claims: the statement, its effect and the verdict.
 
-    Of several seeds also p, corrected for the number of claims about trained networks.
+    Of several seeds also p, corrected for the number of claims about trained networks; where
+    another study has more seeds, also what these say of the verdict.
 
     Args:
         claims: Rows as in reports/claims.json.
         is_of_article: Whether the article makes them.
+        repetition: The same statements with more seeds.
 
     Returns:
         The table.
@@ -139,13 +144,15 @@ def claims_table(claims: list[Row], is_of_article: bool) -> str:
             row["over"],
             *([p_value(row["p_holm"]) if "p_holm" in row else ""] if has_p else []),
             f"**{row['verdict']}**" if row["verdict"] == "refuted" else row["verdict"],
+            *([repetition.answer(row) or ""] if repetition else []),
         ]
         for row in claims
     ]
     claim = "the article says" if is_of_article else "the claim"
     headers = [claim, "effect", "95 % interval", "n", "over"]
     headers += ["p, corrected", "verdict"] if has_p else ["verdict"]
-    return _table(headers, rows, "lrrrlrl" if has_p else "lrrrll")
+    headers += [f"with {repetition.seeds} seeds"] if repetition else []
+    return _table(headers, rows, "lrrrl" + "r" * has_p + "l" + "l" * bool(repetition))
 
 
 def health_table(checks: list[Row]) -> str:

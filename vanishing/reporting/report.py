@@ -8,9 +8,11 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from vanishing import paths
-from vanishing.judging.factors import describe as describe_factors
+from vanishing.judging.claims import AFTER_RESULTS
+from vanishing.judging.factors import describe_each
 from vanishing.judging.findings import enumerate_all, findings, uncertainties
 from vanishing.judging.ledger import FIRST_FIGURES, Opening
+from vanishing.judging.repetition import Repetition
 from vanishing.judging.verdicts import Row
 from vanishing.params.answers import TOO_EARLY, WILL_NOT_LEARN
 from vanishing.params.comparisons import impure, shared_conditions
@@ -52,12 +54,14 @@ class Claims(NamedTuple):
         effects: The source of the functions that effects are made of.
         written_down: The page of the limits, from the repository's root.
         opening: How the report begins, where the study's author says it.
+        repetition: The same statements with more seeds, where a study has them.
     """
 
     rows: list[Row]
     effects: str
     written_down: str
     opening: Opening | None = None
+    repetition: Repetition | None = None
 
 
 def fill_template(
@@ -92,14 +96,11 @@ def fill_template(
     values = (
         _settings(settings)
         | _selection(settings, metrics, names)
-        | _tables(settings, metrics, checks, claims.rows, names)
+        | _tables(settings, metrics, checks, names)
+        | _claims(settings, claims)
         | _findings(metrics)
-        | {"claims": claims.rows, "counts": Counter(row["verdict"] for row in claims.rows)}
-        | {"effects": claims.effects.rstrip(), "written_down": claims.written_down}
-        | {"is_of_article": settings.is_of_article}
         | {"opening": claims.opening, "first_figure": _first_figure(claims.opening)}
         | {"findings": findings(settings, metrics, claims.rows)}
-        | {"uncertainties": uncertainties(settings, claims.rows)}
         | {"metrics": metrics, "digits": DIGITS}
         | {"why": _factors_list(factors[factors["variant"].isin(names)])}
         | {"remedies": settings.remedies}
@@ -163,8 +164,27 @@ def _selection(settings: Params, metrics: Metrics, names: list[str]) -> dict[str
     }
 
 
+def _claims(settings: Params, claims: Claims) -> dict[str, Any]:
+    """Return what the report says of its claims."""
+    return {
+        "claims": claims.rows,
+        "counts": Counter(row["verdict"] for row in claims.rows),
+        "late": sum(AFTER_RESULTS in row["evidence"] for row in claims.rows),
+        "effects": claims.effects.rstrip(),
+        "written_down": claims.written_down,
+        "is_of_article": settings.is_of_article,
+        "uncertainties": uncertainties(settings, claims.rows, claims.repetition),
+        "repetition": claims.repetition,
+        "claims_tables": {
+            title: markdown.claims_table(rows, settings.is_of_article, claims.repetition)
+            for kind, title in _CLAIMS.items()
+            if (rows := [row for row in claims.rows if row["kind"] == kind])
+        },
+    }
+
+
 def _tables(
-    settings: Params, metrics: Metrics, checks: list[Row], claims: list[Row], names: list[str]
+    settings: Params, metrics: Metrics, checks: list[Row], names: list[str]
 ) -> dict[str, Any]:
     """Return the report's tables, of the variants in `names`."""
     shown_metrics = {name: metrics[name] for name in names}
@@ -177,11 +197,6 @@ def _tables(
         ),
         "has_hops": any(values["hop_fresh"] is not None for values in shown_metrics.values()),
         "time_theory_table": markdown.time_theory_table(shown_metrics),
-        "claims_tables": {
-            title: markdown.claims_table(rows, settings.is_of_article)
-            for kind, title in _CLAIMS.items()
-            if (rows := [row for row in claims if row["kind"] == kind])
-        },
         "learning_table": markdown.learning_table(shown_checks),
         "health_table": markdown.health_table(shown_checks),
         "problems_table": markdown.problems_table(shown_checks),
@@ -243,8 +258,7 @@ def _factors_list(factors: pd.DataFrame) -> list[str]:
     """
     items = []
     for name, rows in factors.groupby("variant", sort=False):
-        epochs = sorted({int(epoch) for epoch in rows["epoch"]})
-        first, *later = [describe_factors(rows[rows["epoch"] == epoch]) for epoch in epochs]
-        last = f" After epoch {epochs[-1]}: {later[-1]}" if later else ""
+        (_, first), *later = describe_each(rows, "epoch")
+        last = f" After epoch {later[-1][0]}: {later[-1][1]}" if later else ""
         items.append(f"`{name}`: {first}{last}")
     return items

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from vanishing.judging.blocks import blocks
+from vanishing.judging.factors import describe_each
 from vanishing.judging.kinds import FAILS, NOTE, WARNING
 from vanishing.judging.learning.verdict import Verdict
 from vanishing.judging.runs import Run, load_run, problems
 from vanishing.judging.stream import attenuation_along_stream, gradient_along_stream
 from vanishing.judging.verdicts import NOT_APPLICABLE, UNDEFINED, Row, describe
-from vanishing.reporting import panels, through_time
+from vanishing.reporting import factors, panels, through_time
 from vanishing.reporting.figures import save
 from vanishing.reporting.layout import WIDTH, add_legend_above, say_not_recorded
 from vanishing.reporting.markdown import capitalise
@@ -48,7 +49,7 @@ _COUNTED = {  # {kind: its words after 1 and after other numbers}
     NOTE: ("note", "notes"),
 }
 _NAMED = 4  # layers in a line; of more the first ones and the last
-FIGURE, THROUGH_TIME = "gradients.png", "through-time.png"
+FIGURE, THROUGH_TIME, FACTORS = "gradients.png", "through-time.png", "factors.png"
 
 
 def summarize(run: Run, rows: Sequence[Row]) -> str:
@@ -63,6 +64,7 @@ def summarize(run: Run, rows: Sequence[Row]) -> str:
     """
     lines = [f"{run.name}: {_answer(run, rows)}", *(f"  {line}" for line in _without(run))]
     lines += _end_to_end(run)
+    lines += why(run)
     lines += [f"  {row['kind']}: {row['rule']}: {describe(row)}" for row in problems([*rows])]
     if len(run.tables["trace"]):
         lines += ["", _table(run, rows, "simple")]
@@ -84,11 +86,14 @@ def write_markdown(
     parts = ["# Gradients of watched trainings", f"![Gradients by layer and step]({FIGURE})"]
     if through_time.is_recorded(run for run, _ in runs.values()):
         parts.append(f"![Gradients of recurrent layers by time step]({THROUGH_TIME})")
+    if any(map(why, [run for run, _ in runs.values()])):
+        parts.append(f"![Decades of each hop by kind of factor, a panel per run]({FACTORS})")
     for heading, (run, rows) in runs.items():
         parts += [f"## {heading}", capitalise(str(verdicts[heading]))]
         parts += [f"{_answer(run, rows).capitalize()}."]
         parts += [f"- {line}" for line in _without(run)]
         parts += _end_to_end(run)
+        parts += why(run)
         grave = [
             f"- {row['kind']}: **{row['rule']}**: {describe(row)}" for row in problems([*rows])
         ]
@@ -143,6 +148,19 @@ def draw(runs: Mapping[str, Run]) -> Figure:
     updates.set(xlabel="layer, as defined", ylabel="‖update‖ / ‖values‖, last traced step")
     add_legend_above(figure)
     return figure
+
+
+def why(run: Run) -> list[str]:
+    """Say why the gradient vanishes at each step at which `watch.explain` was called."""
+    texts = describe_each(run.tables["factors"], "step")
+    return [f"Why, at step {step}: {text}" for step, text in texts]
+
+
+def draw_why(runs: Mapping[str, Run]) -> Figure:
+    """Draw the factors of the first step that was explained, a panel per run that has one."""
+    tables = {label: run.tables["factors"] for label, run in runs.items()}
+    explained = {label: table for label, table in tables.items() if len(table)}
+    return factors.draw_variants(_labelled(explained), "step")
 
 
 def save_figure(folder: Path, path: Path) -> None:

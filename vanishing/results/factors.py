@@ -76,6 +76,12 @@ SNAPSHOT_FACTORS = pa.schema(
 )
 
 
+# The same of the moments at which a watched training was explained.
+WATCHED_FACTORS = pa.schema(
+    [("variant", pa.string()), ("seed", pa.int64()), ("step", pa.int64()), *FACTORS]
+)
+
+
 def write_factors(path: Path, table: "pd.DataFrame") -> None:
     """Write a table of factors as Parquet."""
     parquet.write(path, pa.Table.from_pandas(table, FACTORS, preserve_index=False))

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from vanishing.errors import StudyError, did_you_mean
 from vanishing.files import replacing, write_json
 from vanishing.results import parquet
+from vanishing.results.factors import WATCHED_FACTORS
 from vanishing.results.schemas import (
     HEADS,
     LOSSES,
@@ -37,6 +38,7 @@ TABLES = {
     "parameters": PARAMETERS,
     "units": UNITS,
     "heads": HEADS,
+    "factors": WATCHED_FACTORS,
 }
 
 
@@ -105,7 +107,8 @@ def read_run(folder: str | Path, table: str) -> "pd.DataFrame":
 
     Args:
         folder: Of the run.
-        table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters`, `units` or `heads`.
+        table: `trace`, `trace_histograms`, `losses`, `steps`, `parameters`, `units`, `heads` or
+            `factors`.
 
     Returns:
         A frame with the table's columns; without rows before the first flush.

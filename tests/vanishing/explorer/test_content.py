@@ -1,17 +1,21 @@
 """Content of pages: exact where it is kept, evenly thinned, with every kind of number."""
 
+import base64
+import io
 import json
 import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tests.support.study import tiny_params
 from vanishing.errors import StudyError
 from vanishing.explorer import content
 from vanishing.explorer.encoding import to_script
 from vanishing.explorer.explore import explore
+from vanishing.explorer.figures import figures_of
 from vanishing.paths import PARAMS
 
 
@@ -53,6 +57,39 @@ def test_a_studys_page_has_the_tables_numbers(judged_folder: Path) -> None:
     assert zeros == counts.loc[counts["bin_left"] == 0, "count"].sum()
     assert zeros + denormals + nonfinite + sum(bins) == counts["count"].sum()
     assert {claim["verdict"] for claim in page["claims"]}
+
+
+def test_a_problem_has_the_mark_of_its_kind(judged_folder: Path) -> None:
+    marks = {"fails", "warning", "note", "fine", "undefined", "not applicable"}
+    judged = [
+        rule for run in explore(judged_folder).content["runs"] for rule in run["rules"].values()
+    ]
+    assert {rule["mark"] for rule in judged} <= marks
+    assert all(
+        (rule["mark"] == rule["verdict"]) != (rule["verdict"] == "problem") for rule in judged
+    )
+
+
+def test_the_figures_of_a_report_are_packed_in_its_order(tmp_path: Path) -> None:
+    for name, color in (("a", (200, 10, 10)), ("b", (10, 10, 200))):
+        Image.new("RGB", (60, 40), color).save(tmp_path / f"{name}.png")
+    report = tmp_path / "README.md"
+    report.write_text("# Title\n\n![Second, first](b.png)\n\ntext ![no](a.png)\n![Then](a.png)\n")
+    figures = figures_of(report)
+    assert [figure["caption"] for figure in figures] == ["Second, first", "Then"]
+    packed = figures[0]["source"].removeprefix("data:image/webp;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(packed))) as image:
+        assert image.size == (60, 40)
+        assert image.convert("RGB").getpixel((5, 5)) == (10, 10, 200)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no figure"])
+def test_a_figure_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / "README.md").write_text("![A](a.png)")
+    if content is not None:
+        (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(StudyError, match=r"a\.png: cannot be read \("):
+        figures_of(tmp_path / "README.md")
 
 
 def test_a_seed_that_is_not_a_number_is_not_left_out_of_the_mean() -> None:

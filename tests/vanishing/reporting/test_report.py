@@ -12,8 +12,10 @@ from tests.support.study import ROOT
 from tests.vanishing.judging.made_up_study import random_study
 from vanishing import paths
 from vanishing.judging import article
+from vanishing.judging.claims import AFTER_RESULTS
 from vanishing.judging.findings import findings, uncertainties
 from vanishing.judging.ledger import FIRST_FIGURES, Ledger, Opening
+from vanishing.judging.repetition import Repetition
 from vanishing.judging.study import judge_study
 from vanishing.params.diagnose import Params
 from vanishing.params.load import load
@@ -48,13 +50,15 @@ def fill(
     settings: Params,
     summaries: dict[str, Any],
     opening: Opening | None = None,
+    repetition: Repetition | None = None,
     **metrics: dict[str, Any],
 ) -> str:
     """Write the report, with some metrics of some variants replaced (`_` for `-` in a name)."""
     content = copy.deepcopy(summaries)
     for name, changed in metrics.items():
         content["metrics"][name.replace("_", "-")] |= changed
-    claims = report.Claims(content.pop("claims"), EFFECTS, article.WRITTEN_DOWN, opening)
+    rows = content.pop("claims")
+    claims = report.Claims(rows, EFFECTS, article.WRITTEN_DOWN, opening, repetition)
     return report.fill_template(TEMPLATE, settings, **content, claims=claims, factors=factors())
 
 
@@ -165,6 +169,36 @@ def test_every_claim_has_its_verdict_and_every_link_its_target(
     )
     counts = f"Of {len(claims)} statements {supported} are supported, {refuted} refuted"
     assert counts in words(statements)
+
+
+def test_more_seeds_answer_each_statement_about_trained_networks(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    several = {"n": 5, "interval": [0.1, 0.3], "effect": 0.2, "p_holm": 0.002}
+    repeated = [row | several for row in summaries["claims"] if row["over"] == "seeds"]
+    repeated[0] |= {"verdict": "supported"}
+    repetition = Repetition({row["id"]: row for row in repeated}, "../more/README.md")
+    text = fill(settings, summaries, repetition=repetition)
+    statements, evidence = text.split("### The claims, one by one")
+    for row in summaries["claims"]:
+        (line,) = [line for line in statements.splitlines() if f"(#{row['id']})" in line]
+        part = evidence.split(f'<a id="{row["id"]}">')[1].split("```")[0]
+        answer = repetition.answer(row) or ""
+        assert line.split("|")[-2].strip() == answer
+        assert (f"[With 5 seeds](../more/README.md#{row['id']})" in part) == bool(answer)
+        assert ("0.2 (0.1 to 0.3)" in part and f"corrected): {answer}." in part) == bool(answer)
+    assert "with 5 seeds" not in fill(settings, summaries).lower()
+
+
+def test_statements_whose_limits_came_after_the_results_are_counted(
+    settings: Params, summaries: dict[str, Any]
+) -> None:
+    assert "it came after the first results" not in fill(settings, summaries)
+    rows = copy.deepcopy(summaries["claims"])
+    rows[0]["evidence"] += f" ({AFTER_RESULTS})"
+    assert "of 1 it came after the first results" in words(
+        fill(settings, summaries | {"claims": rows})
+    )
 
 
 def test_the_first_screen_has_findings_one_picture_and_what_is_uncertain(

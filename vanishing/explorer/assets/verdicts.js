@@ -4,7 +4,7 @@ import { byId, html } from "./dom.js";
 import { formatNumber, numberOf } from "./values.js";
 import { lineStyle, ruleWords } from "./views.js";
 
-const SIGNS = { problem: "×", fine: "·", undefined: "?", "not applicable": "–" };
+const SIGNS = { fails: "×", warning: "!", note: "i", fine: "·", undefined: "?", "not applicable": "–" };
 
 /* A cell per run and rule, whose reasons are shown when it is touched. Arrows move between cells. */
 export function showRules(data, store) {
@@ -12,20 +12,20 @@ export function showRules(data, store) {
   const words = rules.map(ruleWords);
   byId("rules-head").append(...words.map((rule) => html("th", { scope: "col" }, html("span", {}, rule))));
   const explain = (run, rule) => {
-    const { verdict, reasons } = run.rules[rule];
-    const parts = [`${run.name}, ${ruleWords(rule)}: ${verdict}.`, ...reasons.map((reason) => `${reason}.`)];
+    const { reasons } = run.rules[rule];
+    const parts = [`${run.name}, ${ruleWords(rule)}: ${wordsOf(run.rules[rule])}.`, ...reasons.map((reason) => `${reason}.`)];
     byId("rule-reason").replaceChildren(...parts.map((part) => html("p", {}, part)));
     store.set({ run: run.name, rule });
   };
   const cells = data.runs.map((run) => rules.map((rule) => {
-    const verdict = run.rules[rule]?.verdict ?? "not applicable";
+    const judged = run.rules[rule] ?? { mark: "not applicable", verdict: "not applicable" };
     return html("button", {
       type: "button",
-      class: `verdict ${verdict.replace(" ", "-")}`,
+      class: `verdict ${judged.mark.replace(" ", "-")}`,
       tabindex: "-1",
-      "aria-label": `${run.name}, ${ruleWords(rule)}: ${verdict}`,
+      "aria-label": `${run.name}, ${ruleWords(rule)}: ${wordsOf(judged)}`,
       onclick: () => run.rules[rule] && explain(run, rule),
-    }, SIGNS[verdict]);
+    }, SIGNS[judged.mark]);
   }));
   const rows = data.runs.map((run, row) => html(
     "tr", {}, html("th", { scope: "row" }, run.name), ...cells[row].map((cell) => html("td", {}, cell)),
@@ -39,6 +39,9 @@ export function showRules(data, store) {
   const first = data.runs.find((run) => run.name === name);
   if (rule && first.rules[rule]) explain(first, rule);
 }
+
+/* "problem (warning)": a problem has a kind, which is its mark. */
+const wordsOf = ({ verdict, mark }) => (verdict === mark ? verdict : `${verdict} (${mark})`);
 
 export const ruleNames = (data) => [...new Set(data.runs.flatMap((run) => Object.keys(run.rules)))];
 
@@ -79,6 +82,7 @@ export function showClaims(data) {
       ["95 % interval", interval ?? "none"],
       ["number of " + claim.over, String(claim.n)],
       ["rule", claim.test],
+      ["with more seeds", claim.repeated],
       ["because", claim.because],
       ["formula", claim.formula],
     ].filter(([, text]) => text);

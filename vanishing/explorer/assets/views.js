@@ -36,8 +36,6 @@ function toggled(names, name) {
 
 export function showRuns(data, store) {
   const rows = data.runs.map((run) => {
-    const rules = Object.values(run.rules);
-    const problems = rules.filter((rule) => rule.verdict === "problem").length;
     const swatch = html("span", { class: "swatch", "aria-hidden": "true" });
     const name = html("button", { type: "button", onclick: () => store.set({ run: run.name }) }, run.name);
     const box = html("input", {
@@ -49,7 +47,7 @@ export function showRuns(data, store) {
       "tr", {},
       html("th", { scope: "row" }, swatch, name),
       html("td", {}, run.verdict),
-      html("td", {}, `${problems ? "×" : "✓"} ${problems} of ${rules.length}`),
+      html("td", {}, problemCounts(run)),
       html("td", {}, box),
     );
     return { run, row, swatch, name, box };
@@ -66,7 +64,22 @@ export function showRuns(data, store) {
     }
     const run = data.runs.find(({ name }) => name === state.run);
     byId("reason").textContent = run.reason ?? problemsOf(run);
+    byId("remedy").hidden = !run.remedy;
+    if (run.remedy) {
+      const link = byId("remedy").querySelector("a");
+      link.href = link.textContent = run.remedy;
+    }
   });
+}
+
+/* "1 fails, 2 warnings" */
+function problemCounts({ rules }) {
+  const marks = Object.values(rules).map(({ mark }) => mark);
+  const counts = ["fails", "warning", "note"].map((kind) => [kind, marks.filter((mark) => mark === kind).length]);
+  const words = counts
+    .filter(([, count]) => count)
+    .map(([kind, count]) => `${count} ${kind}${kind !== "fails" && count > 1 ? "s" : ""}`);
+  return words.length ? words.join(", ") : "no problem";
 }
 
 function problemsOf(run) {
