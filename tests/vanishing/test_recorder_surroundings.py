@@ -164,11 +164,9 @@ def test_a_run_is_written_while_it_goes_on_and_its_tables_are_whole_at_the_end(
         take_steps(model, optimizer, 12)
         assert read_run(tmp_path, "trace")["step"].max() == 10
         meanwhile = read_run(tmp_path, "trace")
-    names = {f"{table}.parquet" for table in ("trace", "trace_histograms", "losses", "steps")}
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == names | {f"{name}.parquet" for name in ("parameters", "units", "heads")} | {
-        "run.json"
-    }
+    tables = ["trace", "trace_histograms", "losses", "steps", "parameters", "units", "heads"]
+    assert written == {"run.json", "factors.parquet", *(f"{table}.parquet" for table in tables)}
     pd.testing.assert_frame_equal(read_run(tmp_path, "trace"), meanwhile)
 
 

@@ -152,6 +152,8 @@ def draw(runs: Mapping[str, Run]) -> Figure:
 
 def why(run: Run) -> list[str]:
     """Say why the gradient vanishes at each step at which `watch.explain` was called."""
+    if "factors" not in run.tables:
+        return []
     texts = describe_each(run.tables["factors"], "step")
     return [f"Why, at step {step}: {text}" for step, text in texts]
 
