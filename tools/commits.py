@@ -7,14 +7,13 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tools.studies import STUDIES
 from vanishing.comparing.results import FILES, Results
 from vanishing.errors import StudyError
 from vanishing.paths import FIGURES, PARAMS
 from vanishing.pipeline.source import Source
 
 REQUIREMENTS = Path("requirements.lock")
-STUDIES = Path("studies")  # further studies are its sub-folders; the first is the root
-
 
 # Of a commit that no person makes: no person's signature, and no hooks, which may refuse or change
 # files whose hashes dvc.lock has.

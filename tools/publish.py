@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from tools import stale
-from tools.commits import OF_NO_PERSON, STUDIES, GitError, git
+from tools.commits import OF_NO_PERSON, GitError, git
+from tools.studies import study_folders
 from vanishing.errors import StudyError, run_command
 from vanishing.paths import LOCK, PARAMS, REPORTS
 
@@ -45,7 +46,7 @@ def publish(branch: str) -> None:
 
 def result_paths() -> list[Path]:
     """Return dvc.lock and the reports of every study that has them."""
-    folders = [Path(), *(path.parent for path in sorted(STUDIES.glob(f"*/{PARAMS}")))]
+    folders = study_folders(Path(), PARAMS)
     paths = [folder / path for folder in folders for path in (LOCK, REPORTS)]
     return [path for path in paths if path.exists()]
 

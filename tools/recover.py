@@ -17,6 +17,7 @@ import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tools.studies import study_folders
 from vanishing.errors import StudyError, run_command
 from vanishing.files import write_text
 from vanishing.paths import LOCK
@@ -36,7 +37,7 @@ def main(_argv: list[str]) -> None:
             if free and _notes_are_left(root / DVC_NOTES):
                 (root / DVC_NOTES).unlink()
                 print(f"{DVC_NOTES}: was left by a DVC that was killed; removed")
-    for path in [root / LOCK, *sorted(root.glob(f"studies/*/{LOCK}"))]:
+    for path in [folder / LOCK for folder in study_folders(root, LOCK)]:
         if path.exists() and not is_valid_lock(path.read_bytes()):
             with _locked(root / _REPOSITORY_LOCK) as free:
                 if free and repair_lock(path):

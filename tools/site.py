@@ -9,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from tools.studies import study_folders
 from vanishing.errors import StudyError, run_command
 from vanishing.explorer.page import INDEX
 from vanishing.paths import LOCK
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> None:
         StudyError: If a study that has run has no page.
     """
     argparse.ArgumentParser(prog="python -m tools.site", description=__doc__).parse_args(argv)
-    folders = [lock.parent for lock in (LOCK, *sorted(Path().glob(f"studies/*/{LOCK}")))]
+    folders = study_folders(Path(), LOCK)
     for folder in folders:
         if not (folder / INDEX).is_file():
             raise StudyError(
