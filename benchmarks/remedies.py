@@ -48,7 +48,7 @@ def measure() -> Figures:
 def tested_groups() -> dict[str, list[Case]]:
     """Return {group: cases} of the halves that count."""
     groups = groups_of(TESTED)
-    groups["two faults at once"] = double_faults()
+    groups["two faults at once"] = double_faults("held out")
     return groups
 
 

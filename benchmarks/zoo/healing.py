@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -31,6 +31,8 @@ AS_IS = "as it is"
 _FOLDER = outcomes.FOLDER / "remedies"
 _CHECKPOINTS = tuple(round(share * training.STEPS) for share in training.CHECKPOINTS[3:])
 _INITIALISATIONS = 20
+_OF_TRAINING = ("changes", "pilots", "surgery", "task")  # what a search decides changes none
+_OF_SEARCH = (*_OF_TRAINING, "attenuations", "faults", "remedy")
 ALWAYS = {
     "ReLU and He always": with_(RELU, HE),
     "He and batch normalization always": with_(HE, BATCH_NORM),
@@ -67,7 +69,7 @@ class Search:
     @property
     def path(self) -> Path:
         """The file of its answer."""
-        return _FOLDER / self.case.name / f"advice-{_key(self.case, 'search')}.json"
+        return _FOLDER / self.case.name / f"advice-{_key(self.case, 'search', _OF_SEARCH)}.json"
 
     @property
     def missing(self) -> bool:
@@ -90,7 +92,7 @@ class Healing:
     @property
     def path(self) -> Path:
         """The file of its accuracy."""
-        key = _key(self.case, f"{self.change} {self.seed}")
+        key = _key(self.case, f"{self.change} {self.seed}", _OF_TRAINING)
         return _FOLDER / self.case.name / f"outcome-{key}.json"
 
     @property
@@ -104,18 +106,17 @@ class Healing:
         return accuracy
 
 
-def _key(case: Case, words: str) -> str:
-    content = [case.recipe, words, data.digest(case.dataset), _code(), torch.__version__]
+def _key(case: Case, words: str, modules: tuple[str, ...]) -> str:
+    content = [case.recipe, words, data.digest(case.dataset), _code(modules), torch.__version__]
     return digest(content)[:16]
 
 
 @cache
-def _code() -> str:
-    """Return the SHA-256 of the modules whose text decides."""
+def _code(names: tuple[str, ...]) -> str:
+    """Return the SHA-256 of the modules of `vanishing.remedies` whose text decides."""
     sha = hashlib.sha256(outcomes.code().encode())
     assert remedies.__file__  # noqa: S101 - it is a folder with a file
     folder = Path(remedies.__file__).parent
-    names = ("attenuations", "changes", "faults", "pilots", "remedy", "surgery", "task")
     for path in (*(folder / f"{name}.py" for name in names), Path(tasks.__file__)):
         sha.update(_syntax(path).encode())
     return sha.hexdigest()
@@ -176,8 +177,7 @@ def change_named(name: str) -> Change | None:
     if name in ALWAYS:
         return ALWAYS[name]
     by_name = {change.name: change for change in SINGLES}
-    first, *others = (by_name[part] for part in name.split(" + "))
-    return with_(first, others[0]) if others else first
+    return reduce(with_, (by_name[part] for part in name.split(" + ")))
 
 
 def least_attenuation(task: Task) -> str | None:

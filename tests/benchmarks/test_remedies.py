@@ -10,7 +10,7 @@ from benchmarks.zoo import healing, tasks
 from benchmarks.zoo.cases import CASES, Case
 from benchmarks.zoo.double_faults import double_faults
 from benchmarks.zoo.healing import AS_IS, Healing, Recommendation
-from benchmarks.zoo.split import half
+from benchmarks.zoo.split import Half, half
 from vanishing.files import write_json
 from vanishing.remedies.changes import SINGLES, rate
 from vanishing.remedies.pilots import Pilot
@@ -41,11 +41,12 @@ def test_every_case_is_in_one_group_and_of_a_tested_half() -> None:
     assert all(case.cause in remedies.CHANGEABLE for case in groups["sick, held out"])
 
 
-def test_two_faults_are_of_the_held_out_half_and_of_bases_of_their_own() -> None:
-    cases = double_faults()
-    assert len(cases) >= 15
+@pytest.mark.parametrize("part", ["development", "held out"])
+def test_two_faults_are_of_their_half_and_of_bases_of_their_own(part: Half) -> None:
+    cases = double_faults(part)
+    assert len(cases) >= 12
     assert len({case.twin for case in cases}) == len(cases)
-    assert {half(BY_NAME[case.twin]) for case in cases} == {"held out"}
+    assert {half(BY_NAME[case.twin]) for case in cases} == {part}
 
 
 def test_a_task_trains_with_the_loop_of_its_case() -> None:
