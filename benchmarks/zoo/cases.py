@@ -534,7 +534,7 @@ FAULTS = (
 _FAULTS_OF_DIGITS = 63
 
 
-def _spread(bases: list[Case], count: int, start: int) -> list[Case]:
+def spread(bases: list[Case], count: int, start: int) -> list[Case]:
     """Choose `count` bases at even distances, beginning anywhere; all where there are fewer."""
     if count >= len(bases):
         return bases
@@ -546,7 +546,7 @@ def _generate() -> tuple[Case, ...]:
     cases = [*plain, *suspicious, *late]
     for number, fault in enumerate(FAULTS):
         suitable = [base for base in plain if fault.suits(base)]
-        cases += [fault.inflict(base) for base in _spread(suitable, fault.count, 7 * number)]
+        cases += [fault.inflict(base) for base in spread(suitable, fault.count, 7 * number)]
     digits = _digits_bases()
     cases += digits
     pairs = [
@@ -556,10 +556,10 @@ def _generate() -> tuple[Case, ...]:
         if len(suitable := [base for base in digits if not base.tags and fault.suits(base)]) > turn
     ]
     cases += [fault.inflict(base) for fault, base in pairs[:_FAULTS_OF_DIGITS]]
-    return tuple(_without_repetitions(cases))
+    return tuple(without_repetitions(cases))
 
 
-def _without_repetitions(cases: list[Case]) -> list[Case]:
+def without_repetitions(cases: list[Case]) -> list[Case]:
     """Leave out what trains like an earlier case, which may be in the other half."""
     # Two bases that differ in depth alone become one network where the fault is another depth.
     recipes = [case.recipe for case in cases]

@@ -51,6 +51,7 @@ def _run(name: str, place: int, layers: int, steps: Sequence[int]) -> dict[str, 
         "histograms": {"dz": {"steps": [*steps], "counts": [[histogram] * layers for _ in steps]}},
         "curves": {"batch_loss": {"steps": [*steps], "values": [2.0 / (s + 1) for s in steps]}},
         "epochs": [],
+        "why": [],
         "verdict": f"verdict of {name}",
         "rules": {
             "vanishing_gradient": {

@@ -25,7 +25,8 @@ from vanishing.stats import answers
 from vanishing.stats.fast import Accumulation, join
 
 INPUT, OUTPUT = "input", "output"  # tensors of the trace
-DEPENDENCE, KEPT = "dependence", "gradient_kept"  # statistics of the output
+DEPENDENCE, FEATURES = "dependence", "features"  # statistics of the output
+KEPT = "gradient_kept"  # likewise
 _GRADS = 8  # that are looked at: who resets one resets all
 _ELEMENTS = 2**20  # of outputs that are looked at: the logits of a language model are many
 
@@ -92,6 +93,7 @@ class AnswerCalls(CallHooks):
                 answer = Answer(place, number, pass_number, taken)
                 rows = _rows(answered)
                 answer.numbers[DEPENDENCE] = answers.dependence(rows)
+                answer.numbers[FEATURES] = rows.new_tensor(rows.shape[1], dtype=torch.float64)
                 take = functools.partial(self._take, answer, rows, rows._version)
                 answered.register_hook(take)  # type: ignore[no-untyped-call]
                 self._passes.await_gradient(answer, answered)

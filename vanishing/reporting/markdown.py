@@ -263,10 +263,16 @@ def effect(value: float | None) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Write a p-value to two significant digits."""
+    """Write a p-value to two significant digits, in a column of them."""
     if value is None:
         return "unknown"
-    return "below 0.0001" if value < 1e-4 else f"{value:.2g}"  # noqa: PLR2004 - as it says
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"  # noqa: PLR2004 - as it says
+
+
+def p_equals(value: float | None) -> str:
+    """Write a p-value with its relation: "p = 0.02", "p < 0.0001"."""
+    written = p_value(value)
+    return f"p {written}" if written.startswith("<") else f"p = {written}"
 
 
 def interval(ends: list[float | None] | None) -> str:

@@ -42,6 +42,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "interval": markdown.interval,
     "number": markdown.number,
     "p_value": markdown.p_value,
+    "p_equals": markdown.p_equals,
     "percent": markdown.percent,
 }
 

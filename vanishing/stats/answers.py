@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 ROW_SUM, ACCURACY, LARGEST_CLASS = "row_sum", "accuracy", "largest_class"
-SCALE, SCALE_SPREAD = "scale", "scale_spread"
-OF_GRADIENT = (ROW_SUM, ACCURACY, LARGEST_CLASS, SCALE, SCALE_SPREAD)
+SCALE, SCALE_SPREAD, OFF_PROBABILITIES = "scale", "scale_spread", "off_probabilities"
+OF_GRADIENT = (ROW_SUM, ACCURACY, LARGEST_CLASS, SCALE, SCALE_SPREAD, OFF_PROBABILITIES)
 _LEAST_ERROR = 0.01  # 1 - softmax(z) at the label, below which s is mostly rounding
 _QUANTILES = (0.1, 0.5, 0.9)
 
@@ -46,10 +46,12 @@ def read_gradient(outputs: Tensor, gradient: Tensor) -> Tensor:
         gradient: g = dL/dz, of the same shape.
 
     Returns:
-        (5,), float64, by OF_GRADIENT: the mean of |Σg| / Σ|g| over rows, 0 for a softmax; the share
-        of rows whose largest z is the label's; the share of the most frequent label; the median of
-        s · n over rows; and the distance of its 10 and 90 % quantiles over the median. A row whose
-        softmax is 1 and whose gradient is 0 has the label that it names. NaN where no row counts.
+        (6,), float64, by OF_GRADIENT: Σ|Σg| over ΣΣ|g|, outer sums over rows, 0 for a softmax; the
+        share of rows whose largest z is the label's; the share of the most frequent label; the
+        median of s · n over rows; the distance of its 10 and 90 % quantiles over the median; and
+        how far g is from that of a loss that is given softmax(z), see `_off_probabilities`. A row
+        whose softmax is 1 and whose gradient is 0 has the label that it names. NaN where no row
+        counts.
     """
     z, g = outputs.detach().double(), gradient.detach().double()
     sums = g.abs().sum(1)
@@ -59,16 +61,45 @@ def read_gradient(outputs: Tensor, gradient: Tensor) -> Tensor:
     used = (sums > 0) | is_sure
     count = used.sum()
     labels = g.argmin(1).where(~is_sure, answers)
-    row_sum = _mean(g.sum(1).abs() / sums, sums > 0, (sums > 0).sum())
+    row_sum = g.sum(1).abs().sum() / sums.sum()
     accuracy = _mean((answers == labels).double(), used, count)
     counts = torch.zeros(z.shape[1], dtype=torch.float64, device=z.device)
     counts = counts.index_add(0, labels, used.double())
     rows = torch.arange(len(z), device=z.device)
-    error = 1 - z.softmax(1)[rows, labels]
+    p = z.softmax(1)
+    error = 1 - p[rows, labels]
     scales = -g[rows, labels] / error * count
     scales = scales.where(used & (error > _LEAST_ERROR), torch.nan)
     low, scale, high = scales.nanquantile(scales.new_tensor(_QUANTILES))
-    return torch.stack([row_sum, accuracy, counts.max() / count, scale, (high - low) / scale])
+    off = _off_probabilities(p, g, labels, sums > 0)
+    return torch.stack([row_sum, accuracy, counts.max() / count, scale, (high - low) / scale, off])
+
+
+def _off_probabilities(p: Tensor, g: Tensor, labels: Tensor, used: Tensor) -> Tensor:
+    """Return how far a gradient is from that of a loss that is given probabilities.
+
+    Such a loss is -log softmax(p)_label, of a function that takes logits, or -p_label, of one that
+    takes their logarithms. With h its gradient to z, the smaller one of ‖g - c·h‖ / ‖g‖, norms over
+    the used rows, with the factor c that makes it least.
+
+    Args:
+        p: softmax(z), (rows, features).
+        g: dL/dz, of the same shape.
+        labels: (rows,).
+        used: (rows,), bool: where g is not 0.
+
+    Returns:
+        (), from 0 to 1; NaN where g is 0.
+    """
+    rows = torch.arange(len(p), device=p.device)
+    hits = torch.zeros_like(p)
+    hits[rows, labels] = 1
+    size = g.square().sum()
+    shares = []
+    for slope in (p.softmax(1) - hits, -hits):  # dL/dp
+        h = (p * (slope - (p * slope).sum(1, keepdim=True))).where(used.unsqueeze(1), 0)
+        shares.append((g * h).sum().square() / (size * h.square().sum()))
+    return (1 - torch.stack(shares).max()).clamp(min=0).sqrt()
 
 
 def _mean(values: Tensor, used: Tensor, count: Tensor) -> Tensor:

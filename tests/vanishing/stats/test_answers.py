@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss, one_hot
+from torch.nn.functional import cross_entropy, mse_loss, nll_loss, one_hot
 
 from vanishing.stats.answers import OF_GRADIENT, dependence, read_gradient
 
@@ -29,6 +29,17 @@ def read(loss: Loss, z: Tensor, labels: Tensor) -> dict[str, float]:
 def double_softmax(z: Tensor, labels: Tensor) -> Tensor:
     """Return the loss of who hands probabilities to a function of logits."""
     return cross_entropy(z.softmax(1), labels)
+
+
+def no_logarithm(z: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of who hands probabilities to a function of their logarithms."""
+    return nll_loss(z.softmax(1), labels)
+
+
+def mixed(z: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of labels that are half another example's, as of mixup."""
+    halves = one_hot(labels, z.shape[1]) + one_hot(labels.flip(0), z.shape[1])
+    return cross_entropy(z, halves / 2)
 
 
 def squares(z: Tensor, labels: Tensor) -> Tensor:
@@ -57,6 +68,20 @@ def test_a_loss_on_probabilities_has_another_scale_at_each_row() -> None:
     assert numbers["row_sum"] < 1e-6
     assert numbers["scale"] < 0.3
     assert numbers["scale_spread"] > 1
+
+
+@pytest.mark.parametrize("of_probabilities", [double_softmax, no_logarithm])
+@pytest.mark.parametrize("factor", [1, 0.25])
+def test_a_loss_that_is_given_probabilities_is_told_from_one_of_mixed_labels(
+    of_probabilities: Loss, factor: float
+) -> None:
+    z, labels = draw()
+    labels[:4] = -100  # ignored
+    given = read(lambda z, labels: factor * of_probabilities(z, labels), z, labels)
+    assert given["off_probabilities"] < 1e-5
+    for loss in (cross_entropy, mixed):
+        assert read(loss, *draw())["off_probabilities"] > 0.3
+    assert read(mixed, *draw())["scale"] < 0.6
 
 
 def test_smoothed_labels_keep_the_scale_and_the_labels() -> None:

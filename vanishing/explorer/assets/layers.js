@@ -188,7 +188,7 @@ function hopLines(run, measured, theory) {
 
 /* What was measured operation by operation, at the last moment before a step at which that was done. */
 function whyText(run, step) {
-  const before = (run.why ?? []).filter(([moment]) => moment <= step);
+  const before = run.why.filter(([moment]) => moment <= step);
   if (!before.length) return "";
   const [moment, sentence] = before.at(-1);
   return `From the output to the input, after step ${moment}: ${sentence}`;

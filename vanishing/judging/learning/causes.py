@@ -12,6 +12,8 @@ import numpy as np
 
 from vanishing.judging.learning.moment import Moment, last_row
 from vanishing.judging.limits import Limit, Relation
+from vanishing.judging.stream import gradient_through_time
+from vanishing.judging.through_time import attenuation_through_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +62,11 @@ def find_cause(moment: Moment) -> Cause | None:
 def find_decisive(moment: Moment) -> Cause | None:
     """Return the first cause that no training survives, whatever its curves; None without one."""
     return next(_holding(_DECISIVE, moment), None)
+
+
+def find_undoing(moment: Moment) -> Cause | None:
+    """Return the first setting that will undo what is being learned; None without one."""
+    return next(_holding(_UNDOING, moment), None)
 
 
 def find_all(moment: Moment) -> Iterator[Cause]:
@@ -159,9 +166,10 @@ def _not_held(moment: Moment) -> Cause | None:
 
 
 def _loss_on_probabilities(moment: Moment) -> Cause | None:
-    if not moment.is_softmax or not moment.scale < _LEAST_SCALE:
-        return None
-    sentence = "The loss takes logits and is given probabilities: a softmax too many."
+    off = moment.of_network("output", "off_probabilities").dropna()[:_FIRST_STEPS]
+    if not moment.is_softmax or not moment.scale < _LEAST_SCALE or not off.median() < _NEAR:
+        return None  # labels that are no single class have a smaller scale too
+    sentence = "The loss is given probabilities, and takes logits or their logarithms."
     # Of equal probabilities, 1 / classes each, the second softmax takes that share of the gradient.
     if moment.classes and abs(moment.scale * moment.classes - 1) < _NEAR:
         quantity = "dL/dz beside that of a cross-entropy: 1 / classes"
@@ -269,6 +277,31 @@ def _momentum_above_one(moment: Moment) -> Cause | None:
     return cause and cause._replace(limit=Limit(">", 1.0))
 
 
+def _is_normalized(moment: Moment) -> bool:
+    """Tell whether there is a normalization, behind which weights may grow and compute the same."""
+    return not moment.by_layer("running_statistics", "momentum").empty
+
+
+def _adding_up(moment: Moment) -> Cause | None:
+    """Gradients that are never reset are a momentum of 1: nothing stops the weights."""
+    return None if _is_normalized(moment) else _kept_gradients(moment)
+
+
+def _coasting(moment: Moment) -> Cause | None:
+    """Return how far momentum alone would carry the weights: a step, times 1 / (1 - momentum)."""
+    momentum = float(moment.settings.get("momentum", 0.0))
+    if not 0 < momentum < 1 or _is_normalized(moment):
+        return None
+    return Cause(
+        "momentum",
+        "If the gradient were 0 from now on, momentum alone would carry the weights further than"
+        " they are long.",
+        "‖update‖ / ‖weights‖ over 1 - momentum, the median of layers",
+        float(last_row(moment.update_ratios).median()) / (1 - momentum),
+        Limit(">", 2.0),
+    )
+
+
 def _weight_decay(moment: Moment) -> Cause | None:
     decay = float(moment.settings.get("weight_decay", 0.0))
     if not decay:
@@ -286,6 +319,11 @@ def _weight_decay(moment: Moment) -> Cause | None:
         float(ratios.median()),
         Limit(">", 0.7),
     )
+
+
+def _decayed(moment: Moment) -> Cause | None:
+    cause = _weight_decay(moment)
+    return cause and cause._replace(limit=Limit(">", 3.0))
 
 
 def _epsilon(moment: Moment) -> Cause | None:
@@ -409,6 +447,21 @@ def _vanishing(moment: Moment) -> Cause | None:
     )
 
 
+def _vanishing_through_time(moment: Moment) -> Cause | None:
+    """Look at the last traced step: nearly every recurrent network begins with such a gradient."""
+    attenuation = attenuation_through_time(gradient_through_time(moment.run, at_end=True))
+    # The state that carries most is the layer's: of an LSTM the cell.
+    by_layer = attenuation.groupby("layer", sort=False)["attenuation"].max().dropna()
+    return Cause(
+        "vanishing",
+        "The gradient vanishes on its way back to the first time steps.",
+        "rms(dL/dh) of the first state over that of the last one, at the last traced step",
+        float(by_layer.min()),
+        Limit("<", 1e-3),
+        _argmin(by_layer),
+    )
+
+
 def _exploding(moment: Moment) -> Cause | None:
     return Cause(
         "exploding",
@@ -488,6 +541,7 @@ _CHECKS: tuple[Check, ...] = (
     _exploded,
     _died_units,
     _vanishing,
+    _vanishing_through_time,
     _exploding,
     _rounding,
     _small_steps,
@@ -497,6 +551,7 @@ _CHECKS: tuple[Check, ...] = (
 
 
 _DECISIVE = (_momentum_above_one, _order, _statistics_never_updated)
+_UNDOING = (_adding_up, _coasting, _decayed)
 
 
 def _weights(moment: Moment) -> list[Mapping[str, Any]]:

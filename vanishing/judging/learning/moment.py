@@ -113,16 +113,11 @@ class Moment:
 
     @cached_property
     def classes(self) -> int | None:
-        """The number of classes, or else of outputs of the last layer with weights.
-
-        None where neither is known.
-        """
+        """The number of classes, or else of features of the outputs; None where not recorded."""
         if self.run.classes is not None:
             return self.run.classes
-        positions = self.at_start("preactivation", "position")
-        shapes = {parameter["layer"]: parameter["shape"] for parameter in self.matrices}
-        layers = [layer for layer in positions.sort_values().index if layer in shapes]
-        return int(shapes[layers[-1]][0]) if layers else None
+        features = self.of_network("output", "features").dropna()
+        return int(features.iloc[0]) if len(features) else None
 
     @cached_property
     def scale(self) -> float:

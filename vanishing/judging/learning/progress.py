@@ -31,7 +31,10 @@ class Progress(NamedTuple):
         loss_share: The loss of now over that of a constant answer: ln(classes) of a cross-entropy,
             times the scale of a summed one; else the mean of the first losses.
         excess: loss_share - 1 of a cross-entropy, whose constant answer is known.
-        loss_fall: 1 - loss of now / mean of the first losses.
+        loss_fall: 1 - loss of now / the mean of the first losses, or a constant answer's if that is
+            less: outputs that shrink from a large start to 0 have learned nothing. Of a loss
+            that is still above a constant answer's, the fall since two fifths of the steps before,
+            if that is less.
         gain: Accuracy of now minus that of the start, on batches of the training.
         dependence: Of the outputs on the example, now.
         grown: Decades by which it has grown since the first step, and since a fifth of the steps:
@@ -52,11 +55,15 @@ def measure(moment: Moment) -> Progress:
     """Measure how far a training has come."""
     first, now = _mean(moment.losses[:_FIRST_LOSSES]), loss_of_now(moment)
     constant = _constant_answer(moment)
+    reference = constant
+    if constant and now > constant:
+        count = _count_of_now(moment)
+        reference = _mean(moment.losses[-3 * count : -2 * count])
     dependence, grown, expected = _dependence(moment)
     return Progress(
         loss_share=_over(now, constant or first),
         excess=_over(now, constant) - 1 if constant else math.nan,
-        loss_fall=1 - _over(now, first),
+        loss_fall=1 - _over(now, min(first, reference or first)),
         gain=_gain(moment),
         dependence=dependence,
         grown=grown,
@@ -75,8 +82,12 @@ def loss_of_now(moment: Moment) -> float:
     Of a training of many epochs a fifth is so long that one that begins to learn late would be
     taken for one that never does. The mean is NaN or infinite where one of the losses is.
     """
+    return _mean(moment.losses[-_count_of_now(moment) :])
+
+
+def _count_of_now(moment: Moment) -> int:
     count = max(1, len(moment.losses) // _PARTS)
-    return _mean(moment.losses[-min(count, moment.run.epoch_steps or count) :])
+    return min(count, moment.run.epoch_steps or count)
 
 
 def _constant_answer(moment: Moment) -> float | None:

@@ -10,6 +10,7 @@ import pandas as pd
 from vanishing.judging.effects import Tables
 from vanishing.judging.runs import OF_MODULES, Run
 from vanishing.params.optimizers import Optimizer, in_torch
+from vanishing.results.time_steps import STATE
 
 
 def run_of(name: str, tables: Tables, classes: int, optimizer: Optimizer) -> Run:
@@ -25,7 +26,8 @@ def run_of(name: str, tables: Tables, classes: int, optimizer: Optimizer) -> Run
         The run.
     """
     layers, losses = tables["layers"], tables["losses"]
-    of_modules = layers[layers["tensor"].isin(OF_MODULES)]
+    by_time = layers["tensor"].str.fullmatch(STATE)
+    of_modules = layers[layers["tensor"].isin(OF_MODULES) | by_time]
     trace = pd.concat([tables["trace"], of_modules.drop(columns="epoch")])
     kind, settings = in_torch(optimizer)
     return Run(

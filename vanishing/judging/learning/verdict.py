@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vanishing.errors import StudyError
-from vanishing.judging.learning.causes import Cause, find_cause, find_decisive
+from vanishing.judging.learning.causes import Cause, find_cause, find_decisive, find_undoing
 from vanishing.judging.learning.moment import Moment
 from vanishing.judging.learning.progress import HORIZON, Progress, loss_of_now, measure
 from vanishing.judging.limits import Limit
@@ -20,9 +20,10 @@ EARLIEST = 50  # steps, before which only what decides by itself is said
 _LEARNED_SHARE = Limit("<", 0.9)  # of a constant answer's loss: the loss has begun to fall
 _LEARNED_GAIN = Limit(">", 0.2)  # of accuracy
 _STARTS = Limit(">=", 0.1)  # the dependence that is expected
-_GROWN = Limit(">", 0.15)  # decades of dependence
+_GROWN = Limit(">", 0.3)  # decades of dependence
 _RISEN = Limit(">", 0.05)  # above a constant answer's loss: outputs differ, and are wrong
-_FALLEN = Limit(">", 0.1)  # share of the first losses
+_FALLEN = Limit(">", 0.05)  # of the first losses, or of a constant answer's
+_LOW_SHARE = Limit("<", 0.3)  # so much has been learned that settings do not undo it
 _ANSWERS = Limit(">", 0.05)  # dependence at which outputs differ from example to example
 _FAILED_SHARE = Limit(">", 0.8)  # at the end
 _DONE_SHARE = Limit("<", 0.6)  # at the end
@@ -100,6 +101,10 @@ def judge_learning(watched: Run | Path | str, step: int | None = None) -> Verdic
     progress = measure(moment)
     # What a constant answer loses is known of a cross-entropy alone.
     is_over = step is None and moment.is_softmax
+    undoing = None if is_over or _LOW_SHARE.holds(progress.loss_share) else find_undoing(moment)
+    if undoing is not None:
+        reason = f"The loss is {_share(progress)}."
+        return Verdict(WILL_NOT_LEARN, moment.step, reason, undoing, progress.loss_share)
     answer, reason = _conclude(progress) if is_over else _foresee(progress)
     cause = find_cause(moment) if answer == WILL_NOT_LEARN else None
     limit = _FAILED_SHARE if is_over else None
@@ -128,7 +133,7 @@ def _foresee(progress: Progress) -> tuple[Answer, str]:
         )
     answers = _ANSWERS.holds(progress.dependence)
     if answers and _FALLEN.holds(progress.loss_fall):
-        return TOO_EARLY, f"The loss has fallen by {progress.loss_fall:.0%} from where it began."
+        return TOO_EARLY, f"The loss is {_share(progress)}, and falls."
     risen = _RISEN.holds(progress.excess)
     if _GROWN.holds(progress.grown) and _STARTS.holds(progress.expected) and not risen:
         return TOO_EARLY, (
@@ -137,7 +142,7 @@ def _foresee(progress: Progress) -> tuple[Answer, str]:
             f" {HORIZON} times the steps if it goes on like this."
         )
     return WILL_NOT_LEARN, (
-        f"The loss has risen, to {_share(progress)}."
+        f"The loss is {_share(progress)}, and does not fall."
         if risen
         else f"The loss is {_share(progress)}, and the outputs' dependence on the input, now"
         f" {progress.dependence:.2g}, does not grow."

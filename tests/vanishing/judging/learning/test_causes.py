@@ -145,6 +145,45 @@ def test_of_a_healthy_training_the_data_alone_are_left(tmp_path: Path) -> None:
     assert [cause.name for cause in causes] == ["labels"]
 
 
+class ReadsLines(nn.Module):
+    """A recurrent network that reads an image line by line, and answers after the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.rnn = nn.RNN(28, 16, batch_first=True)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits of images, (examples, 784)."""
+        states, _ = self.rnn(images.reshape(-1, 28, 28))
+        last: Tensor = self.head(states[:, -1])
+        return last
+
+
+def test_a_gradient_that_vanishes_through_time_is_a_cause(tmp_path: Path) -> None:
+    model = ReadsLines()
+    run = load_run(Loop(model, optimizer=sgd(1e-3)).train(tmp_path / "run", steps=6))
+    causes = [cause for cause in find_all(Moment(run)) if "time" in cause.sentence]
+    assert [(cause.name, cause.layer) for cause in causes] == [("vanishing", "rnn")]
+    with torch.no_grad():
+        parameters = dict(model.named_parameters())
+        parameters["rnn.weight_hh_l0"].copy_(torch.eye(16))
+        parameters["rnn.weight_ih_l0"].mul_(0.01)
+    run = load_run(Loop(model, optimizer=sgd(1e-3)).train(tmp_path / "identity", steps=6))
+    assert not any("time" in cause.sentence for cause in find_all(Moment(run)))
+
+
+def test_labels_that_are_mixed_are_no_softmax_too_many(tmp_path: Path) -> None:
+    def mixed(z: Tensor, labels: Tensor) -> Tensor:
+        hits = nn.functional.one_hot(labels, 10) + nn.functional.one_hot(labels.flip(0), 10)
+        return cross_entropy(z, hits / 2)
+
+    moment = Moment(load_run(Loop(loss=mixed).train(tmp_path / "run", steps=30)))
+    assert moment.scale < 0.6
+    assert "loss" not in {cause.name for cause in find_all(moment)}
+
+
 def test_a_parameter_that_no_optimizer_holds_is_named(tmp_path: Path) -> None:
     model = mlp()
     held = [p for layer in named(model, ["hidden1", "head"]) for p in layer.parameters()]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam
 
 import vanishing
 from tests.vanishing.judging.learning.trainings import Loop, digits, mlp, sgd
@@ -38,6 +39,15 @@ def test_a_vanished_gradient_will_not_learn_and_the_first_layer_is_named(tmp_pat
     assert "below 0.001" in str(verdict)
 
 
+def test_a_matrix_of_the_network_itself_is_not_taken_for_its_head(tmp_path: Path) -> None:
+    """A learned position has more rows than there are classes; ln of them is a larger loss."""
+    model = vanished().model
+    model.register_parameter("positions", nn.Parameter(torch.zeros(28, 4)))
+    verdict = judge_learning(Loop(model, sgd()).train(tmp_path / "run"), 50)
+    assert verdict.answer == "will not learn"
+    assert verdict.loss_share == pytest.approx(1, abs=0.05)
+
+
 def test_a_late_starter_is_not_given_up(tmp_path: Path) -> None:
     """Eight layers of tanh with small weights: the loss is flat, and the outputs come alive."""
     model = mlp(8, nn.Tanh)
@@ -51,14 +61,64 @@ def test_a_late_starter_is_not_given_up(tmp_path: Path) -> None:
     assert later.answer != "will not learn"
 
 
+def with_norm() -> nn.Sequential:
+    """Return a perceptron with a batch normalization."""
+    model = mlp()
+    model.add_module("hidden1", nn.Sequential(model[0], nn.BatchNorm1d(32)))
+    return model
+
+
 def test_outputs_that_come_alive_while_the_loss_rises_are_no_late_start(tmp_path: Path) -> None:
     """Gradients that are never reset: outputs differ more and more, and are wrong."""
-    loop = Loop(optimizer=sgd(0.003, momentum=0.9), resets=False)
+    loop = Loop(with_norm(), sgd(0.02, momentum=0.9), resets=False)
     verdict = judge_learning(loop.train(tmp_path / "run"), 50)
     assert verdict.answer == "will not learn"
-    assert verdict.reason.startswith("The loss has risen, to ")
+    assert verdict.reason.endswith(" and does not fall.")
     assert verdict.cause is not None
     assert verdict.cause.name == "accumulation"
+
+
+def scaled(factor: float) -> nn.Sequential:
+    """Return a perceptron whose weights begin too large."""
+    model = mlp()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(factor)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("loop", "answer"),
+    [
+        (Loop(scaled(5), sgd(0.05, momentum=0.9)), "will not learn"),  # to a constant answer's
+        (Loop(scaled(20)), "too early to say"),  # and is still above it
+    ],
+    ids=["fallen", "falling"],
+)
+def test_a_loss_that_falls_from_a_large_start_has_to_fall_below_a_constant_answer(
+    loop: Loop, answer: str, tmp_path: Path
+) -> None:
+    folder = loop.train(tmp_path / "run")
+    losses = vanishing.read_run(folder, "losses")["loss"]
+    assert losses.iloc[40:50].mean() < 0.7 * losses.iloc[:3].mean()
+    assert judge_learning(folder, 50).answer == answer
+
+
+UNDONE = {
+    "momentum": Loop(optimizer=sgd(0.01, momentum=0.999)),
+    "accumulation": Loop(optimizer=sgd(0.001, momentum=0.5), resets=False),
+    "weight-decay": Loop(optimizer=lambda p: Adam(p, lr=1e-3, weight_decay=1.0)),
+}
+
+
+@pytest.mark.parametrize("cause", UNDONE)
+def test_what_is_learned_against_a_setting_will_be_undone(cause: str, tmp_path: Path) -> None:
+    """However far the loss has fallen by now."""
+    verdict = judge_learning(UNDONE[cause].train(tmp_path / "run"), 50)
+    assert verdict.answer == "will not learn"
+    assert verdict.cause is not None
+    assert verdict.cause.name == cause
+    assert str(verdict).count(verdict.cause.sentence) == 1
 
 
 def test_before_fifty_steps_it_is_too_early(tmp_path: Path) -> None:
