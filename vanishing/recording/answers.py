@@ -93,7 +93,7 @@ class AnswerCalls(CallHooks):
                 answer = Answer(place, number, pass_number, taken)
                 rows = _rows(answered)
                 answer.numbers[DEPENDENCE] = answers.dependence(rows)
-                answer.numbers[FEATURES] = rows.new_tensor(rows.shape[1], dtype=torch.float64)
+                answer.numbers[FEATURES] = rows.new_full((), rows.shape[1], dtype=torch.float64)
                 take = functools.partial(self._take, answer, rows, rows._version)
                 answered.register_hook(take)  # type: ignore[no-untyped-call]
                 self._passes.await_gradient(answer, answered)

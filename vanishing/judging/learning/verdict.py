@@ -23,7 +23,7 @@ _STARTS = Limit(">=", 0.1)  # the dependence that is expected
 _GROWN = Limit(">", 0.3)  # decades of dependence
 _RISEN = Limit(">", 0.05)  # above a constant answer's loss: outputs differ, and are wrong
 _FALLEN = Limit(">", 0.05)  # of the first losses, or of a constant answer's
-_LOW_SHARE = Limit("<", 0.3)  # so much has been learned that settings do not undo it
+_UNDOABLE_SHARE = Limit(">=", 0.3)  # below, so much has been learned that no setting undoes it
 _ANSWERS = Limit(">", 0.05)  # dependence at which outputs differ from example to example
 _FAILED_SHARE = Limit(">", 0.8)  # at the end
 _DONE_SHARE = Limit("<", 0.6)  # at the end
@@ -101,7 +101,8 @@ def judge_learning(watched: Run | Path | str, step: int | None = None) -> Verdic
     progress = measure(moment)
     # What a constant answer loses is known of a cross-entropy alone.
     is_over = step is None and moment.is_softmax
-    undoing = None if is_over or _LOW_SHARE.holds(progress.loss_share) else find_undoing(moment)
+    is_undoable = not is_over and _UNDOABLE_SHARE.holds(progress.loss_share)
+    undoing = find_undoing(moment) if is_undoable else None
     if undoing is not None:
         reason = f"The loss is {_share(progress)}."
         return Verdict(WILL_NOT_LEARN, moment.step, reason, undoing, progress.loss_share)

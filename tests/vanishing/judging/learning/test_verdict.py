@@ -163,7 +163,7 @@ def test_of_a_loss_that_is_negative_nothing_is_said(tmp_path: Path) -> None:
     def negated(z: Tensor, labels: Tensor) -> Tensor:
         return -z[torch.arange(len(z)), labels].mean()
 
-    folder = Loop(loss=negated).train(tmp_path / "run")
+    folder = Loop(loss=negated, optimizer=sgd(0.001, momentum=0.999)).train(tmp_path / "run")
     verdict = judge_learning(folder)
     assert (verdict.answer, verdict.cause) == ("too early to say", None)
     assert "negative" in verdict.reason
