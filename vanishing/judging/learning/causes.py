@@ -22,6 +22,7 @@ _ADAPTIVE = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad")  # how names of cla
 _DECOUPLED = ("AdamW",)
 _FIRST_STEPS = 5
 _USUAL_EPSILON = 1e-6
+_USUAL_MOMENTUM = 0.99  # and below
 _NEAR = 0.1
 _ORDINARY_LOSS = 3.0  # times the first one
 _ORDINARY_STEP = 0.4  # ‖update‖ / ‖weights‖
@@ -268,7 +269,7 @@ def _momentum(moment: Moment) -> Cause | None:
         "The momentum is so close to 1, or above, that steps add up.",
         "momentum",
         float(moment.settings.get("momentum", 0.0)),
-        Limit(">", 0.99),
+        Limit(">", _USUAL_MOMENTUM),
     )
 
 
@@ -290,7 +291,8 @@ def _adding_up(moment: Moment) -> Cause | None:
 def _coasting(moment: Moment) -> Cause | None:
     """Return how far momentum alone would carry the weights: a step, times 1 / (1 - momentum)."""
     momentum = float(moment.settings.get("momentum", 0.0))
-    if not 0 < momentum < 1 or _is_normalized(moment):
+    # With a usual momentum it is the learning rate that is too large.
+    if not _USUAL_MOMENTUM < momentum < 1 or _is_normalized(moment):
         return None
     return Cause(
         "momentum",
@@ -449,6 +451,8 @@ def _vanishing(moment: Moment) -> Cause | None:
 
 def _vanishing_through_time(moment: Moment) -> Cause | None:
     """Look at the last traced step: nearly every recurrent network begins with such a gradient."""
+    if moment.step == 1:
+        return None
     attenuation = attenuation_through_time(gradient_through_time(moment.run, at_end=True))
     # The state that carries most is the layer's: of an LSTM the cell.
     by_layer = attenuation.groupby("layer", sort=False)["attenuation"].max().dropna()
@@ -541,17 +545,18 @@ _CHECKS: tuple[Check, ...] = (
     _exploded,
     _died_units,
     _vanishing,
-    _vanishing_through_time,
     _exploding,
     _rounding,
     _small_steps,
     _frozen,
+    _vanishing_through_time,
     _data,
 )
 
 
 _DECISIVE = (_momentum_above_one, _order, _statistics_never_updated)
-_UNDOING = (_adding_up, _coasting, _decayed)
+# Weights that decay shrink beside their steps, which looks like coasting.
+_UNDOING = (_adding_up, _decayed, _coasting)
 
 
 def _weights(moment: Moment) -> list[Mapping[str, Any]]:
