@@ -8,9 +8,6 @@ read. In: data/raw. Out: data/zoo, which keeps each training, so that a killed r
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -19,14 +16,12 @@ from benchmarks.verdicts import JOBS, score
 from benchmarks.zoo import data, outcomes, truth
 from benchmarks.zoo.__main__ import complete
 from benchmarks.zoo.cases import CASES, FAULTS, Case, spread, without_repetitions
-from benchmarks.zoo.detectors import MOMENTS
+from benchmarks.zoo.detectors import MOMENTS, examine_all
 from benchmarks.zoo.outcomes import Run
 from benchmarks.zoo.rates import decided
-from benchmarks.zoo.split import half
+from benchmarks.zoo.split import bases_of, half
 from benchmarks.zoo.table import read_truths
 from vanishing.errors import run_command
-from vanishing.judging.learning.verdict import judge_learning
-from vanishing.judging.runs import load_run
 from vanishing.params.answers import LEARNS, WILL_NOT_LEARN
 
 SEED = 0
@@ -41,28 +36,20 @@ def main(_: Sequence[str]) -> None:
     cases = [case for case in CASES if half(case) == "development"] + further_cases()
     runs = [Run(case, SEED, traced=True) for case in cases]
     complete(runs, JOBS, outcomes.make)
-    with ProcessPoolExecutor(JOBS, get_context("spawn")) as pool:
-        frame = pd.DataFrame(pool.map(_examine, runs, chunksize=8)).join(_truths(cases), on="name")
-    alarms = {moment: frame[moment] == WILL_NOT_LEARN for moment in MOMENTS}
+    frame = pd.DataFrame(examine_all(runs, JOBS)).join(_truths(cases), on="name")
+    alarms = {moment: frame[f"{moment}_answer"] == WILL_NOT_LEARN for moment in MOMENTS}
     rates = {moment: score(frame, alarm) for moment, alarm in alarms.items()}
     print(tabulate([[m, r.recall, r.false_alarms, r.late] for m, r in rates.items()], _HEADS))
     judged = decided(frame)
-    wrong = judged[(judged["early"] == WILL_NOT_LEARN) != (judged["truth"] == WILL_NOT_LEARN)]
-    print(tabulate(wrong[["name", "truth", "early", "end"]].to_dict("list"), "keys"))
+    wrong = judged[alarms["early"][judged.index] != (judged["truth"] == WILL_NOT_LEARN)]
+    print(tabulate(wrong[["name", "truth", "early_answer", "end_answer"]].to_dict("list"), "keys"))
 
 
 def further_cases() -> list[Case]:
     """Return faults of networks of the development half that CASES does not have."""
     names = {case.name for case in CASES}
     truths = read_truths()["truth"]
-    bases = [
-        case
-        for case in CASES
-        if half(case) == "development"
-        and case.fault is None
-        and not case.tags
-        and truths[case.name] == LEARNS
-    ]
+    bases = [case for case in bases_of("development") if truths[case.name] == LEARNS]
     cases: list[Case] = []
     for number, fault in enumerate(FAULTS):
         suitable = [b for b in bases if fault.suits(b) and fault.inflict(b).name not in names]
@@ -71,12 +58,6 @@ def further_cases() -> list[Case]:
         chosen = spread(suitable, _FEW if is_few else _COUNT, 5 * number + 1)
         cases += map(fault.inflict, chosen)
     return without_repetitions([*CASES, *cases])[len(CASES) :]
-
-
-def _examine(run: Run) -> dict[str, Any]:
-    watched = load_run(run.trace)
-    answers = {moment: judge_learning(watched, step).answer for moment, step in MOMENTS.items()}
-    return {"name": run.case.name} | answers
 
 
 def _truths(cases: Sequence[Case]) -> pd.DataFrame:

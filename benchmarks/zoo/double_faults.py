@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from benchmarks.zoo.cases import CASES, FAULTS, Case
-from benchmarks.zoo.split import Half, half
+from benchmarks.zoo.cases import FAULTS, Case
+from benchmarks.zoo.split import Half, bases_of
 
 _OF_NETWORK = ("deep-sigmoid", "depth-24", "weights-10", "weights-0.01", "dead-relu")
 _OF_RATE = ("rate-30-fold", "rate-a-30th")
@@ -12,7 +12,7 @@ _OF_RATE = ("rate-30-fold", "rate-a-30th")
 def double_faults(part: Half) -> list[Case]:
     """Return cases of a half of MNIST, each base with at most one pair."""
     by_name = {fault.name: fault for fault in FAULTS}
-    bases = [case for case in CASES if case.fault is None and not case.tags and half(case) == part]
+    bases = bases_of(part)
     pairs = [(first, second) for first in _OF_NETWORK for second in _OF_RATE]
     cases = []
     for number, (first, second) in enumerate(2 * pairs):

@@ -6,7 +6,7 @@ Detectors may be made with the development half. They are judged once, on the tw
 import hashlib
 from typing import Literal
 
-from benchmarks.zoo.cases import Case
+from benchmarks.zoo.cases import CASES, Case
 
 Half = Literal["development", "held out", "unseen"]
 HALVES: tuple[Half, ...] = ("development", "held out", "unseen")
@@ -21,3 +21,8 @@ def half(case: Case) -> Half:
         return "unseen"
     number = int(hashlib.sha256(case.family.encode()).hexdigest(), 16)
     return "development" if number % _PARTS == 0 else "held out"
+
+
+def bases_of(part: Half) -> list[Case]:
+    """Return the cases of a half that have no fault and no tag: those that faults are given to."""
+    return [case for case in CASES if case.fault is None and not case.tags and half(case) == part]

@@ -23,6 +23,7 @@ def needs(program: object, reason: str) -> pytest.MarkDecorator:
     Returns:
         A mark for a test, or for all of a module as its `pytestmark`.
     """
+    # No lock brings a system package; with ALL_TESTS, as in CI, its lack fails and skips nothing.
     return pytest.mark.skipif(program is None and "ALL_TESTS" not in os.environ, reason=reason)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, nll_loss, one_hot
 
+from tests.vanishing.judging.learning.trainings import double_softmax, mixed
 from vanishing.stats.answers import OF_GRADIENT, dependence, read_gradient
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -26,20 +27,9 @@ def read(loss: Loss, z: Tensor, labels: Tensor) -> dict[str, float]:
     return dict(zip(OF_GRADIENT, read_gradient(z, gradient).tolist(), strict=True))
 
 
-def double_softmax(z: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss of who hands probabilities to a function of logits."""
-    return cross_entropy(z.softmax(1), labels)
-
-
 def no_logarithm(z: Tensor, labels: Tensor) -> Tensor:
     """Return the loss of who hands probabilities to a function of their logarithms."""
     return nll_loss(z.softmax(1), labels)
-
-
-def mixed(z: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of labels that are half another example's, as of mixup."""
-    halves = one_hot(labels, z.shape[1]) + one_hot(labels.flip(0), z.shape[1])
-    return cross_entropy(z, halves / 2)
 
 
 def squares(z: Tensor, labels: Tensor) -> Tensor:

@@ -13,22 +13,16 @@ from tests.vanishing.judging.learning.trainings import (
     Loop,
     changed,
     double_softmax,
+    mixed,
     mlp,
     named,
     sgd,
     summed,
+    with_normalization,
 )
 from vanishing.judging.learning.causes import find_all, find_cause
 from vanishing.judging.learning.moment import Moment
 from vanishing.judging.runs import load_run
-
-
-def with_normalization(change: Callable[[nn.BatchNorm1d], object]) -> nn.Sequential:
-    """Return a perceptron with a batch normalization that something was done to."""
-    normalization = nn.BatchNorm1d(32)
-    change(normalization)
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(784, 32), normalization, nn.ReLU(), nn.Linear(32, 10))
 
 
 def with_parameter(name: str, change: Callable[[Tensor], object]) -> nn.Sequential:
@@ -175,10 +169,6 @@ def test_a_gradient_that_vanishes_through_time_is_a_cause(tmp_path: Path) -> Non
 
 
 def test_labels_that_are_mixed_are_no_softmax_too_many(tmp_path: Path) -> None:
-    def mixed(z: Tensor, labels: Tensor) -> Tensor:
-        hits = nn.functional.one_hot(labels, 10) + nn.functional.one_hot(labels.flip(0), 10)
-        return cross_entropy(z, hits / 2)
-
     moment = Moment(load_run(Loop(loss=mixed).train(tmp_path / "run", steps=30)))
     assert moment.scale < 0.6
     assert "loss" not in {cause.name for cause in find_all(moment)}

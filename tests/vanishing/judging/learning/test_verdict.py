@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 import vanishing
-from tests.vanishing.judging.learning.trainings import Loop, digits, mlp, sgd
+from tests.vanishing.judging.learning.trainings import Loop, digits, mlp, sgd, with_normalization
 from vanishing import Verdict, WillNotLearnError, judge_learning
 from vanishing.errors import StudyError
 from vanishing.recorder import next_look
@@ -18,6 +18,14 @@ from vanishing.recorder import next_look
 def vanished() -> Loop:
     """Return a training whose gradient vanishes: twelve layers of sigmoids."""
     return Loop(mlp(12, nn.Sigmoid), sgd())
+
+
+def scaled(model: nn.Sequential, factor: float) -> nn.Sequential:
+    """Multiply the parameters of a network, and return it."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(factor)
+    return model
 
 
 def test_a_healthy_training_learns(tmp_path: Path) -> None:
@@ -50,27 +58,16 @@ def test_a_matrix_of_the_network_itself_is_not_taken_for_its_head(tmp_path: Path
 
 def test_a_late_starter_is_not_given_up(tmp_path: Path) -> None:
     """Eight layers of tanh with small weights: the loss is flat, and the outputs come alive."""
-    model = mlp(8, nn.Tanh)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(0.5)
-    folder = Loop(model).train(tmp_path / "run", steps=400)
+    folder = Loop(scaled(mlp(8, nn.Tanh), 0.5)).train(tmp_path / "run", steps=400)
     early, later = judge_learning(folder, 50), judge_learning(folder)
     assert early.answer == "too early to say"
     assert "more and more" in early.reason
     assert later.answer != "will not learn"
 
 
-def with_norm() -> nn.Sequential:
-    """Return a perceptron with a batch normalization."""
-    model = mlp()
-    model.add_module("hidden1", nn.Sequential(model[0], nn.BatchNorm1d(32)))
-    return model
-
-
 def test_outputs_that_come_alive_while_the_loss_rises_are_no_late_start(tmp_path: Path) -> None:
     """Gradients that are never reset: outputs differ more and more, and are wrong."""
-    loop = Loop(with_norm(), sgd(0.02, momentum=0.9), resets=False)
+    loop = Loop(with_normalization(), sgd(0.02, momentum=0.9), resets=False)
     verdict = judge_learning(loop.train(tmp_path / "run"), 50)
     assert verdict.answer == "will not learn"
     assert verdict.reason.endswith(" and does not fall.")
@@ -78,20 +75,14 @@ def test_outputs_that_come_alive_while_the_loss_rises_are_no_late_start(tmp_path
     assert verdict.cause.name == "accumulation"
 
 
-def scaled(factor: float) -> nn.Sequential:
-    """Return a perceptron whose weights begin too large."""
-    model = mlp()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(factor)
-    return model
-
-
 @pytest.mark.parametrize(
     ("loop", "answer"),
     [
-        (Loop(scaled(5), sgd(0.05, momentum=0.9)), "will not learn"),  # to a constant answer's
-        (Loop(scaled(20)), "too early to say"),  # and is still above it
+        (
+            Loop(scaled(mlp(), 5), sgd(0.05, momentum=0.9)),
+            "will not learn",
+        ),  # to a constant answer's
+        (Loop(scaled(mlp(), 20)), "too early to say"),  # and is still above it
     ],
     ids=["fallen", "falling"],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import SGD, Adam, Optimizer
 
 import vanishing
@@ -83,6 +83,12 @@ def double_softmax(z: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(z.softmax(1), labels)
 
 
+def mixed(z: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of labels that are half another example's, as of mixup."""
+    halves = one_hot(labels, z.shape[1]) + one_hot(labels.flip(0), z.shape[1])
+    return cross_entropy(z, halves / 2)
+
+
 def summed(z: Tensor, labels: Tensor) -> Tensor:
     """Return the loss summed over the batch."""
     return cross_entropy(z, labels, reduction="sum")
@@ -99,6 +105,16 @@ def changed(change: Callable[[nn.Sequential], object], depth: int = 2) -> nn.Seq
     with torch.no_grad():
         change(model)
     return model
+
+
+def with_normalization(
+    change: Callable[[nn.BatchNorm1d], object] = lambda part: part,
+) -> nn.Sequential:
+    """Return a perceptron with a batch normalization that something was done to."""
+    normalization = nn.BatchNorm1d(32)
+    change(normalization)
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(784, 32), normalization, nn.ReLU(), nn.Linear(32, 10))
 
 
 def named(model: nn.Module, layers: Sequence[str]) -> list[nn.Linear]:
