@@ -42,7 +42,7 @@ class Case:
 
     Attributes:
         name: Unique: that of the family, and of the fault after a plus.
-        dataset: `mnist` or `digits`.
+        dataset: A name of data.load.
         network: A key of networks.NETWORKS.
         arguments: Of its builder.
         optimizer: A key of training's optimizers.

@@ -1,6 +1,7 @@
 """The examples of the zoo, cached in memory, and what may be wrong with them.
 
 MNIST is read from data/raw as the study reads it: the first 4,000 training and 1,000 test images.
+Shrunk to 8 × 8 pixels and to as few images as the digits below have, it serves development alone.
 The handwritten digits of scikit-learn come with it, 1,797 images of 8 × 8 pixels: 1,297 for
 training, 500 for the test, drawn once. Inputs are (images, 1, rows, columns), in [-1, 1].
 """
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import avg_pool2d
 
 from vanishing.datasets import idx
 from vanishing.datasets.examples import Examples
@@ -20,7 +22,8 @@ from vanishing.paths import RAW
 from vanishing.seeds import generator
 
 TRAIN_IMAGES, TEST_IMAGES = 4_000, 1_000
-_TEST_DIGITS = 500
+_TRAIN_DIGITS, _TEST_DIGITS = 1_297, 500
+_MARGIN, _WINDOW = 2, 3  # pixels: 28 × 28 without its margin is 24 × 24, of windows 8 × 8
 _WHITE = 16  # the largest pixel of scikit-learn's digits
 _MIDDLE = 0.5  # pixels in [0, 1] become (pixel - 0.5) / 0.5, as in params.yaml
 _OFFSET = 10.0  # of inputs in [-1, 1]
@@ -46,8 +49,8 @@ class Dataset(NamedTuple):
 
 @cache
 def load(name: str) -> Dataset:
-    """Read a dataset, `mnist` or `digits`, once per process."""
-    return {"mnist": _read_mnist, "digits": _read_digits}[name]()
+    """Read a dataset, `mnist`, `mnist-8x8` or `digits`, once per process."""
+    return {"mnist": _read_mnist, "mnist-8x8": _shrink_mnist, "digits": _read_digits}[name]()
 
 
 @cache
@@ -69,6 +72,17 @@ def _read_mnist() -> Dataset:
         splits.append(
             Examples(_normalise(inputs), torch.from_numpy(labels[:count]).to(torch.int64))
         )
+    return Dataset(*splits)
+
+
+def _shrink_mnist() -> Dataset:
+    whole = load("mnist")
+    counts = (_TRAIN_DIGITS, _TEST_DIGITS)
+    inside = slice(_MARGIN, -_MARGIN)
+    splits = [
+        Examples(avg_pool2d(split.inputs[:count, :, inside, inside], _WINDOW), split.labels[:count])
+        for split, count in zip(whole, counts, strict=True)
+    ]
     return Dataset(*splits)
 
 

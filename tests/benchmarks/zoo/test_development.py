@@ -12,5 +12,6 @@ def test_further_cases_are_new_and_of_the_development_half() -> None:
     recipes = [case.recipe for case in CASES]
     assert all(half(case) == "development" for case in cases)
     assert not any(case.recipe in recipes for case in cases)
-    assert len({case.name for case in cases}) == len(cases) == 171
-    assert Counter(case.fault for case in cases)["momentum-0.999"] == 6
+    assert len({case.name for case in cases}) == len(cases) == 658
+    assert Counter(case.dataset for case in cases) == {"mnist": 292, "mnist-8x8": 366}
+    assert Counter(case.fault for case in cases)["momentum-0.999"] == 13
