@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from functools import cache, reduce
 from pathlib import Path
 from statistics import mean
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
 
 from benchmarks.zoo import data, outcomes, tasks, training
 from benchmarks.zoo.cases import Case
+from benchmarks.zoo.rivals import recommendations
+from benchmarks.zoo.rivals.recommendations import OTHERS
 from vanishing import remedies
 from vanishing.files import digest, write_text
+from vanishing.judging.learning import causes, moment, progress, verdict
 from vanishing.pipeline.syntax import is_docstring
 from vanishing.remedies.attenuations import attenuation
 from vanishing.remedies.changes import ADAM, BATCH_NORM, HE, RELU, SINGLES, Change, with_
@@ -33,6 +37,7 @@ _CHECKPOINTS = tuple(round(share * training.STEPS) for share in training.CHECKPO
 _INITIALISATIONS = 20
 _OF_TRAINING = ("changes", "pilots", "surgery", "task")  # what a search decides changes none
 _OF_SEARCH = (*_OF_TRAINING, "attenuations", "faults", "remedy")
+_JUDGING = (tasks, causes, moment, progress, verdict)
 ALWAYS = {
     "ReLU and He always": with_(RELU, HE),
     "He and batch normalization always": with_(HE, BATCH_NORM),
@@ -69,7 +74,8 @@ class Search:
     @property
     def path(self) -> Path:
         """The file of its answer."""
-        return _FOLDER / self.case.name / f"advice-{_key(self.case, 'search', _OF_SEARCH)}.json"
+        key = _key(self.case, "search", _code(_OF_SEARCH, _JUDGING))
+        return _FOLDER / self.case.name / f"advice-{key}.json"
 
     @property
     def missing(self) -> bool:
@@ -92,7 +98,8 @@ class Healing:
     @property
     def path(self) -> Path:
         """The file of its accuracy."""
-        key = _key(self.case, f"{self.change} {self.seed}", _OF_TRAINING)
+        code = _code(_OF_TRAINING, (tasks, recommendations) if self.change in OTHERS else (tasks,))
+        key = _key(self.case, f"{self.change} {self.seed}", code)
         return _FOLDER / self.case.name / f"outcome-{key}.json"
 
     @property
@@ -106,18 +113,19 @@ class Healing:
         return accuracy
 
 
-def _key(case: Case, words: str, modules: tuple[str, ...]) -> str:
-    content = [case.recipe, words, data.digest(case.dataset), _code(modules), torch.__version__]
+def _key(case: Case, words: str, code: str) -> str:
+    content = [case.recipe, words, data.digest(case.dataset), code, torch.__version__]
     return digest(content)[:16]
 
 
 @cache
-def _code(names: tuple[str, ...]) -> str:
-    """Return the SHA-256 of the modules of `vanishing.remedies` whose text decides."""
+def _code(names: tuple[str, ...], others: tuple[ModuleType, ...] = (tasks,)) -> str:
+    """Return the SHA-256 of modules of `vanishing.remedies`, and others, whose text decides."""
     sha = hashlib.sha256(outcomes.code().encode())
     assert remedies.__file__  # noqa: S101 - it is a folder with a file
     folder = Path(remedies.__file__).parent
-    for path in (*(folder / f"{name}.py" for name in names), Path(tasks.__file__)):
+    paths = [Path(module.__file__ or "") for module in others]
+    for path in (*(folder / f"{name}.py" for name in names), *paths):
         sha.update(_syntax(path).encode())
     return sha.hexdigest()
 
@@ -176,7 +184,7 @@ def change_named(name: str) -> Change | None:
         return None
     if name in ALWAYS:
         return ALWAYS[name]
-    by_name = {change.name: change for change in SINGLES}
+    by_name = {change.name: change for change in SINGLES} | OTHERS
     return reduce(with_, (by_name[part] for part in name.split(" + ")))
 
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import remedies
 from benchmarks.zoo import healing, tasks
 from benchmarks.zoo.cases import CASES, Case
 from benchmarks.zoo.double_faults import double_faults
 from benchmarks.zoo.healing import AS_IS, Healing, Recommendation
+from benchmarks.zoo.rivals import recommendations
 from benchmarks.zoo.split import Half, half
 from vanishing.files import write_json
 from vanishing.remedies.changes import SINGLES, rate
@@ -106,7 +108,10 @@ def test_tables_count_what_heals_and_who_is_changed() -> None:
         plain.name: Recommendation("fault", None, "loss", False, 0.2, None),
         REFERENCE.name: Recommendation("learns", None, None, False, 0.2, None),
     }
-    figures = remedies.summarize(groups, answers)
+    lines = {SICK.name: "Reduce the learning rate.", REFERENCE.name: "Check the data."}
+    choices = remedies.choices_of(groups, answers, lines)
+    assert choices[remedies.TORCHMORTEM] == {SICK.name: "learning rate × 0.1", REFERENCE.name: None}
+    figures = remedies.summarize(groups, answers, choices)
     results = {result.what: result.value for result in figures.results}
     assert results["remedies: the first recommendation heals"] == 1
     assert results["remedies: plain faults named"] == 1
@@ -115,4 +120,44 @@ def test_tables_count_what_heals_and_who_is_changed() -> None:
     assert table[remedies.OURS]["all"].startswith("1.00")
     assert table["He and batch normalization always"]["healthy changed"] == "1 of 1"
     assert table["He and batch normalization always"]["made worse"] == "1"
+    assert table[remedies.TORCHMORTEM]["all"].startswith("0.00")
+    assert table[remedies.TORCHMORTEM]["healthy changed"] == "0 of 1"
     assert figures.tables["not healed"] == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_faults_count_where_the_training_fails_as_it_is() -> None:
+    failing, learning = double_faults("held out")[:2]
+    for case, accuracy in ((failing, 0.15), (learning, 0.6)):
+        keep(remedies.twin_of(case), AS_IS, 0.9)
+        keep(case, AS_IS, accuracy)
+    assert remedies.failing([failing, learning]) == [failing]
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        ("Add skip/residual connections to improve gradient flow.", "skip connections"),
+        ("Apply gradient clipping (e.g. clip_grad_norm_ with max_norm=1.0).", "gradient clipping"),
+        ("Try increasing the learning rate temporarily (…).", "learning rate × 10"),
+        ("Switch from ReLU to LeakyReLU, ELU, or GELU -- these …", "leaky ReLU"),
+        ("Check for vanishing gradients in earlier layers.", None),
+        (None, None),
+    ],
+)
+def test_a_line_of_torchmortem_is_a_change_or_none(line: str | None, change: str | None) -> None:
+    named = recommendations.change_of(line)
+    assert (named.name if named else None) == change
+    if named is not None:
+        assert healing.change_named(named.name) is named
+
+
+def test_changes_that_only_torchmortem_names_do_what_they_say() -> None:
+    task = tasks.task_of(REFERENCE)
+    clipped = Pilot(task, recommendations.OTHERS["gradient clipping"], 0)
+    decayed = Pilot(task, recommendations.OTHERS["weight decay"], 0)
+    assert decayed.optimizer.param_groups[0]["weight_decay"] == 0.01
+    parameter = next(clipped.model.parameters())
+    parameter.grad = torch.full_like(parameter, 10.0)
+    clipped.optimizer.step()
+    assert parameter.grad.norm() == pytest.approx(1.0, abs=1e-4)

@@ -80,9 +80,9 @@ def with_(first: Change, second: Change) -> Change:
         return make
 
     return Change(
-        f"{first.name} + {second.name}",
+        " + ".join(change.name for change in ordered),
         (*first.kinds, *second.kinds),
-        f"{first.code}\n{second.code}",
+        "\n".join(change.code for change in ordered),
         alter if alters else None,
         optimize if optimizes else None,
         {**first.params, **second.params} if first.params and second.params else {},

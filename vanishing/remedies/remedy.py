@@ -41,6 +41,7 @@ _TOO_DEAR = "not tried: the pilots have cost a whole training"
 _SURVIVORS = (3, 2)
 _PAIRS = 2
 _SHORT_LIST = (changes.BATCH_NORM, changes.ADAM, changes.XAVIER)
+_LEARNED = 0.8  # of a constant answer's loss: above it more steps say whether it goes on
 
 
 def find_remedy(  # noqa: PLR0913 - keywords
@@ -64,9 +65,10 @@ def find_remedy(  # noqa: PLR0913 - keywords
     2. **As it is**: a training that learns, by the verdict of `judge_learning`, is left alone.
     3. **Structure**: of each initialisation, activation, normalisation and skip connection the
        attenuation of the gradient at initialisation, the median of 20 seeds.
-    4. **Pilots**: short trainings, a short list first, then the changes of structure with the least
-       attenuation, learning rates, scaled inputs, a warm-up; those that gain most go on, and pairs
-       where no single change gains enough. They are judged in evaluation mode, on test examples.
+    4. **Pilots**: short trainings, judged in evaluation mode, on test examples. A short list comes
+       first; where none of it suffices Adam together with a normalisation, or with other weights;
+       then the changes of structure with the least attenuation, learning rates, scaled inputs, a
+       warm-up, and pairs of those that gain most.
 
     Recommended is the smallest change whose score is near the best, if it gains at least 0.3 over
     the training as it is. Every change is made to a copy: nothing given is modified, and random
@@ -97,6 +99,24 @@ def find_remedy(  # noqa: PLR0913 - keywords
     task = Task(make_model, train, test, loss, optimizer, loop, batch_size, steps, score)
     check(task)
     return search(task, seed)
+
+
+def _is_open(verdict: Verdict) -> bool:
+    """Tell whether more steps may say something else of a training."""
+    has_barely_begun = verdict.answer == LEARNS and verdict.loss_share > _LEARNED
+    return has_barely_begun or verdict.answer == TOO_EARLY
+
+
+def _is_single(pilot: Pilot) -> bool:
+    return pilot.change is not None and len(pilot.change.kinds) == 1
+
+
+def _rates(causes: Sequence[Cause]) -> Sequence[Change]:
+    """Return the learning rates to try where the causes say that steps are too small or large."""
+    relations = {cause.limit.relation for cause in causes if cause.name == "learning-rate"}
+    if not relations:
+        return ()
+    return changes.RATES[2:] if "<" in relations else changes.RATES[:2]
 
 
 def search(task: Task, seed: int = 0) -> Advice:
@@ -132,14 +152,20 @@ class _Search:
             if verdict.answer == LEARNS:
                 return Advice("learns", verdict.reason, as_is=self._as_is(), trainings=self._cost)
             structures = self._structures()
-            self._try(self._short_list(structures), RUNGS[0])
+            rates = _rates(causes)
+            self._try(self._short_list(structures, rates), RUNGS[0])
+            self._go_on(self._passing()[: _SURVIVORS[1]] or self._promising()[:1], RUNGS[2])
+            if not self._suffices():
+                self._try(self._first_pair(structures), RUNGS[2])
             if not self._passing():
-                self._try(self._long_list(structures, causes), RUNGS[0])
-                self._go_on(_SURVIVORS[0], RUNGS[1])
-            if self._most() >= _PROMISING:
-                self._go_on(_SURVIVORS[1], RUNGS[2])
+                self._go_on(self._promising()[:1], _PATIENCE)
+            if not self._passing():
+                self._try(self._long_list(structures, rates), RUNGS[0])
+                self._go_on(self._ranked()[: _SURVIVORS[0]], RUNGS[1])
+                self._go_on(self._promising()[: _SURVIVORS[1]], RUNGS[2])
             if not self._passing():
                 self._try(self._pairs(), RUNGS[2])
+            self._catch_up()
             return self._advise(verdict)
 
     @property
@@ -157,7 +183,7 @@ class _Search:
             )
             with watching:
                 for rung in (*RUNGS, _PATIENCE):
-                    if rung != _PATIENCE or latest[-1].answer == TOO_EARLY:
+                    if rung != _PATIENCE or _is_open(latest[-1]):
                         self._advance(pilot, rung, watching)
             run = load_run(path)
         steps = pilot.steps
@@ -202,20 +228,26 @@ class _Search:
         decades = abs(self._decades[change.name])
         return math.inf if math.isnan(decades) else decades
 
-    def _short_list(self, structures: Sequence[Change]) -> list[Change]:
-        return list(dict.fromkeys([*_SHORT_LIST, *structures[:1]]))
+    def _short_list(
+        self, structures: Sequence[Change], rates: Sequence[Change]
+    ) -> Iterable[Change]:
+        return dict.fromkeys([*_SHORT_LIST, *structures[:1], *rates])
 
-    def _long_list(self, structures: Sequence[Change], causes: Sequence[Cause]) -> Iterator[Change]:
-        """Yield what else may help: of structures the best, of rates those that way."""
+    def _first_pair(self, structures: Sequence[Change]) -> Iterator[Change]:
+        """Yield Adam and what normalises, or draws weights: one heals steps, one the network."""
+        partners = [changes.BATCH_NORM, *structures[:1], changes.XAVIER]
+        tried = [change for change in partners if change.name in self._pilots]
+        if tried and changes.ADAM.name in self._pilots:
+            yield with_(tried[0], changes.ADAM)
+
+    def _long_list(self, structures: Sequence[Change], rates: Sequence[Change]) -> Iterator[Change]:
+        """Yield what else may help: of structures the best, and rates where none is known."""
         others = [change for change in structures if change.name not in self._pilots]
         yield from others[:_STRUCTURES]
-        rates = [cause for cause in causes if cause.name == "learning-rate"]
-        is_small = any(cause.limit.relation == "<" for cause in rates)
-        is_large = any(cause.limit.relation != "<" for cause in rates)
-        few = [changes.RATES[1], changes.RATES[2]]
-        yield from changes.RATES[2:] if is_small else changes.RATES[:2] if is_large else few
+        if not rates:
+            yield from (changes.RATES[1], changes.RATES[2])
         yield changes.INPUTS
-        if is_large:
+        if changes.RATES[0] in rates:
             yield changes.WARM_UP
 
     def _try(self, several: Iterable[Change], until: int) -> None:
@@ -233,38 +265,53 @@ class _Search:
                 continue
             self._pilots[change.name] = pilot
 
-    def _go_on(self, count: int, until: int) -> None:
-        """Train those on that gain most."""
-        for pilot in self._ranked()[:count]:
-            if self._steps + until - pilot.steps <= self._task.steps:
+    def _go_on(self, pilots: Iterable[Pilot], until: int) -> None:
+        """Train those on that have fewer steps, as long as one training as planned pays for it."""
+        for pilot in pilots:
+            if pilot.steps < until and self._steps + until - pilot.steps <= self._task.steps:
                 self._bar.set_description(pilot.name)
                 self._advance(pilot, until)
+
+    def _catch_up(self) -> None:
+        """Train the best single change as long as a pair that suffices: it may suffice, too."""
+        best = self._best()
+        if best is not None and not _is_single(best):
+            self._go_on(list(filter(_is_single, self._ranked()))[:1], best.steps)
 
     def _ranked(self) -> list[Pilot]:
         return sorted(self._pilots.values(), key=self._gain, reverse=True)
 
     def _gain(self, pilot: Pilot) -> float:
-        """Return by how much a change scores better after as many steps."""
-        level = self._base.level(pilot.steps)
+        """Return by how much a change scores better after as many steps, or the base's last."""
+        level = self._base.level(self._steps_beside(pilot))
         return pilot.level(pilot.steps) - (level if math.isfinite(level) else 0.0)
 
-    def _most(self) -> float:
-        """Return the largest gain of any change."""
-        return max(map(self._gain, self._pilots.values()), default=-math.inf)
+    def _steps_beside(self, pilot: Pilot) -> int:
+        """Return the steps of the training as it is, which stands still, beside which it is put."""
+        return min(pilot.steps, self._base.steps)
+
+    def _promising(self) -> list[Pilot]:
+        return [pilot for pilot in self._ranked() if self._gain(pilot) >= _PROMISING]
 
     def _passing(self) -> list[Pilot]:
-        return [pilot for pilot in self._pilots.values() if self._gain(pilot) >= MARGIN]
+        """Return those that gain enough, the one that gains most first."""
+        return [pilot for pilot in self._ranked() if self._gain(pilot) >= MARGIN]
+
+    def _suffices(self) -> bool:
+        """Tell whether one that gains enough is expected to heal."""
+        last = [pilot for pilot in self._passing() if pilot.steps >= RUNGS[-1]]
+        return any(pilot.level(pilot.steps) >= _HEALED for pilot in last)
 
     def _pairs(self) -> list[Change]:
         """Return pairs of the changes that gain most, of different kinds."""
-        singles = [pilot.change for pilot in self._ranked() if pilot.change is not None]
+        singles = [p.change for p in self._ranked() if p.change is not None and _is_single(p)]
         pairs = [
             with_(first, second)
             for place, first in enumerate(singles)
             for second in singles[place + 1 :]
-            if first.kinds != second.kinds
+            if set(first.kinds).isdisjoint(second.kinds)
         ]
-        return pairs[:_PAIRS]
+        return [pair for pair in pairs if pair.name not in self._pilots][:_PAIRS]
 
     def _advise(self, verdict: Verdict) -> Advice:
         ranked = self._ranked()
@@ -295,7 +342,7 @@ class _Search:
 
     def _best(self) -> Pilot | None:
         """Return the smallest change whose gain suffices, and whose score is near the best."""
-        passing = [pilot for pilot in self._passing() if pilot.steps == RUNGS[-1]]
+        passing = [pilot for pilot in self._passing() if pilot.steps >= RUNGS[-1]]
         if not passing:
             return None
         most = max(pilot.level(pilot.steps) for pilot in passing)
@@ -304,7 +351,7 @@ class _Search:
 
     def _trial(self, pilot: Pilot) -> Trial:
         steps = pilot.steps
-        base, scores = self._base.scores[steps], pilot.scores[steps]
+        base, scores = self._base.scores[self._steps_beside(pilot)], pilot.scores[steps]
         bounds = None
         if len(scores) == len(base) > 1:
             low, high = interval(scores - base, arithmetic_mean)

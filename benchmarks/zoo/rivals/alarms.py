@@ -38,7 +38,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -59,6 +59,9 @@ _FAILURE_TYPES = (
     "optimizer_instability",
     "data_anomaly",
 )
+
+
+Said = TypeVar("Said")
 
 
 class Rival(NamedTuple):
@@ -193,17 +196,36 @@ def ask(rival: Rival, case: Case, seed: int, steps: int) -> tuple[dict[str, bool
     Returns:
         {alarm: whether it is given}, and the tool's error if it ended with one.
     """
+    given, error = attend(
+        rival.watcher,
+        (case, seed, steps),
+        lambda watcher: {name: alarm(watcher) for name, alarm in rival.alarms.items()},
+    )
+    return given or dict.fromkeys(rival.alarms, False), error
+
+
+def attend(
+    tool: type[Watcher], trained: tuple[Case, int, int], read: Callable[[Any], Said]
+) -> tuple[Said | None, str | None]:
+    """Train while a tool watches, and read from it.
+
+    Args:
+        tool: Attaches it.
+        trained: A case, its seed and the steps.
+        read: Of the watcher, after the training.
+
+    Returns:
+        It; or None, and the tool's error in one line.
+    """
     with (
         TemporaryDirectory() as folder,
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        attachment = Attachment(rival.watcher, Path(folder))
+        attachment = Attachment(tool, Path(folder))
         try:
-            training.train(case, seed, steps, attachment)
-            alarms = {name: alarm(attachment.watcher) for name, alarm in rival.alarms.items()}
+            training.train(*trained, attachment)
+            return read(attachment.watcher), None
         except Exception as error:  # noqa: BLE001 - whatever a tool raises
-            message = " ".join(f"{type(error).__name__}: {error}".split())
-            return dict.fromkeys(rival.alarms, False), message
-    return alarms, None
+            return None, " ".join(f"{type(error).__name__}: {error}".split())

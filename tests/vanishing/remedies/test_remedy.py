@@ -96,6 +96,16 @@ def test_a_rate_that_is_far_too_small_gets_no_other_network() -> None:
     assert advice.change.parameters == 0
 
 
+def test_two_faults_at_once_get_a_pair_beside_the_best_single_change() -> None:
+    advice = vanishing.find_remedy(_deep, _data(), optimizer=_sgd(1e-3))
+    assert advice.change is not None
+    assert advice.change.name == "batch normalization + Adam"
+    assert advice.is_expected_to_heal
+    assert advice.trainings <= 1
+    trained = {trial.name for trial in advice.tried if trial.steps == advice.change.steps}
+    assert trained & {change.name for change in SINGLES}
+
+
 def test_the_network_that_is_given_stays_as_it_is() -> None:
     torch.manual_seed(0)
     model = _deep()
@@ -258,7 +268,7 @@ def test_a_network_that_raises_is_an_error_of_one_line() -> None:
 
 def test_a_pair_makes_both_changes_and_counts_as_more_than_each() -> None:
     pair = with_(HE, ADAM)
-    assert pair.name == "He initialisation + Adam"
+    assert pair.name == with_(ADAM, HE).name == "Adam + He initialisation"
     assert pair.params == {**HE.params, **ADAM.params}
     assert pair.size > max(change.size for change in SINGLES)
 
