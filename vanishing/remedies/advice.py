@@ -76,7 +76,7 @@ class Advice:
         if self.outcome == "learns":
             return f"It learns as it is: leave it alone. {self.reason}"
         if self.change is None:
-            return f"None of these changes helped. {self.reason}"
+            return f"{_none(self.tried)} {self.reason}"
         hope = (
             "is expected to heal it" if self.is_expected_to_heal else "helps, and may not suffice"
         )
@@ -101,6 +101,17 @@ class Advice:
         """Return what does not depend on the clock, for a file."""
         content: dict[str, Any] = _without_clock(asdict(self))
         return content
+
+
+def _none(tried: Sequence[Trial]) -> str:
+    """Say that nothing suffices, and which change gains most if one gains for sure."""
+    best = next(iter(tried), None)
+    if best is None or best.interval is None or best.interval[0] <= 0:
+        return "None of these changes helped."
+    return (
+        f"None of these changes gains enough. The most is {best.gain:+.2f} after {best.steps}"
+        f" steps, with {best.name}."
+    )
 
 
 def _without_clock(content: Any) -> Any:

@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 import vanishing
 from vanishing.errors import StudyError
+from vanishing.remedies.advice import Advice, Trial
 from vanishing.remedies.changes import ADAM, HE, SINGLES, with_
 
 FEATURES, CLASSES = 20, 3
@@ -224,6 +225,14 @@ def test_where_no_change_helps_none_is_recommended() -> None:
     assert advice.outcome == "none"
     assert advice.sentence.startswith("None of these changes helped.")
     assert advice.trainings <= 1
+
+
+def test_a_gain_that_does_not_suffice_is_said() -> None:
+    pair = Trial("batch normalization + Adam", steps=100, gain=0.26, interval=(0.16, 0.37))
+    assert Advice("none", "The loss is flat.", tried=[pair]).sentence == (
+        "None of these changes gains enough. The most is +0.26 after 100 steps, with batch"
+        " normalization + Adam. The loss is flat."
+    )
 
 
 def test_a_regression_is_scored_by_the_fall_of_its_loss() -> None:
