@@ -22,6 +22,7 @@ _ADAPTIVE = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad")  # how names of cla
 _DECOUPLED = ("AdamW",)
 _FIRST_STEPS = 5
 _USUAL_EPSILON = 1e-6
+_USUAL_DECAY, _USUAL_DECOUPLED_DECAY = 0.01, 0.1
 _USUAL_MOMENTUM = 0.99  # and below
 _NEAR = 0.1
 _ORDINARY_LOSS = 3.0  # times the first one
@@ -306,9 +307,10 @@ def _coasting(moment: Moment) -> Cause | None:
 
 def _weight_decay(moment: Moment) -> Cause | None:
     decay = float(moment.settings.get("weight_decay", 0.0))
-    if not decay:
-        return None
-    if moment.optimizer in _DECOUPLED or moment.settings.get("decoupled_weight_decay"):
+    decoupled = moment.optimizer in _DECOUPLED or moment.settings.get("decoupled_weight_decay")
+    if decay <= (_USUAL_DECOUPLED_DECAY if decoupled else _USUAL_DECAY):
+        return None  # where the gradient is below a usual decay, it has vanished
+    if decoupled:
         decay *= _last(moment.rates)
         others = moment.at_last("update", "l2_norm")
     else:

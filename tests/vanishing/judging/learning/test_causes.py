@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
 
 from tests.vanishing.judging.learning.trainings import (
     Loop,
@@ -107,6 +107,16 @@ FAULTS: dict[str, tuple[Callable[[], Loop], str, str | None]] = {
         lambda: Loop(with_parameter("hidden2.bias", lambda b: b.fill_(-100.0))),
         "dead-units",
         "hidden2",
+    ),
+    "dead units beside AdamW's weight decay": (
+        lambda: Loop(with_parameter("hidden2.bias", lambda b: b.fill_(-100.0)), AdamW),
+        "dead-units",
+        "hidden2",
+    ),
+    "depth beside a usual weight decay": (
+        lambda: Loop(mlp(12, nn.Sigmoid), sgd(weight_decay=5e-4)),
+        "vanishing",
+        "hidden1",
     ),
     "large rate": (lambda: Loop(optimizer=sgd(100.0)), "learning-rate", None),
     "half precision": (
