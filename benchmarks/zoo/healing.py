@@ -5,7 +5,6 @@ data/zoo/remedies keeps each, with a key of all that its numbers depend on.
 
 import ast
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from functools import cache, reduce
@@ -18,10 +17,11 @@ import torch
 
 from benchmarks.zoo import data, outcomes, tasks, training
 from benchmarks.zoo.cases import Case
+from benchmarks.zoo.outcomes import Kept
 from benchmarks.zoo.rivals import recommendations
 from benchmarks.zoo.rivals.recommendations import OTHERS
 from vanishing import remedies
-from vanishing.files import digest, write_text
+from vanishing.files import digest
 from vanishing.judging.learning import causes, moment, progress, verdict
 from vanishing.pipeline.syntax import is_docstring
 from vanishing.remedies.attenuations import attenuation
@@ -37,7 +37,7 @@ _CHECKPOINTS = tuple(round(share * training.STEPS) for share in training.CHECKPO
 _INITIALISATIONS = 20
 _OF_TRAINING = ("changes", "pilots", "surgery", "task")  # what a search decides changes none
 _OF_SEARCH = (*_OF_TRAINING, "attenuations", "faults", "remedy")
-_JUDGING = (tasks, causes, moment, progress, verdict)
+_JUDGING = (causes, moment, progress, verdict)
 ALWAYS = {
     "ReLU and He always": with_(RELU, HE),
     "He and batch normalization always": with_(HE, BATCH_NORM),
@@ -66,50 +66,37 @@ class Recommendation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Kept):
     """The question what helps a case."""
-
-    case: Case
 
     @property
     def path(self) -> Path:
         """The file of its answer."""
-        key = _key(self.case, "search", _code(_OF_SEARCH, _JUDGING))
+        key = _key(self.case, "search", _code(_OF_SEARCH, *_JUDGING))
         return _FOLDER / self.case.name / f"advice-{key}.json"
-
-    @property
-    def missing(self) -> bool:
-        """Whether it has to be asked."""
-        return not self.path.exists()
 
     def read(self) -> Recommendation:
         """Return the answer, which is there."""
-        return Recommendation(**json.loads(self.path.read_text(encoding="utf-8")))
+        return Recommendation(**self.content())
 
 
 @dataclass(frozen=True)
-class Healing:
+class Healing(Kept):
     """A whole training of a case with a change, or as it is."""
 
-    case: Case
     change: str
     seed: int
 
     @property
     def path(self) -> Path:
         """The file of its accuracy."""
-        code = _code(_OF_TRAINING, (tasks, recommendations) if self.change in OTHERS else (tasks,))
-        key = _key(self.case, f"{self.change} {self.seed}", code)
+        of_change = (recommendations,) if self.change in OTHERS else ()
+        key = _key(self.case, f"{self.change} {self.seed}", _code(_OF_TRAINING, *of_change))
         return _FOLDER / self.case.name / f"outcome-{key}.json"
-
-    @property
-    def missing(self) -> bool:
-        """Whether it has to be trained."""
-        return not self.path.exists()
 
     def read(self) -> float | None:
         """Return the accuracy, the mean at 90, 95 and 100 %; None where it cannot be applied."""
-        accuracy: float | None = json.loads(self.path.read_text(encoding="utf-8"))
+        accuracy: float | None = self.content()
         return accuracy
 
 
@@ -119,12 +106,12 @@ def _key(case: Case, words: str, code: str) -> str:
 
 
 @cache
-def _code(names: tuple[str, ...], others: tuple[ModuleType, ...] = (tasks,)) -> str:
-    """Return the SHA-256 of modules of `vanishing.remedies`, and others, whose text decides."""
+def _code(names: tuple[str, ...], *others: ModuleType) -> str:
+    """Return the SHA-256 of modules of `vanishing.remedies`, tasks and others that decide."""
     sha = hashlib.sha256(outcomes.code().encode())
     assert remedies.__file__  # noqa: S101 - it is a folder with a file
     folder = Path(remedies.__file__).parent
-    paths = [Path(module.__file__ or "") for module in others]
+    paths = [Path(module.__file__ or "") for module in (tasks, *others)]
     for path in (*(folder / f"{name}.py" for name in names), *paths):
         sha.update(_syntax(path).encode())
     return sha.hexdigest()
@@ -157,12 +144,12 @@ def ask(question: Search) -> None:
         advice.trainings,
         min(structures, key=structures.__getitem__) if structures else least_attenuation(task),
     )
-    write_text(question.path, json.dumps(answer._asdict()))
+    question.keep(answer._asdict())
 
 
 def train(healing: Healing) -> None:
     """Train with the change, and keep the accuracy."""
-    write_text(healing.path, json.dumps(_accuracy(healing)))
+    healing.keep(_accuracy(healing))
 
 
 def _accuracy(healing: Healing) -> float | None:

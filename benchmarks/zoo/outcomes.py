@@ -10,12 +10,13 @@ import multiprocessing
 import os
 import shutil
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -43,6 +44,31 @@ class Piece(Protocol):
 
 
 AnyPiece = TypeVar("AnyPiece", bound=Piece)
+
+
+@dataclass(frozen=True)
+class Kept(ABC):
+    """A piece of work about a case, whose result is kept in a file of JSON."""
+
+    case: Case
+
+    @property
+    @abstractmethod
+    def path(self) -> Path:
+        """The file, with a key in its name of all that the result depends on."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it has to be done."""
+        return not self.path.exists()
+
+    def keep(self, content: Any) -> None:
+        """Keep the result."""
+        write_text(self.path, json.dumps(content))
+
+    def content(self) -> Any:
+        """Return the result, which is there."""
+        return json.loads(self.path.read_text(encoding="utf-8"))
 
 
 class Run(NamedTuple):

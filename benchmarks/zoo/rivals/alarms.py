@@ -59,8 +59,6 @@ _FAILURE_TYPES = (
     "optimizer_instability",
     "data_anomaly",
 )
-
-
 Said = TypeVar("Said")
 
 

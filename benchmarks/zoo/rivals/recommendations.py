@@ -5,9 +5,7 @@ recommendation. What each line stands for was written down before any was read f
 the change that the line names first, at the value that it names, or by a factor of ten.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,11 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from benchmarks.watchers.torchmortem import Torchmortem
-from benchmarks.zoo.cases import Case
-from benchmarks.zoo.outcomes import FOLDER
+from benchmarks.zoo.outcomes import FOLDER, Kept
 from benchmarks.zoo.rivals import answers
 from benchmarks.zoo.rivals.alarms import attend
 from benchmarks.zoo.rivals.answers import SEED, STEPS, Question
-from vanishing.files import write_text
+from vanishing.gate.trials import MakeOptimizer
 from vanishing.remedies import surgery
 from vanishing.remedies.changes import ADAM, RATES, RELU, SKIPS, WARM_UP, Change
 
@@ -31,11 +28,8 @@ _DECAY = 0.01  # the line has no value: AdamW's default
 _TENTH, _TENFOLD = RATES[1:3]
 
 
-@dataclass(frozen=True)
-class FirstLine:
+class FirstLine(Kept):
     """What torchmortem recommends first for a case."""
-
-    case: Case
 
     @property
     def path(self) -> Path:
@@ -43,21 +37,16 @@ class FirstLine:
         key = answers.key(Question("torchmortem", self.case))
         return FOLDER / "remedies" / self.case.name / f"torchmortem-{key}.json"
 
-    @property
-    def missing(self) -> bool:
-        """Whether it has to be asked."""
-        return not self.path.exists()
-
     def read(self) -> str | None:
         """Return the line; None where the report has none."""
-        line: str | None = json.loads(self.path.read_text(encoding="utf-8"))
+        line: str | None = self.content()
         return line
 
 
 def ask(question: FirstLine) -> None:
     """Train while torchmortem watches, and keep its first line."""
     line, _error = attend(Torchmortem, (question.case, SEED, STEPS), _first_line)
-    write_text(question.path, json.dumps(line))
+    question.keep(line)
 
 
 def _first_line(watcher: Any) -> str | None:
@@ -81,14 +70,18 @@ def _decay(optimizer: Optimizer) -> None:
 
 
 def _of_optimizer(name: str, code: str, alter: Callable[[Optimizer], object]) -> Change:
-    def optimize(make: Any, _task: Any) -> Any:
-        return partial(_altered, make, alter)
+    return Change(
+        name,
+        ("optimizer",),
+        code,
+        optimize=lambda make, _task: partial(_altered, make, alter),
+    )
 
-    return Change(name, ("optimizer",), code, optimize=optimize)
 
-
-def _altered(make: Any, alter: Callable[[Optimizer], object], parameters: Any) -> Optimizer:
-    optimizer: Optimizer = make(parameters)
+def _altered(
+    make: MakeOptimizer, alter: Callable[[Optimizer], object], parameters: Any
+) -> Optimizer:
+    optimizer = make(parameters)
     alter(optimizer)
     return optimizer
 
@@ -105,9 +98,8 @@ _LEAKY_RELU = Change(
     "nn.LeakyReLU() in place of the activations",
     lambda model, _task: surgery.replace_activations(model, nn.LeakyReLU),
 )
-_CHANGES: Mapping[
-    str, Change
-] = {  # by words of its lines, in the order in which they are looked for
+# By words of its lines, in the order in which they are looked for.
+_CHANGES: Mapping[str, Change] = {
     "skip/residual connections": SKIPS,
     "sigmoid/tanh to ReLU": RELU,
     "sigmoid/tanh with ReLU": RELU,
